@@ -1,0 +1,237 @@
+"""Pictures in and out: reads uploads into upright 8-bit RGB, and holds the only conversions between PIL and tensors.
+
+Everything that a phone, a scanner or the web may send is brought to one form here: EXIF rotation applied, wide-gamut
+colours brought to sRGB, transparency laid on white, 16-bit, palette, CMYK and grey pictures made RGB, metadata dropped.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms
+
+from core.config import PhotoLimits
+from core.errors import DiskFull, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
+
+# Raster formats that Pillow decodes by itself; the others (EPS, PDF, WMF ...) would start other programs.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "TGA", "ICO")
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, struct.error)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture as the visitor sees it.
+
+    Attributes:
+        image: upright RGB, 8 bit, without metadata.
+        name: the file's own name for messages, never its folder.
+    """
+
+    image: Image.Image
+    name: str
+
+
+def load_photo(
+    source: str | Path | bytes | Image.Image | np.ndarray,
+    *,
+    name: str | None = None,
+    limits: PhotoLimits = PhotoLimits(),
+) -> Photo:
+    """Reads one picture.
+
+    Args:
+        source: a file's path, an encoded file's bytes, a PIL picture, or a uint8 array [H, W, 3].
+        name: what to call it in messages; the file's name by default. Folders are cut off.
+        limits: bytes and pixels allowed; longer pictures are reduced to `max_side_px`.
+
+    Raises:
+        PhotoUnreadable: not a picture, damaged, or no such file.
+        PhotoTooLarge: too many bytes, or too many pixels (known from the header, before decoding).
+        PhotoTooSmall: the short side is below `min_side_px`.
+        ValueError: an array of another shape or type.
+    """
+    if isinstance(source, np.ndarray):
+        return _finish(_from_array(source), _short_name(name), limits)
+    if isinstance(source, Image.Image):
+        return _finish(source, _short_name(name or getattr(source, "filename", None)), limits)
+    if isinstance(source, (bytes, bytearray)):
+        label = _short_name(name)
+        data = bytes(source)
+    else:
+        label = _short_name(name or str(source))
+        data = _read(Path(source), label, limits)
+    _check_bytes(len(data), label, limits)
+    try:
+        with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
+            return _finish(image, label, limits)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        got = f"more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} megapixels"
+        raise PhotoTooLarge(label, got, f"{limits.max_megapixels:g} megapixels") from error
+    except _DECODE_ERRORS as error:
+        raise PhotoUnreadable(label) from error
+
+
+def to_tensor(image: Image.Image, *, size_px: int | None = None, device: torch.device | str = "cpu") -> torch.Tensor:
+    """RGB picture -> float32 [1, 3, H, W] in [-1, 1] on `device`.
+
+    `size_px` resizes a square picture (Lanczos, which averages when it reduces); ValueError when it is not square.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"to_tensor needs an RGB picture, got mode {image.mode!r}")
+    if size_px is not None and image.size != (size_px, size_px):
+        if image.width != image.height:
+            raise ValueError(f"to_tensor resizes square pictures only, got {image.width} x {image.height}")
+        image = image.resize((size_px, size_px), Image.Resampling.LANCZOS)
+    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))  # [H, W, 3]
+    return pixels.permute(2, 0, 1)[None].to(device=device, dtype=torch.float32).div(127.5).sub(1.0).contiguous()
+
+
+def to_image(tensor: torch.Tensor) -> Image.Image:
+    """[3, H, W] or [1, 3, H, W] in [-1, 1], any float type and device -> 8-bit RGB; clamps and rounds."""
+    if tensor.ndim == 4 and tensor.shape[0] == 1:
+        tensor = tensor[0]
+    if tensor.ndim != 3 or tensor.shape[0] != 3:
+        raise ValueError(f"to_image needs [3, H, W] or [1, 3, H, W], got {list(tensor.shape)}")
+    pixels = tensor.detach().float().add(1.0).mul(127.5).clamp(0, 255).round().to(torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy())
+
+
+def save_png(image: Image.Image, path: str | Path) -> None:
+    """Writes a PNG without metadata; the file appears whole or not at all. Raises DiskFull when space runs out."""
+    path = Path(path)
+    plain = Image.fromarray(np.asarray(image)) if image.info else image
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            plain.save(file, format="PNG")
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(path.name) from error
+        raise
+
+
+def _known_formats() -> list[str]:
+    """The allowed formats that this Pillow was built with."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _short_name(name: str | os.PathLike[str] | None) -> str:
+    """Last part of a path of any system, printable and short; "photo" when there is none."""
+    last = re.split(r"[\\/]", os.fspath(name).rstrip("\\/"))[-1] if name else ""
+    last = "".join(character for character in last if character.isprintable()).strip()
+    return (last if len(last) <= 80 else last[:60] + "..." + last[-17:]) or "photo"
+
+
+def _read(path: Path, name: str, limits: PhotoLimits) -> bytes:
+    """A regular file's bytes, after a look at its size."""
+    try:
+        if not path.is_file():
+            raise PhotoUnreadable(name)
+        _check_bytes(path.stat().st_size, name, limits)
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise PhotoUnreadable(name) from error
+
+
+def _check_bytes(count: int, name: str, limits: PhotoLimits) -> None:
+    if count > limits.max_bytes:
+        raise PhotoTooLarge(name, f"{count / 1e6:.1f} MB", f"{limits.max_bytes / 1e6:g} MB")
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ValueError(f"load_photo needs a uint8 array [H, W, 3], got {array.dtype} {list(array.shape)}")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _finish(image: Image.Image, name: str, limits: PhotoLimits) -> Photo:
+    """Checks the size, decodes, and brings any picture to the one form of `Photo`."""
+    width, height = image.size
+    if width * height > limits.max_megapixels * 1e6:
+        raise PhotoTooLarge(name, f"{width * height / 1e6:.0f} megapixels", f"{limits.max_megapixels:g} megapixels")
+    scale = min(1.0, limits.max_side_px / max(width, height, 1))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if min(width, height, *size) < limits.min_side_px:
+        raise PhotoTooSmall(name, min(width, height, *size), limits.min_side_px)
+    try:
+        image.load()  # also moves to the first frame of an animation
+        turn = _UPRIGHT.get(_orientation(image))
+        rgb = _to_rgb(image)
+    except _DECODE_ERRORS as error:
+        raise PhotoUnreadable(name) from error
+    if size != rgb.size:
+        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    return Photo(Image.fromarray(np.array(rgb)), name)  # a fresh picture carries no metadata
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1..8; 1 when there is none or it is damaged."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except _DECODE_ERRORS:
+        return 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any decoded Pillow mode -> RGB."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _from_deep_grey(image).convert("RGB")
+    if image.has_transparency_data:
+        cut_out = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image_on_white = Image.alpha_composite(white, cut_out).convert("RGB")
+        image_on_white.info = {key: image.info[key] for key in ("icc_profile",) if key in image.info}
+        image = image_on_white
+    return _to_srgb(image)
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Grey levels of 16 or 32 bits or floats -> 8 bits, by the smallest usual range that holds them."""
+    levels = np.nan_to_num(np.asarray(image).astype(np.float64))
+    if image.mode == "F":
+        ranges = (1.0, 255.0, 65535.0)
+    else:
+        ranges = (65535.0,) if image.mode.startswith("I;16") else (255.0, 65535.0)
+    top = next((limit for limit in ranges if levels.max() <= limit), max(levels.max(), 1.0))
+    return Image.fromarray(np.clip(np.rint(levels * (255.0 / top)), 0, 255).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Applies an embedded colour profile where it fits the picture; a damaged one is ignored."""
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "CMYK"):
+        try:
+            embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, embedded, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, *_DECODE_ERRORS):
+            converted = None
+        if converted is not None:
+            return converted
+    return image.convert("RGB")

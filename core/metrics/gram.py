@@ -1,0 +1,85 @@
+"""Style distance, protocol `gram_relative`: differences of Gram matrices (Gatys et al. 2016, Eq. 3) per layer.
+
+Gatys et al. sum squared differences, so a few layers with large activations decide. Here every layer counts the same:
+the Frobenius norm of the difference over the mean norm of the two matrices, then the mean over layers. Features come
+from a callable, so any network serves. With SqueezeNet 1.1 features say that they were also a training loss of the
+embedded backbone `mini`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+Features = Callable[[Tensor], Sequence[Tensor]]  # [B, 3, H, W] in [-1, 1] -> one [B, C, h, w] per layer
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """[B, C, h, w] -> [B, C, C] float32: mean over positions of the outer product of a position's features."""
+    if features.ndim != 4:
+        raise ValueError(f"expected [B, C, h, w], got {list(features.shape)}")
+    flat = features.float().flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def gram_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    """Relative distance of two pictures' Gram matrices: symmetric, 0 for equal ones, at most 2.
+
+    Args:
+        a, b: one [1, C, C] per layer, from `gram_matrix`; the same layers in both, else `ValueError`.
+    """
+    shapes = [[list(gram.shape) for gram in grams] for grams in (a, b)]
+    if shapes[0] != shapes[1] or not a:
+        raise ValueError(f"expected Gram matrices of the same layers, got {shapes[0]} and {shapes[1]}")
+    layers = [
+        (gram_a - gram_b).norm() / ((gram_a.norm() + gram_b.norm()) / 2).clamp_min(1e-12)
+        for gram_a, gram_b in zip(a, b, strict=True)
+    ]
+    return float(torch.stack(layers).mean())
+
+
+@torch.no_grad()
+def picture_grams(picture: Tensor, features: Features) -> list[Tensor]:
+    """Gram matrices of one picture ([1, 3, H, W] in [-1, 1]): one [1, C, C] per layer."""
+    if picture.ndim != 4 or picture.shape[:2] != (1, 3):
+        raise ValueError(f"expected one picture [1, 3, H, W], got {list(picture.shape)}")
+    return [gram_matrix(layer) for layer in features(picture)]
+
+
+def style_distance(picture: Tensor, references: Sequence[Tensor], features: Features) -> float:
+    """Mean `gram_distance` from one picture to each reference; all [1, 3, H, W] in [-1, 1], best of one size."""
+    if not references:
+        raise ValueError("style_distance needs at least one reference")
+    grams = picture_grams(picture, features)
+    return sum(gram_distance(grams, picture_grams(other, features)) for other in references) / len(references)
+
+
+def style_gap_closed(result: Tensor, photo: Tensor, references: Sequence[Tensor], features: Features) -> float:
+    """Share of the style distance between a photo and the references that the result has closed.
+
+    `(d_photo - d_result) / (d_photo - d_refs)`, with `d_x` the mean distance of x to the references and `d_refs` the
+    mean distance of the references among themselves (0 for a single one). 0: still a photo, 1: as near to the
+    references as they are to each other; more than 1 is possible.
+
+    Raises:
+        ValueError: when the photo is no farther from the references than they are from each other.
+    """
+    if not references:
+        raise ValueError("style_gap_closed needs at least one reference")
+    reference_grams = [picture_grams(reference, features) for reference in references]
+
+    def to_references(picture: Tensor) -> float:
+        grams = picture_grams(picture, features)
+        return sum(gram_distance(grams, other) for other in reference_grams) / len(reference_grams)
+
+    pairs = [gram_distance(a, b) for a, b in combinations(reference_grams, 2)]
+    among = sum(pairs) / len(pairs) if pairs else 0.0
+    of_photo = to_references(photo)
+    if of_photo <= among:
+        raise ValueError(
+            f"no style gap: the photo is {of_photo:.3f} from the references, they differ by {among:.3f} themselves"
+        )
+    return (of_photo - to_references(result)) / (of_photo - among)

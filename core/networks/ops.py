@@ -1,0 +1,140 @@
+"""Operations that StyleGAN2's networks share: FIR resampling, equalised layers, scaled leaky ReLU.
+
+Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020), appendix B. Everything is plain
+PyTorch. Parameters stay in float32; a layer computes in the dtype of its input, so bfloat16 needs no autocast.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LRELU_SLOPE = 0.2
+LRELU_GAIN = math.sqrt(2.0)
+
+
+def fir_kernel(*, gain: float = 1.0) -> Tensor:
+    """The [1, 3, 3, 1] binomial low-pass filter as a 4x4 kernel [4, 4] whose entries sum to `gain`."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    kernel = torch.outer(taps, taps)
+    return kernel / kernel.sum() * gain
+
+
+def fir_filter(x: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
+    """Filter every channel with one symmetric kernel.
+
+    Args:
+        x: [B, C, H, W].
+        kernel: [4, 4], symmetric and separable.
+        padding: zeros before and after each spatial axis; each in 0..3.
+
+    Returns:
+        [B, C, H + sum(padding) - 3, W + sum(padding) - 3].
+    """
+    channels = x.shape[1]
+    before, after = padding
+    weight = kernel.to(x.dtype).expand(channels, 1, -1, -1)
+    if before == after:
+        return F.conv2d(x, weight, padding=before, groups=channels)
+    return F.conv2d(F.pad(x, (before, after, before, after)), weight, groups=channels)
+
+
+def fir_upsample(x: Tensor, kernel: Tensor) -> Tensor:
+    """Double the size by zero insertion and a low-pass filter: [B, C, H, W] -> [B, C, 2H, 2W].
+
+    `kernel` [4, 4] sums to 4, which keeps the brightness.
+    """
+    channels = x.shape[1]
+    weight = kernel.to(x.dtype).expand(channels, 1, -1, -1)
+    return F.conv_transpose2d(x, weight, stride=2, padding=1, groups=channels)
+
+
+def scaled_leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2 times sqrt(2), which keeps the variance of unit Gaussians."""
+    return F.leaky_relu(x, LRELU_SLOPE) * LRELU_GAIN
+
+
+class EqualLinear(nn.Module):
+    """Fully connected layer with run-time weight scaling ("equalised learning rate").
+
+    Args:
+        in_dim: length of the last axis of the input.
+        out_dim: length of the last axis of the output.
+        bias_init: initial bias before `lr_mul`.
+        lr_mul: learning-rate multiplier, folded into the weights.
+        activate: apply `scaled_leaky_relu`.
+    """
+
+    def __init__(
+        self, in_dim: int, out_dim: int, *, bias_init: float = 0.0, lr_mul: float = 1.0, activate: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_dim, in_dim) / lr_mul)
+        self.bias = nn.Parameter(torch.full((out_dim,), bias_init))
+        self.scale = lr_mul / math.sqrt(in_dim)
+        self.lr_mul = lr_mul
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:  # [..., in_dim] -> [..., out_dim]
+        out = F.linear(x, (self.weight * self.scale).to(x.dtype), (self.bias * self.lr_mul).to(x.dtype))
+        return scaled_leaky_relu(out) if self.activate else out
+
+
+class EqualConv2d(nn.Module):
+    """Convolution without bias and with run-time weight scaling; `stride` 1 keeps the size for odd kernels."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
+        self.stride = stride
+        self.padding = kernel_size // 2 if stride == 1 else 0
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, Cin, H, W] -> [B, Cout, H', W']
+        weight = (self.weight * self.scale).to(x.dtype)
+        return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
+
+
+class BiasedLeakyReLU(nn.Module):
+    """Per-channel bias, then `scaled_leaky_relu`; the state dict calls the bias `bias`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W]
+        return scaled_leaky_relu(x + self.bias.to(x.dtype).view(1, -1, 1, 1))
+
+
+class Blur(nn.Module):
+    """FIR low-pass filter as a layer; the kernel is a buffer named `kernel`, as in published checkpoints."""
+
+    kernel: Tensor
+
+    def __init__(self, padding: tuple[int, int], *, gain: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("kernel", fir_kernel(gain=gain))
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W]
+        return fir_filter(x, self.kernel, self.padding)
+
+
+def conv_layer(in_channels: int, out_channels: int, kernel_size: int, *, down: bool = False, activate: bool = True):
+    """Sequence of [blur and stride 2], convolution and [bias, leaky ReLU], numbered as in published checkpoints.
+
+    Args:
+        down: halve the resolution: blur, then a strided convolution without padding.
+        activate: add bias and `scaled_leaky_relu`; without it the layer has no bias.
+    """
+    layers: list[nn.Module] = []
+    if down:
+        total = 2 + (kernel_size - 1)
+        layers.append(Blur(((total + 1) // 2, total // 2)))
+    layers.append(EqualConv2d(in_channels, out_channels, kernel_size, stride=2 if down else 1))
+    if activate:
+        layers.append(BiasedLeakyReLU(out_channels))
+    return nn.Sequential(*layers)

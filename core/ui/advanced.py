@@ -1,0 +1,73 @@
+"""The folded settings of a training run: one control per field of `FinetuneConfig`, and the way back from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from core.config import MAX_REFERENCES, PRESET_STEPS, FinetuneConfig
+
+FIELDS = (
+    "method",
+    "steps",
+    "learning_rate",
+    "alpha",
+    "swap_layers",
+    "identity_weight",
+    "style_weight",
+    "references_per_step",
+    "anchors_per_step",
+    "seed",
+    "preview_every",
+)
+_EMPTY_IS_DEFAULT = "Empty: the model's own default."
+
+
+def controls() -> list[Any]:
+    """Create the controls, in the order of `FIELDS` (`anchor` is asked for in the open)."""
+    default = FinetuneConfig()
+    with gr.Row():
+        method = gr.Radio([("Ours", "ours"), ("JoJoGAN (baseline)", "jojogan")], value="ours", label="Method")
+        steps = gr.Slider(1, 2000, PRESET_STEPS["sketch"], step=1, label="Steps", elem_id="steps")
+    with gr.Row():
+        rate = gr.Number(default.learning_rate, label="Learning rate", minimum=1e-6, maximum=0.1, step=1e-4)
+        alpha = gr.Slider(
+            0, 1, default.alpha, step=0.05, label="Alpha", info="Share of each picture's own look kept in the mix."
+        )
+    with gr.Row():
+        layers = gr.Textbox("", label="Mixed layers", info=f"For example 7, 9, 11. {_EMPTY_IS_DEFAULT}")
+        identity = gr.Number(None, label="Identity weight", info=_EMPTY_IS_DEFAULT, minimum=0)
+        style = gr.Number(None, label="Texture weight", info=f"{_EMPTY_IS_DEFAULT} 0: the paper's loss.", minimum=0)
+    with gr.Row():
+        per_step = gr.Slider(0, MAX_REFERENCES, 0, step=1, label="Pictures per step", info="0: all of them.")
+        anchors = gr.Slider(1, 16, default.anchors_per_step, step=1, label="Faces per step")
+        seed = gr.Number(default.seed, label="Seed", precision=0, minimum=0)
+        every = gr.Slider(1, 100, default.preview_every, step=1, label="Steps between previews")
+    return [method, steps, rate, alpha, layers, identity, style, per_step, anchors, seed, every]
+
+
+def layers_from(text: str | None) -> tuple[int, ...] | None:
+    """Return the layer numbers of a comma-separated list, None for an empty one. Raises gr.Error."""
+    parts = (text or "").replace(";", ",").split(",")
+    try:
+        layers = tuple(int(part) for part in parts if part.strip())
+    except ValueError as error:
+        raise gr.Error("Write the mixed layers as numbers with commas, for example 7, 9, 11.") from error
+    if any(layer < 0 for layer in layers):
+        raise gr.Error("Layer numbers start at 0.")
+    return layers or None
+
+
+def overrides(values: Sequence[Any]) -> Mapping[str, Any]:
+    """Return `Studio.config`'s overrides from the controls' values, in the order of `FIELDS`."""
+    given = dict(zip(FIELDS, values, strict=True))
+    given["swap_layers"] = layers_from(given["swap_layers"])
+    for name in ("steps", "references_per_step", "anchors_per_step", "seed", "preview_every"):
+        given[name] = int(given[name] or 0)
+    for name in ("learning_rate", "alpha"):
+        given[name] = float(given[name] or 0)
+    for name in ("identity_weight", "style_weight"):
+        given[name] = None if given[name] in (None, "") else float(given[name])
+    return given

@@ -1,0 +1,165 @@
+"""The one Studio of this process and the functions that need its accelerator.
+
+`spaces.GPU` changes nothing outside ZeroGPU. There, each call runs in a forked worker, so arguments and results are
+picklable values with CPU tensors, styles travel as paths, and failures are turned into `gr.Error` inside the worker.
+Nothing here imports torch before the Studio is opened, which keeps the start of the page quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import spaces
+
+from core.errors import TrainingStopped
+from core.ui.edge import friendly
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from core.align import AlignedFace
+    from core.config import FinetuneConfig
+    from core.invert import Inversion
+    from core.studio import Studio, Stylized, TrainingStep
+    from core.style import Style
+
+ACCELERATOR = {"concurrency_id": "accelerator", "concurrency_limit": 1}
+FACES = {"concurrency_id": "faces", "concurrency_limit": 2}
+
+
+class StudioDoor:
+    """Opens the Studio once, in the background; a failed opening is tried again at the next call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._factory: Callable[[], Studio] | None = None
+        self._opening: Future[Studio] | None = None
+
+    def open_in_background(self, factory: Callable[[], Studio]) -> Future[Studio]:
+        """Start `factory` in a thread and return its future."""
+        with self._lock:
+            self._factory = factory
+            self._opening = self._start(factory)
+            return self._opening
+
+    @staticmethod
+    def _start(factory: Callable[[], Studio]) -> Future[Studio]:
+        future: Future[Studio] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(factory())
+            except Exception as error:  # kept for whoever asks for the Studio
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="open-studio", daemon=True).start()
+        return future
+
+    def studio(self) -> Studio:
+        """Return the Studio, waiting until it is open. Raises what the opening raised."""
+        with self._lock:
+            if self._opening is None or self._factory is None:
+                raise RuntimeError("open_in_background() was not called")
+            if self._opening.done() and self._opening.exception() is not None:
+                self._opening = self._start(self._factory)
+            opening = self._opening
+        return opening.result()
+
+    def is_ready(self) -> bool:
+        """Tell whether `studio()` would return at once."""
+        with self._lock:
+            return self._opening is not None and self._opening.done() and self._opening.exception() is None
+
+
+DOOR = StudioDoor()
+
+
+def studio() -> Studio:
+    """Return the process's Studio, waiting until it is open."""
+    return DOOR.studio()
+
+
+@functools.lru_cache(maxsize=16)
+def _read_style(path: str, changed_ns: int) -> Style:
+    return studio().load_style(Path(path))
+
+
+def style_at(path: str) -> Style:
+    """Load a style file, keeping the last few in memory. Raises StyleFileInvalid, StyleForOtherBackbone."""
+    file = Path(path)
+    return _read_style(path, file.stat().st_mtime_ns if file.exists() else 0)
+
+
+def draw_seconds(face: AlignedFace, inversion: Inversion | None, *_: object) -> int:
+    """Accelerator seconds to declare for `draw`."""
+    return 15 if inversion is None else 10
+
+
+@spaces.GPU(duration=draw_seconds)
+@friendly
+def draw(
+    face: AlignedFace,
+    inversion: Inversion | None,
+    style_path: str,
+    strength: float,
+    keep_colour: bool,
+    seed: int,
+) -> tuple[Inversion, Stylized]:
+    """Return the face's inversion (given or made here) and the stylized picture; strength in [0, 1]."""
+    inverted = studio().invert(face) if inversion is None else inversion
+    style = style_at(style_path)
+    return inverted, studio().stylize_inverted(inverted, style, strength=strength, keep_colour=keep_colour, seed=seed)
+
+
+def many_seconds(faces: Sequence[AlignedFace], *_: object) -> int:
+    """Accelerator seconds to declare for a run over several faces."""
+    return 10 + 2 * len(faces)
+
+
+@spaces.GPU(duration=many_seconds)
+@friendly
+def draw_many(
+    faces: Sequence[AlignedFace], style_path: str, strength: float, keep_colour: bool, seed: int
+) -> Iterator[Stylized]:
+    """Yield one stylized picture per face, in order."""
+    style = style_at(style_path)
+    for face in faces:
+        yield studio().stylize(face, style, strength=strength, keep_colour=keep_colour, seed=seed)
+
+
+@spaces.GPU(duration=many_seconds)
+@friendly
+def looks(faces: Sequence[AlignedFace]) -> Iterator[Image.Image]:
+    """Yield what the base generator makes of each face: its photo-like inversion."""
+    for face in faces:
+        yield studio().reconstruct(studio().invert(face))
+
+
+def train_seconds(references: Sequence[AlignedFace], config: FinetuneConfig, *_: object) -> int:
+    """Accelerator seconds to declare for `train`: proportional to pictures per step and to steps, at most 300."""
+    pictures = (config.references_per_step or len(references)) + config.anchors_per_step
+    return min(300, 15 + round(0.02 * config.steps * pictures))
+
+
+@spaces.GPU(duration=train_seconds)
+@friendly
+def train(
+    references: Sequence[AlignedFace],
+    config: FinetuneConfig,
+    name: str,
+    photo: AlignedFace | None,
+    preview: AlignedFace | None,
+    stop_flag: str,
+) -> Iterator[TrainingStep | Style]:
+    """Yield the steps of a run and, unless the file `stop_flag` appears meanwhile, the finished style."""
+    flag = Path(stop_flag)
+    steps = studio().train(references, config, name=name, photo=photo, preview=preview, stop=flag.exists)
+    try:
+        yield from steps
+    except TrainingStopped:
+        return

@@ -1,0 +1,41 @@
+"""The status line: which model runs, on what, and why, in plain words."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from core.ui.edge import sentence
+
+if TYPE_CHECKING:
+    from core.studio import Studio
+
+MODEL_NAMES = {"mini": "Built-in model", "ffhq": "Full-size model (FFHQ)"}
+LOADING = "Getting the model ready. You can already choose a photo."
+
+
+def device_words(device: object) -> str:
+    """Name a torch device as a visitor would."""
+    kind = str(device).split(":")[0]
+    names = {"cpu": "this computer's processor", "cuda": "a graphics card", "mps": "Apple's graphics chip"}
+    return names.get(kind, kind)
+
+
+def status_html(text: str, *, kind: str = "busy") -> str:
+    """Return the line; `kind` is "busy", "ready" or "failed" and colours the dot."""
+    return f'<p class="si-status" role="status"><span class="dot {kind}" aria-hidden="true"></span>{escape(text)}</p>'
+
+
+def describe(studio: Studio) -> str:
+    """Return the ready line of an open Studio."""
+    choice = studio.choice
+    name = MODEL_NAMES.get(choice.name, choice.name)
+    where = f"{name}, {studio.backbone.resolution} px, on {device_words(studio.backbone.device)}."
+    reason = choice.reason.strip()
+    reason = f" {reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
+    return status_html(f"{where}{reason} Your pictures are deleted after you leave.", kind="ready")
+
+
+def failed(error: Exception) -> str:
+    """Return the line of a Studio that would not open."""
+    return status_html(sentence(error), kind="failed")

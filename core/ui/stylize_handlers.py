@@ -1,0 +1,306 @@
+"""What the Stylize tab's events do: validate, call one Studio method, return what the page shows."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from core.config import ASSETS_DIR
+from core.errors import NoFaceFound, StyleIdentityError
+from core.ui import engine, status, styles, widgets
+from core.ui.edge import friendly
+from core.ui.session import SESSIONS, ChosenPhoto, Crop, MyStyle, Portrait
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SHOWN_PX = 640  # smaller results are enlarged for the page; the download keeps its size
+VIEW_PX = 900
+MAX_PHOTOS = 24
+TRAIN_TAB, STYLIZE_TAB = "new-style", "stylize"
+
+
+def example_paths() -> list[Path]:
+    """Return this project's own example photos, at most three."""
+    return sorted((ASSETS_DIR / "examples").glob("*.png"))[:3]
+
+
+def read_photo(path: str, *, name: str | None = None) -> tuple[ChosenPhoto, Portrait | None]:
+    """Read a photo, find its faces and cut out the largest; a face problem is kept as a sentence.
+
+    Raises PhotoUnreadable, PhotoTooLarge, PhotoTooSmall.
+    """
+    from core.images import load_photo
+
+    photo = load_photo(path, name=name)
+    width, height = photo.image.size
+    view = widgets.data_address(photo.image, side_px=VIEW_PX)
+    chosen = ChosenPhoto(str(path), photo.name, width, height, view)
+    try:
+        faces = engine.studio().find_faces(photo)
+        if not faces:
+            raise NoFaceFound(photo.name)
+        chosen = replace(chosen, boxes=tuple(tuple(int(side) for side in face.box) for face in faces))
+        face = engine.studio().align(photo, face_index=0)
+    except StyleIdentityError as error:
+        return replace(chosen, problem=str(error)), None
+    return chosen, Portrait(portrait_key(chosen, Crop()), face, None)
+
+
+def portrait_key(photo: ChosenPhoto, crop: Crop) -> tuple[object, ...]:
+    """Return what decides the face: the file, which face, and how it is cut out."""
+    return photo.path, photo.face_index if crop.mode == "detect" else 0, crop
+
+
+def cut_out(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> Portrait:
+    """Return the kept portrait if it still fits, else align the face again. Raises what `Studio.align` raises."""
+    from core.images import load_photo
+
+    key = portrait_key(photo, crop)
+    if portrait is not None and portrait.key == key:
+        return portrait
+    source = load_photo(photo.path, name=photo.name)
+    face = engine.studio().align(source, face_index=photo.face_index, crop=crop.for_studio(photo.width, photo.height))
+    return Portrait(key, face, None)
+
+
+# --- opening the page and choosing a photo -----------------------------------------------------------------
+
+
+def greet(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[Any, ...]:
+    """Wait for the Studio, then return the status line, the shelf and the chosen style."""
+    SESSIONS.sweep()
+    try:
+        chosen = chosen or styles.first_style()
+        return status.describe(engine.studio()), styles.shelf(mine, chosen), chosen
+    except Exception as error:
+        return status.failed(error), widgets.shelf([], None), None
+
+
+def _photo_page(chosen: ChosenPhoto, portrait: Portrait | None) -> tuple[Any, ...]:
+    """Values for the states of photo, portrait and crop, uploader, view, three crop parts, three result parts."""
+    return (
+        chosen,
+        portrait,
+        Crop(),
+        gr.update(visible=False),
+        gr.update(value=widgets.photo_view(chosen, Crop()), visible=True),
+        gr.update(visible=bool(chosen.problem)),
+        "detect",
+        gr.update(visible=False),
+        *empty_result(),
+    )
+
+
+def empty_result() -> tuple[Any, ...]:
+    """Values for slider, placeholder and download button before there is a portrait."""
+    return gr.update(value=None, visible=False), gr.update(visible=True), gr.update(value=None, interactive=False)
+
+
+def uploaded_path(payload: Mapping[str, Any] | None) -> str | None:
+    """Return the path of an upload that Gradio passed on unread, None if the uploader was emptied.
+
+    Raises gr.Error for a path outside Gradio's upload folder, which only a forged request can hold.
+    """
+    if not payload or not payload.get("path"):
+        return None
+    path = Path(payload["path"]).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise gr.Error("This file was not uploaded here. Choose it again.")
+    return str(path)
+
+
+@friendly
+def upload_photo(payload: Mapping[str, Any] | None, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:
+    """Take an uploaded or webcam photo."""
+    path = uploaded_path(payload)
+    if path is None:
+        return tuple(gr.skip() for _ in range(11))
+    progress(0.3, desc="Looking for faces")
+    return _photo_page(*read_photo(path))
+
+
+@friendly
+def pick_example(event: gr.EventData, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:
+    """Take one of the example photos."""
+    progress(0.3, desc="Looking for faces")
+    path = example_paths()[int(event.pick)]
+    return _photo_page(*read_photo(str(path), name=path.stem.replace("_", " ")))
+
+
+@friendly
+def ensure_photo(photo: ChosenPhoto | None) -> Any:
+    """Take the first example where a style was chosen before a photo."""
+    examples = example_paths()
+    if photo is not None or not examples:
+        return tuple(gr.skip() for _ in range(11))
+    return _photo_page(*read_photo(str(examples[0]), name=examples[0].stem.replace("_", " ")))
+
+
+@friendly
+def click_photo(photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> tuple[Any, ...]:
+    """Choose a face, show the crop settings, or go back. Values: photo state, uploader, view, crop panel, result."""
+    unchanged = (gr.skip(), gr.skip(), gr.skip())
+    if photo is None or event.pick == "another":
+        hidden = gr.update(visible=False)
+        return None, gr.update(value=None, visible=True), gr.update(value="", visible=False), hidden, *empty_result()
+    if event.pick == "crop":
+        return gr.skip(), gr.skip(), gr.skip(), gr.update(visible=True), *unchanged
+    chosen = replace(photo, face_index=min(int(event.pick), len(photo.boxes) - 1), problem="")
+    return chosen, gr.skip(), widgets.photo_view(chosen, crop), gr.skip(), *unchanged
+
+
+@friendly
+def change_crop(photo: ChosenPhoto | None, mode: str, across: float, down: float, size: float) -> tuple[Any, Any, Any]:
+    """Take another way to cut the face out. Values: crop state, view, manual settings."""
+    crop = Crop(mode, across, down, size)  # type: ignore[arg-type]
+    return crop, widgets.photo_view(photo, crop) if photo else gr.skip(), gr.update(visible=mode == "manual")
+
+
+# --- choosing a style --------------------------------------------------------------------------------------
+
+
+@friendly
+def pick_style(event: gr.EventData) -> str:
+    """Return the slug of the clicked tile."""
+    return str(event.pick)
+
+
+def go_to_training() -> Any:
+    """Show the New style tab."""
+    return gr.update(selected=TRAIN_TAB)
+
+
+@friendly
+def open_style(upload: str, mine: tuple[MyStyle, ...], request: gr.Request) -> tuple[Any, Any, Any]:
+    """Add a style file to the shelf and choose it. Values: own styles, chosen style, shelf."""
+    opened = styles.open_file(upload, SESSIONS.folder(request.session_hash))
+    mine = (*mine, opened)
+    return mine, opened.slug, styles.shelf(mine, opened.slug)
+
+
+# --- drawing -----------------------------------------------------------------------------------------------
+
+
+def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[str, str]:
+    found = styles.find(chosen, mine)
+    if found is None:
+        raise gr.Error("Choose a style first, or make one under New style.", title="No style yet")
+    return found
+
+
+def _enlarged(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    from PIL import Image as Pillow
+
+    return image if image.size == size else image.resize(size, Pillow.Resampling.LANCZOS)
+
+
+@friendly
+def draw(
+    photo: ChosenPhoto | None,
+    portrait: Portrait | None,
+    crop: Crop,
+    chosen: str | None,
+    mine: tuple[MyStyle, ...],
+    strength: float,
+    keep_colour: bool,
+    into_photo: bool,
+    seed: float,
+    request: gr.Request,
+    progress: gr.Progress = gr.Progress(),
+) -> tuple[Any, ...]:
+    """Draw the portrait. Values: portrait state, slider, placeholder, download button."""
+    from core.images import load_photo, save_png
+
+    if photo is None:
+        raise gr.Error("Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet")
+    title, path = _style_or_complain(chosen, mine)
+    progress(0.1, desc="Reading the face")
+    portrait = cut_out(photo, portrait, crop)
+    progress(0.4, desc="Drawing")
+    inversion, stylized = engine.draw(portrait.face, portrait.inversion, path, strength / 100, keep_colour, int(seed))
+    before, after = portrait.face.image, stylized.image
+    if into_photo:
+        source = load_photo(photo.path, name=photo.name)
+        before, after = source.image, engine.studio().paste_back(stylized, portrait.face, source)
+    file = SESSIONS.folder(request.session_hash) / f"portrait-{styles.file_name(title)}.png"
+    save_png(after, file)
+    scale = max(1.0, SHOWN_PX / min(after.size))
+    size = (round(after.width * scale), round(after.height * scale))
+    shown = gr.update(value=(_enlarged(before, size), _enlarged(after, size)), visible=True)
+    return (
+        replace(portrait, inversion=inversion),
+        shown,
+        gr.update(visible=False),
+        gr.update(value=str(file), interactive=True),
+    )
+
+
+def redraw(
+    photo: ChosenPhoto | None,
+    portrait: Portrait | None,
+    crop: Crop,
+    chosen: str | None,
+    mine: tuple[MyStyle, ...],
+    strength: float,
+    keep_colour: bool,
+    into_photo: bool,
+    seed: float,
+    request: gr.Request,
+    progress: gr.Progress = gr.Progress(),
+) -> tuple[Any, ...]:
+    """Draw again after a setting changed; nothing happens before the first portrait. Values as in `draw`."""
+    if photo is None or portrait is None or portrait.inversion is None:
+        return tuple(gr.skip() for _ in range(4))
+    return draw(photo, portrait, crop, chosen, mine, strength, keep_colour, into_photo, seed, request, progress)
+
+
+# --- several photos ----------------------------------------------------------------------------------------
+
+
+@friendly
+def draw_several(
+    uploads: list[tuple[str, str | None]] | None,
+    chosen: str | None,
+    mine: tuple[MyStyle, ...],
+    strength: float,
+    keep_colour: bool,
+    seed: float,
+    request: gr.Request,
+    progress: gr.Progress = gr.Progress(),
+) -> Iterator[tuple[Any, ...]]:
+    """Draw several photos, the largest face of each. Values: results, download button, notes."""
+    from core.images import load_photo, save_png
+
+    if not uploads:
+        raise gr.Error("Add the photos first.", title="No photos yet")
+    if len(uploads) > MAX_PHOTOS:
+        raise gr.Error(f"{len(uploads)} photos are too many at once; keep {MAX_PHOTOS}.", title="Too many photos")
+    title, path = _style_or_complain(chosen, mine)
+    faces, problems = [], []
+    for number, (upload, _) in enumerate(uploads):
+        progress((number, 2 * len(uploads)), desc="Looking for faces")
+        try:
+            faces.append(engine.studio().align(load_photo(upload), face_index=0))
+        except StyleIdentityError as error:
+            problems.append(str(error))
+    folder = SESSIONS.folder(request.session_hash)
+    notes = "".join(widgets.notice(problem) for problem in problems)
+    files: list[Path] = []
+    for stylized in engine.draw_many(tuple(faces), path, strength / 100, keep_colour, int(seed)) if faces else ():
+        file = folder / f"{len(files) + 1:02d}-{styles.file_name(faces[len(files)].name)}-{styles.file_name(title)}.png"
+        save_png(stylized.image, file)
+        files.append(file)
+        progress((len(uploads) + len(files), 2 * len(uploads)), desc="Drawing")
+        yield gr.update(value=[str(file) for file in files], visible=True), gr.skip(), notes
+    archive = folder / f"portraits-{styles.file_name(title)}.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+        for file in files:
+            target.write(file, file.name)
+    yield gr.skip(), gr.update(value=str(archive) if files else None, interactive=bool(files)), notes

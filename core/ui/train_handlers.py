@@ -1,0 +1,275 @@
+"""What the New style tab's events do: collect references, run the training as a stream, hand the style over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from core.config import MAX_REFERENCES, PRESET_STEPS
+from core.errors import NoReferences, StyleIdentityError, TooManyReferences
+from core.ui import advanced, engine, styles, widgets
+from core.ui.edge import friendly
+from core.ui.session import SESSIONS, ChosenPhoto, MyStyle, Reference, new_key
+from core.ui.stylize_handlers import STYLIZE_TAB, example_paths, read_photo, uploaded_path
+
+if TYPE_CHECKING:
+    from core.align import AlignedFace
+    from core.config import FinetuneConfig
+    from core.style import Style
+
+CARD_PX = 224
+PREVIEW_PX = 512
+STEP_TITLES = ("Drop your pictures", "Choose what it should become", "Train, then use it")
+STOPPED = "Training was stopped; nothing was saved. Your pictures are still here."
+
+
+def heads(references: Sequence[Reference], *, trained: bool = False) -> tuple[str, str, str]:
+    """Return the three step headings: each lights up when the one before it is done."""
+    ready = bool(usable(references)) and len(references) <= MAX_REFERENCES
+    later = "done" if trained else "on" if ready else "off"
+    states = ("done" if ready else "on", later, later)
+    return tuple(  # type: ignore[return-value]
+        widgets.step_head(i + 1, title, state) for i, (title, state) in enumerate(zip(STEP_TITLES, states, strict=True))
+    )
+
+
+def usable(references: Sequence[Reference]) -> list[AlignedFace]:
+    """Return the faces that can be trained on."""
+    return [reference.face for reference in references if reference.face is not None]
+
+
+# --- step 1: references ------------------------------------------------------------------------------------
+
+
+def _page(references: Sequence[Reference]) -> tuple[Any, ...]:
+    """Values for: references, cards, the three headings, train button."""
+    count = len(references)
+    problem = str(TooManyReferences(count, MAX_REFERENCES)) if count > MAX_REFERENCES else ""
+    cards = widgets.reference_cards(references, limit=MAX_REFERENCES, problem=problem)
+    ready = bool(usable(references)) and not problem
+    return tuple(references), cards, *heads(references), gr.update(interactive=ready)
+
+
+def _aligned(reference: Reference) -> Reference:
+    from core.images import load_photo
+
+    try:
+        photo = load_photo(reference.path, name=reference.name)
+        face = engine.studio().align(photo, crop="aligned" if reference.aligned else "detect")
+    except StyleIdentityError as error:
+        return replace(reference, face=None, crop_view="", look_view="", problem=str(error))
+    view = widgets.data_address(face.image, side_px=CARD_PX)
+    return replace(reference, face=face, crop_view=view, look_view="", problem="")
+
+
+def _filled(references: list[Reference], progress: gr.Progress) -> Iterator[tuple[Any, ...]]:
+    """Align what is new, then show each one's photo-like inversion; yields the page after every picture."""
+    todo = [i for i, item in enumerate(references) if item.face is None and not item.problem]
+    for number, i in enumerate(todo):
+        progress((number, 2 * len(todo)), desc="Looking for faces")
+        references[i] = _aligned(references[i])
+        yield _page(references)
+    waiting = [i for i, item in enumerate(references) if item.face is not None and not item.look_view]
+    if not waiting:
+        yield _page(references)
+        return
+    pictures = engine.looks(tuple(references[i].face for i in waiting))
+    for number, (i, picture) in enumerate(zip(waiting, pictures, strict=True)):
+        references[i] = replace(references[i], look_view=widgets.data_address(picture, side_px=CARD_PX))
+        progress((len(waiting) + number, 2 * len(waiting)), desc="Seeing each face as a photo")
+        yield _page(references)
+
+
+@friendly
+def add_references(
+    uploads: list[str] | None,
+    references: tuple[Reference, ...],
+    aligned: bool,
+    progress: gr.Progress = gr.Progress(),
+) -> Iterator[tuple[Any, ...]]:
+    """Add dropped pictures. Values: the uploader (emptied), then `_page`."""
+    added = [Reference(new_key(), str(path), Path(path).name, aligned) for path in uploads or ()]
+    together = [*references, *added]
+    yield None, *_page(together)
+    for page in _filled(together, progress):
+        yield gr.skip(), *page
+
+
+@friendly
+def click_card(
+    references: tuple[Reference, ...], event: gr.EventData, progress: gr.Progress = gr.Progress()
+) -> Iterator[tuple[Any, ...]]:
+    """Remove a picture, or use it as it is. Values as in `_page`."""
+    action, _, key = str(event.pick).partition(":")
+    if action == "remove":
+        yield _page([item for item in references if item.key != key])
+        return
+    changed = [replace(item, aligned=True, problem="") if item.key == key else item for item in references]
+    yield from _filled(changed, progress)
+
+
+@friendly
+def toggle_aligned(
+    references: tuple[Reference, ...], aligned: bool, progress: gr.Progress = gr.Progress()
+) -> Iterator[tuple[Any, ...]]:
+    """Cut every picture out again, as found or as it is. Values as in `_page`."""
+    blank = {"face": None, "crop_view": "", "look_view": "", "problem": ""}
+    yield from _filled([replace(item, aligned=aligned, **blank) for item in references], progress)
+
+
+def preset_steps(preset: str) -> Any:
+    """Return the advanced setting that follows the preset."""
+    return gr.update(value=PRESET_STEPS[preset])
+
+
+# --- steps 2 and 3: training -------------------------------------------------------------------------------
+
+
+@friendly
+def upload_own(payload: Mapping[str, Any] | None) -> tuple[ChosenPhoto | None, str]:
+    """Take the photo for the preview. Values: own photo, a sentence if its face can't be used."""
+    path = uploaded_path(payload)
+    own = None if path is None else read_photo(path)[0]
+    return own, widgets.notice(own.problem) if own else ""
+
+
+def _preview_face(own: ChosenPhoto | None, photo: ChosenPhoto | None) -> tuple[AlignedFace | None, bool]:
+    """Return the face to preview on, and whether it is the visitor's own: from here, from Stylize, or an example."""
+    from core.images import load_photo
+
+    chosen = own or photo
+    if chosen is not None and (own is not None or not chosen.problem):
+        source = load_photo(chosen.path, name=chosen.name)
+        return engine.studio().align(source, face_index=chosen.face_index), True
+    examples = example_paths()
+    return (engine.studio().align(load_photo(examples[0])) if examples else None), False
+
+
+def _config(preset: str, anchor: str, values: Sequence[Any]) -> FinetuneConfig:
+    try:
+        return engine.studio().config(preset, anchor=anchor, **advanced.overrides(values))
+    except ValueError as error:
+        raise gr.Error("One of the advanced settings is out of range. Check them and train again.") from error
+
+
+def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
+    if len(references) > MAX_REFERENCES:
+        raise TooManyReferences(len(references), MAX_REFERENCES)
+    faces = usable(references)
+    if not faces:
+        raise NoReferences()
+    return faces
+
+
+def _running(message: Any, preview: Any = None) -> tuple[Any, ...]:
+    """Values while training: state, run view, preview, train, stop, finish box, name, download, last headings."""
+    shown = gr.skip() if preview is None else gr.update(value=preview, visible=True)
+    hidden = gr.update(visible=False)
+    return gr.skip(), message, shown, gr.update(interactive=False), gr.update(visible=True), hidden, *_no_change()
+
+
+def _no_change() -> tuple[Any, ...]:
+    return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+
+
+def stopped(message: str = STOPPED) -> tuple[Any, ...]:
+    """Values of the same parts after a run that left no style."""
+    run, hidden = widgets.notice(message), gr.update(visible=False)
+    return None, run, hidden, gr.update(interactive=True), gr.update(visible=False), hidden, *_no_change()
+
+
+@friendly
+def train(
+    request: gr.Request,
+    references: tuple[Reference, ...],
+    photo: ChosenPhoto | None,
+    own: ChosenPhoto | None,
+    preset: str,
+    anchor: str,
+    *settings: Any,
+) -> Iterator[tuple[Any, ...]]:
+    """Train a style; `settings` are the advanced controls' values. Values as in `_running`."""
+    faces = _checked(references)
+    config = _config(preset, anchor, settings)
+    flag = SESSIONS.stop_flag(request.session_hash)
+    flag.unlink(missing_ok=True)
+    yield _running(widgets.hint("Getting ready: reading every picture."))
+    preview, is_own = _preview_face(own, photo)
+    if anchor == "photo" and not is_own:
+        raise gr.Error("Add your photo first: this style is made for one person.", title="No photo yet")
+    name = "My style"
+    losses: list[float] = []
+    own_photo = preview if anchor == "photo" else None
+    for item in engine.train(tuple(faces), config, name, own_photo, preview, str(flag)):
+        if not hasattr(item, "step"):
+            yield _finished(item, len(faces), references, request)
+            return
+        losses.append(float(item.loss))
+        if item.preview is None and item.step % 5 and item.step != item.steps:
+            continue
+        view = widgets.training_run(item.step, item.steps, losses, item.seconds_left)
+        yield _running(view, _enlarged(item.preview))
+    yield stopped()
+
+
+def _enlarged(image: Any) -> Any:
+    if image is None or image.width >= PREVIEW_PX:
+        return image
+    return image.resize((PREVIEW_PX, PREVIEW_PX), 1)  # 1 is Pillow's Lanczos
+
+
+def _saved(style: Style, folder: Path) -> str:
+    """Write a style under its name into a folder of its own; older names stay until the visitor has left."""
+    folder.mkdir(exist_ok=True)
+    return str(engine.studio().save_style(style, folder / f"{styles.file_name(style.name)}.safetensors"))
+
+
+def _finished(style: Style, count: int, references: Sequence[Reference], request: gr.Request) -> tuple[Any, ...]:
+    slug = f"my-{new_key()}"
+    path = _saved(style, SESSIONS.folder(request.session_hash) / slug)
+    thumbnail = next(item.crop_view for item in references if item.face is not None)
+    made = MyStyle(slug, style.name, count, thumbnail, path)
+    done = widgets.hint("Done. Give it a name, then use it or download it.")
+    return (
+        made,
+        done,
+        gr.skip(),
+        gr.update(interactive=True),
+        gr.update(visible=False),
+        gr.update(visible=True),
+        style.name,
+        gr.update(value=path, interactive=True),
+        *heads(references, trained=True)[1:],
+    )
+
+
+def stop(request: gr.Request) -> str:
+    """Ask the visitor's run to stop at its next step."""
+    SESSIONS.stop_flag(request.session_hash).touch()
+    return widgets.hint("Stopping after this step.")
+
+
+# --- after training ----------------------------------------------------------------------------------------
+
+
+@friendly
+def rename(made: MyStyle | None, name: str, request: gr.Request) -> tuple[Any, Any]:
+    """Write the trained style again under its name. Values: trained style, download button."""
+    title = " ".join((name or "").split())[:60]
+    if made is None or not title or title == made.title:
+        return gr.skip(), gr.skip()
+    path = _saved(replace(engine.style_at(made.path), name=title), SESSIONS.folder(request.session_hash) / made.slug)
+    return replace(made, title=title, path=path), gr.update(value=path)
+
+
+@friendly
+def use_style(made: MyStyle | None, mine: tuple[MyStyle, ...]) -> tuple[Any, ...]:
+    """Put the trained style on the shelf and choose it. Values: own styles, chosen style, shelf, tabs."""
+    if made is None:
+        raise gr.Error("Train a style first.", title="No style yet")
+    mine = (*(style for style in mine if style.slug != made.slug), made)
+    return mine, made.slug, styles.shelf(mine, made.slug), gr.update(selected=STYLIZE_TAB)

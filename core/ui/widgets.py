@@ -1,0 +1,200 @@
+"""Small pieces of HTML: style tiles, the photo with its faces, reference cards, the course of a training run.
+
+Every function is pure: values in, escaped HTML out. Buttons carry `data-pick`; `CLICKS` sends it to the server as
+`event.pick` of a click, or of a submit for the tile that leads to another tab.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from core.ui.session import ChosenPhoto, Crop, Reference
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CLICKS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-pick]');
+  if (!button || !element.contains(button)) return;
+  if (button.hasAttribute('aria-pressed')) {
+    element.querySelectorAll('[aria-pressed]').forEach((other) => other.setAttribute('aria-pressed', other === button));
+  }
+  trigger(button.dataset.pick === 'new' ? 'submit' : 'click', {pick: button.dataset.pick});
+});
+"""
+PHOTO_HEIGHT_PX = 240
+NEW_STYLE = "new"
+
+
+def data_address(image: Image.Image, *, side_px: int, quality: int = 85) -> str:
+    """Return a JPEG copy of `image`, at most `side_px` on its long side, as a data address."""
+    copy = image.convert("RGB")
+    copy.thumbnail((side_px, side_px))
+    buffer = io.BytesIO()
+    copy.save(buffer, format="JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def notice(text: str) -> str:
+    """Return a sentence about a problem, announced to screen readers; empty for an empty text."""
+    return f'<p class="si-notice" role="alert">{escape(text)}</p>' if text else ""
+
+
+def hint(text: str) -> str:
+    """Return a quiet line of help."""
+    return f'<p class="si-hint">{escape(text)}</p>'
+
+
+def tile(pick: str, title: str, picture: str, *, caption: str = "", chosen: bool = False, bare: bool = False) -> str:
+    """Return one square button; `picture` is a data address, `bare` hides the words from view."""
+    words = "" if bare else f'<span class="name">{escape(title)}</span><span class="count">{escape(caption)}</span>'
+    label = f"{title}, {caption}" if caption else title
+    return (
+        f'<button type="button" class="si-tile" data-pick="{escape(pick)}" aria-pressed="{str(chosen).lower()}" '
+        f'aria-label="{escape(label)}"><span class="pic"><img src="{picture}" alt=""></span>{words}</button>'
+    )
+
+
+def pictures_word(count: int) -> str:
+    """Return "1 picture" or "4 pictures"; nothing for an unknown number."""
+    return "" if count < 1 else "1 picture" if count == 1 else f"{count} pictures"
+
+
+def shelf(tiles: Sequence[tuple[str, str, int, str]], chosen: str | None) -> str:
+    """Return the style shelf: (slug, title, references, picture) each, then the tile that leads to New style."""
+    shown = [
+        tile(slug, title, picture, caption=pictures_word(count), chosen=slug == chosen)
+        for slug, title, count, picture in tiles
+    ]
+    new = (
+        f'<button type="button" class="si-tile new" data-pick="{NEW_STYLE}">'
+        '<span class="pic"><span class="plus" aria-hidden="true">+</span></span>'
+        '<span class="name">New style</span><span class="count">1–14 pictures</span></button>'
+    )
+    empty = "" if shown else hint("No styles yet. Make one from a few pictures, or open a style file.")
+    return f'{empty}<div class="si-tiles" role="group" aria-label="Styles">{"".join(shown)}{new}</div>'
+
+
+def shelf_loading(count: int = 6) -> str:
+    """Return the shelf's skeleton."""
+    blank = '<span class="si-tile"><span class="pic si-skeleton"></span><span class="name">&nbsp;</span></span>'
+    return f'<div class="si-tiles" aria-busy="true">{blank * count}</div>'
+
+
+def _placed(kind: str, box: Sequence[float], width: int, height: int) -> str:
+    left, top, right, bottom = box
+    left, right = max(0, left), min(width, right)
+    top, bottom = max(0, top), min(height, bottom)
+    return (
+        f'class="{kind}" style="left:{100 * left / width:.2f}%;top:{100 * top / height:.2f}%;'
+        f'width:{100 * (right - left) / width:.2f}%;height:{100 * (bottom - top) / height:.2f}%"'
+    )
+
+
+def photo_view(photo: ChosenPhoto | None, crop: Crop) -> str:
+    """Return the photo with its faces outlined as buttons, or with the square of a manual crop."""
+    if photo is None:
+        return ""
+    marks = ""
+    if crop.mode == "manual":
+        marks = f"<span {_placed('square', crop.square(photo.width, photo.height), photo.width, photo.height)}></span>"
+    elif crop.mode == "detect":
+        marks = "".join(
+            f'<button type="button" {_placed("face", box, photo.width, photo.height)} data-pick="{i}" '
+            f'aria-pressed="{str(i == photo.face_index).lower()}" '
+            f'aria-label="Face {i + 1} of {len(photo.boxes)}"></button>'
+            for i, box in enumerate(photo.boxes)
+        )
+    several = len(photo.boxes) > 1 and crop.mode == "detect"
+    text = f"{len(photo.boxes)} faces found. Click the one you want." if several else photo.name
+    ratio = photo.width / photo.height
+    return (
+        f'<div class="si-photo" style="aspect-ratio:{photo.width}/{photo.height};'
+        f'width:min(100%,{round(PHOTO_HEIGHT_PX * ratio)}px)"><img src="{photo.view}" alt="Your photo">{marks}</div>'
+        f'<div class="si-photo-foot"><span class="si-hint">{escape(text)}</span>'
+        '<button type="button" class="si-link" data-pick="crop">Crop it differently</button>'
+        '<button type="button" class="si-link" data-pick="another">Use another photo</button></div>'
+        f"{notice(photo.problem if crop.mode == 'detect' else '')}"
+    )
+
+
+def reference_card(reference: Reference) -> str:
+    """Return one style picture: crop and photo-like inversion, or what is wrong with it and how to fix it."""
+    name, key = escape(reference.name), escape(reference.key)
+    remove = (
+        f'<button type="button" class="si-link" data-pick="remove:{key}" aria-label="Remove {name}">Remove</button>'
+    )
+    if reference.problem:
+        fix = f'<button type="button" class="si-link" data-pick="aligned:{key}">Use it as it is</button>'
+        body = f'<p class="why" role="alert">{escape(reference.problem)}</p>'
+        return f'<div class="si-card bad"><p class="title">{name}</p>{body}<div class="acts">{fix}{remove}</div></div>'
+    blank = '<div class="si-skeleton"></div>'
+    crop = f'<img src="{reference.crop_view}" alt="Face cut out of {name}">' if reference.crop_view else blank
+    look = f'<img src="{reference.look_view}" alt="{name} as a photo">' if reference.look_view else blank
+    return (
+        f'<div class="si-card"><div class="pair"><figure>{crop}<figcaption>the face we use</figcaption></figure>'
+        f"<figure>{look}<figcaption>as a photo</figcaption></figure></div>"
+        f'<p class="title">{name}</p><div class="acts">{remove}</div></div>'
+    )
+
+
+def reference_cards(references: Sequence[Reference], *, limit: int, problem: str = "") -> str:
+    """Return all cards under a count, or the empty state."""
+    if not references:
+        return hint(f"No pictures yet. Drop 1 to {limit} portraits in the style you like; four to eight work well.")
+    cards = "".join(reference_card(reference) for reference in references)
+    return f'{notice(problem)}<div class="si-cards">{cards}</div>'
+
+
+def step_head(number: int, title: str, state: str) -> str:
+    """Return a step's heading; `state` is "off", "on" or "done"."""
+    mark = "✓" if state == "done" else str(number)
+    number_html = f'<span class="number" aria-hidden="true">{mark}</span>'
+    return f'<div class="si-step {state}">{number_html}<h2>{escape(title)}</h2></div>'
+
+
+def time_left(seconds: float | None) -> str:
+    """Return "about 2 minutes left" and the like."""
+    if seconds is None:
+        return "estimating the time left"
+    if seconds < 5:
+        return "almost done"
+    if seconds < 55:
+        return f"about {max(5, round(seconds / 5) * 5)} seconds left"
+    minutes = max(1, round(seconds / 60))
+    return f"about {minutes} minute{'s' if minutes > 1 else ''} left"
+
+
+def loss_curve(losses: Sequence[float]) -> str:
+    """Return the loss over the steps so far as an inline drawing, 600 x 120 units."""
+    if len(losses) < 2:
+        return ""
+    low, high = min(losses), max(losses)
+    span = (high - low) or 1.0
+    stride = max(1, len(losses) // 200)
+    shown = [*losses[::stride], losses[-1]]
+    points = " ".join(
+        f"{600 * i / (len(shown) - 1):.1f},{112 - 104 * (value - low) / span:.1f}" for i, value in enumerate(shown)
+    )
+    label = f"Difference from your style pictures, from {losses[0]:.3f} to {losses[-1]:.3f}"
+    return (
+        f'<svg viewBox="0 0 600 120" preserveAspectRatio="none" role="img" aria-label="{label}">'
+        f'<line x1="0" y1="119" x2="600" y2="119"></line><polyline points="{points}"></polyline></svg>'
+    )
+
+
+def training_run(step: int, steps: int, losses: Sequence[float], seconds_left: float | None) -> str:
+    """Return the bar, the words and the curve of a run."""
+    share = 100 * step / max(1, steps)
+    return (
+        f'<div class="si-run"><div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="{steps}" '
+        f'aria-valuenow="{step}" aria-label="Training"><span style="width:{share:.1f}%"></span></div>'
+        f'<div class="line"><span>Step {step} of {steps}</span><span>{time_left(seconds_left)}</span></div>'
+        f'{loss_curve(losses)}<p class="si-hint">The curve is the difference from your style pictures; it should fall.'
+        "</p></div>"
+    )
