@@ -10,31 +10,30 @@ import spaces  # isort: skip  # before anything that could initialise an acceler
 
 import inspect
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from core.config import BACKBONE_ENV
 from core.ui import engine, status, stylize_tab, theme, train_tab
 from core.ui.session import SESSIONS, sessions_dir
-from core.ui.stylize_handlers import STYLIZE_TAB, TRAIN_TAB
+from core.ui.stylize_handlers import STYLIZE_TAB, TRAIN_TAB, warm_up
 
 if TYPE_CHECKING:
     from core.studio import Studio
 
 TITLE = "StyleIdentity"
 PROMISE = "Bring a style in a few pictures. Stay yourself."
+ZERO_GPU = spaces.config.Config.zero_gpu
 MAX_WAITING = 40
 CACHE_SWEEP_S, CACHE_AGE_S = 1800, 7200
-MAX_UPLOAD = "30mb"
+MAX_UPLOAD = "150mb"  # a style file of the full-size model; photos have a limit and a sentence of their own
 
 
 def open_studio() -> Studio:
     """Open the Studio that the environment asks for; runs in a thread, so torch loads while the page is up."""
     from core.studio import Studio
 
-    return Studio.open(os.environ.get(BACKBONE_ENV, "auto"))
+    return Studio.open(on_progress=status.LOADING_LINE.on_progress)
 
 
 def leave(request: gr.Request) -> None:
@@ -79,8 +78,8 @@ def main() -> None:
     """Open the Studio, build the page and serve it until interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     SESSIONS.sweep()
-    opening = engine.DOOR.open_in_background(open_studio)
-    if spaces.config.Config.zero_gpu:
+    opening = engine.DOOR.open_in_background(open_studio, warm_up=None if ZERO_GPU else warm_up)
+    if ZERO_GPU:
         opening.result()  # ZeroGPU forks its workers from this process, so the model must be here first
     build().launch(**launch_options())
 

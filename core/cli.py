@@ -1,4 +1,4 @@
-"""Command line: `python -m core stylize | styles | evaluate`. Handlers validate, then call the Studio.
+"""Command line: `python -m core stylize | styles | evaluate | benchmark`. Handlers validate, then call the Studio.
 
 Heavy imports wait inside the commands, so that `--help` is quick.
 """
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from core import cli_options as options
+from core.benchmark.commands import benchmark
 from core.cli_terminal import expected_failures, print_report, progress_bar
 from core.evaluate.commands import app as evaluate_app
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(evaluate_app, name="evaluate")
+app.command()(benchmark)
 
 
 @app.command()
@@ -54,8 +56,7 @@ def stylize(
 ) -> None:
     """Draw photos in a style: a ready-made or saved one (--style), or one trained from pictures (--reference).
 
-    Writes OUT/<photo's name>.png. A photo that can't be used is reported and the others go on; the exit code is
-    then 1.
+    Writes OUT/<photo's name>.png. A photo that can't be used is reported, the others go on, and the exit code is 1.
     """
     training = options.TrainingOptions(
         method=method,
@@ -70,8 +71,7 @@ def stylize(
         anchor=anchor,
     )
     overrides = training.given()
-    own = {"preset": preset, "reference_crop": reference_crop}
-    typed = {name: value for name, value in own.items() if value is not None} | overrides
+    typed = {"preset": preset, "reference_crop": reference_crop, **overrides}
     _check_sources(reference, style, save_style, typed, photos)
     with expected_failures(), progress_bar(quiet=as_json) as progress:
         from core.cli_stylize import Request, run
@@ -105,7 +105,8 @@ def _check_sources(
     typed: dict[str, object],
     photos: list[Path],
 ) -> None:
-    """Refuses combinations that would ignore an option."""
+    """Refuses combinations that would ignore an option; `typed` holds what steers training, None where not given."""
+    typed = {name: value for name, value in typed.items() if value is not None}
     if bool(references) == (style is not None):
         raise typer.BadParameter("give either --reference (to train a style) or --style (to use one), not both or none")
     if style is not None and save_style is not None:

@@ -80,7 +80,7 @@ def run(request: Request, *, on_progress: Progress) -> dict[str, object]:
     if not ready:
         return report
     if config is None:
-        style = _find_style(studio, request.style)
+        style = find_style(studio, request.style)
     else:
         style, report["training"] = _train(studio, request, config, ready[0].face, on_progress)
         if request.save_style is not None:
@@ -163,8 +163,8 @@ def _train(
     raise RuntimeError("Studio.train ended without a style")
 
 
-def _find_style(studio: Studio, wanted: str) -> Style:
-    """A style file's path, or a preset's slug; a file wins."""
+def find_style(studio: Studio, wanted: str) -> Style:
+    """Load a style by its file's path or a preset's slug; a file wins. Raises `StyleUnknown`."""
     if Path(wanted).is_file():
         return studio.load_style(Path(wanted))
     cards = {card.slug: card for card in studio.presets()}

@@ -53,14 +53,14 @@ class FinetuneConfig:
         method: "ours" adds the identity term and measures pictures perceptually; "jojogan" is the baseline.
         steps: optimiser steps; 150 for sketches and 500 for cartoons in the paper.
         learning_rate: Adam step size; betas are (0, 0.99).
-        alpha: share of the reference's own code kept in the mixed layers, in [0, 1] (Eq. 1). The public
-            program passes 1 - alpha.
+        alpha: share of the reference's own code kept in the mixed layers, in [0, 1] (Eq. 1); the backbone's default
+            for the method where None. The public program passes 1 - alpha.
         swap_layers: mixed layers, or None for the backbone's default for the method.
         identity_weight: lambda of Eq. 2; the backbone's default where None.
         style_weight: weight of the feature-statistics term on the anchors (see `core.finetune`); the backbone's
             default where None. 0 gives the paper's loss.
-        references_per_step: references of one step's gradient; 0 means all. They pass one by one, so memory
-            does not depend on it.
+        references_per_step: references of one step's gradient; 0 means all, None the backbone's default. They pass
+            two by two, so memory does not grow with their number.
         anchor: "photo" keeps one person's identity, "style" that of sampled faces.
         anchors_per_step: identity anchors of one step's gradient.
         seed: of the mixing codes and of the order of references and anchors.
@@ -70,11 +70,11 @@ class FinetuneConfig:
     method: Method = "ours"
     steps: int = 150
     learning_rate: float = 2e-3
-    alpha: float = 0.5
+    alpha: float | None = None
     swap_layers: tuple[int, ...] | None = None
     identity_weight: float | None = None
     style_weight: float | None = None
-    references_per_step: int = 0
+    references_per_step: int | None = None
     anchor: AnchorMode = "style"
     anchors_per_step: int = 1
     seed: int = 0
@@ -86,10 +86,11 @@ class FinetuneConfig:
             "anchor is 'photo' or 'style'": self.anchor in ("photo", "style"),
             "1 <= steps <= 2000": 1 <= self.steps <= 2000,
             "0 < learning_rate <= 0.1": 0 < self.learning_rate <= 0.1,
-            "0 <= alpha <= 1": 0 <= self.alpha <= 1,
+            "0 <= alpha <= 1": self.alpha is None or 0 <= self.alpha <= 1,
             "identity_weight >= 0": self.identity_weight is None or self.identity_weight >= 0,
             "style_weight >= 0": self.style_weight is None or self.style_weight >= 0,
-            "0 <= references_per_step <= 14": 0 <= self.references_per_step <= MAX_REFERENCES,
+            "0 <= references_per_step <= 14": self.references_per_step is None
+            or 0 <= self.references_per_step <= MAX_REFERENCES,
             "1 <= anchors_per_step <= 16": 1 <= self.anchors_per_step <= 16,
             "preview_every >= 1": self.preview_every >= 1,
         }

@@ -10,6 +10,16 @@ from __future__ import annotations
 class StyleIdentityError(Exception):
     """Base of every failure that a visitor can cause or meet; `str(error)` is the sentence to show."""
 
+    def __reduce__(self) -> tuple:
+        """Pickle by the finished sentence, so that errors cross process borders (ZeroGPU's workers) unchanged."""
+        return _with_sentence, (type(self), str(self))
+
+
+def _with_sentence(kind: type[StyleIdentityError], sentence: str) -> StyleIdentityError:
+    error = kind.__new__(kind, sentence)
+    Exception.__init__(error, sentence)
+    return error
+
 
 class PhotoUnreadable(StyleIdentityError):
     """The upload is not a picture, or is cut off."""

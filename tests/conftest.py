@@ -9,8 +9,13 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from core.backbone import Backbone
+    from core.studio import Studio
 
 # huggingface_hub reads these once, when it is imported: an empty cache, no outgoing calls, a port where nobody listens.
 _HUB_HOME = tempfile.mkdtemp(prefix="styleidentity-hub-")
@@ -88,3 +93,19 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared test data: set {SHARED_ENV} or put it in {folder.name}/ beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mini_studio() -> Studio:
+    """The embedded backbone on the CPU, loaded once. Nothing may change it."""
+    from core.studio import Studio
+
+    return Studio.open("mini", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Backbone:
+    """A small backbone with made-up weights; see `tests/tiny_backbone.py`. Nothing may change it."""
+    from tests.tiny_backbone import tiny_backbone
+
+    return tiny_backbone()

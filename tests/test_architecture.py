@@ -14,6 +14,7 @@ CORE = ROOT / "core"
 
 # A part may import parts of its own or a lower layer. A new part of core needs a place here.
 LAYERS = {
+    "allocator": 0,
     "errors": 0,
     "config": 0,
     "images": 1,
@@ -35,6 +36,7 @@ LAYERS = {
     "cli": 7,
     "evaluate": 7,
     "pretrain": 7,
+    "shelf": 7,
     "ui": 7,
     "__main__": 8,
 }

@@ -35,8 +35,8 @@ def drawn_face(seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     t = np.linspace(0, 2 * np.pi, 68, endpoint=False)
     points = np.stack([128 + 60 * np.cos(t), 140 + 70 * np.sin(t)], axis=1)
-    points[36:42] = rng.normal(0, 3, (6, 2)) + (95, 115)
-    points[42:48] = rng.normal(0, 3, (6, 2)) + (160, 115)
+    points[36:42] = rng.normal((95, 115), 3, (6, 2))
+    points[42:48] = rng.normal((160, 115), 3, (6, 2))
     points += rng.normal(0, 6, 2)
     grey = np.full((256, 256), 200, np.uint8)
     for x, y in np.rint(points).astype(int):

@@ -1,4 +1,4 @@
-"""`python -m core evaluate reconstruction | style | table2`: options in, one report out."""
+"""`python -m core evaluate reconstruction | style | sheet | table2`: options in, one report out."""
 
 from __future__ import annotations
 
@@ -113,6 +113,32 @@ def style(
             studio, listed, reference, config, save, oracles=judges, crop=crop.value, on_progress=progress
         )
     print_report(report, as_json=as_json, hide=("pictures",))
+
+
+@app.command()
+def sheet(
+    photos: Photos,
+    save: Annotated[Path, typer.Option(help="The picture to write: .webp, .png or .jpg.")],
+    style: Annotated[list[str], typer.Option(help="Slug of a ready-made style, or a style file; repeat for more.")],
+    index: Index = None,
+    split: Split = None,
+    limit: Limit = 24,
+    crop: options.Crop = options.CropOption.detect,
+    backbone: options.Backbone = options.BackboneOption.auto,
+    device: options.Device = None,
+    as_json: options.JsonOutput = False,
+) -> None:
+    """Contact sheet: photos above their reconstructions above styles."""
+    with expected_failures(), progress_bar(quiet=as_json) as progress:
+        listed = list_photos(photos, index=index, split=split, limit=limit)
+        from core.cli_stylize import find_style
+        from core.evaluate.sheet import draw_sheet, save_sheet
+        from core.studio import Studio
+
+        studio = Studio.open(backbone.value, device=device)
+        styles = [find_style(studio, wanted) for wanted in style]
+        save_sheet(draw_sheet(studio, listed, styles, crop=crop.value, on_progress=progress), save)
+    print_report({"sheet": str(save), "photos": len(listed), "styles": style}, as_json=as_json)
 
 
 @app.command()

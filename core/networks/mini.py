@@ -132,7 +132,9 @@ class AppearanceEncoder(nn.Module):
         self.stem = conv_layer(3 * 16, 2 * width, 3)
         self.blocks = nn.ModuleList([PlainBlock(2 * width), PlainBlock(4 * width)])
         self.down = conv_layer(8 * width, 4 * width, 1)
-        self.code = nn.Sequential(EqualLinear(4 * width * 64, STYLE_DIM, activate=True), EqualLinear(STYLE_DIM, STYLE_DIM))
+        self.code = nn.Sequential(
+            EqualLinear(4 * width * 64, STYLE_DIM, activate=True), EqualLinear(STYLE_DIM, STYLE_DIM)
+        )
 
     def forward(self, small: Tensor) -> Tensor:
         x = self.blocks[0](self.stem(F.pixel_unshuffle(small, 4).contiguous(memory_format=torch.channels_last)))

@@ -4,13 +4,16 @@ Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (
 widespread PyTorch port, whose checkpoints (`g_ema`, `d`) load unchanged.
 
 What differs from the port: activations are modulated instead of weights (equation 1 of the paper, moved through the
-linear convolution), so that one weight serves the whole batch and large batches stay one convolution; noise, bias and
-activation gain are folded into one multiply-add; `dtype` chooses the arithmetic while parameters stay in float32.
+linear convolution), so that one weight serves the whole batch and large batches stay one convolution. For one picture
+the weights are modulated as in the paper, which is less work; a CPU takes a batch picture by picture, since its time
+goes into passing over activations. The activation's gain is folded into the demodulation, and noise and leaky ReLU
+work in place. `dtype` chooses the arithmetic while parameters stay in float32.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -19,7 +22,7 @@ from torch import Tensor, nn
 
 from core.networks.ops import LRELU_GAIN, LRELU_SLOPE, Blur, EqualLinear, conv_layer, fir_kernel, fir_upsample
 
-Noise = Literal["fixed", "random", "none"]
+Noise = Literal["fixed", "random", "none"] | Sequence[Tensor]
 
 
 def channel_plan(resolution: int, channel_multiplier: float = 2, max_channels: int = 512) -> dict[int, int]:
@@ -80,21 +83,34 @@ class ModulatedConv2d(nn.Module):
             self.blur = Blur((1, 1), gain=4.0)
         self.up = up
 
-    def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
-        """x [B, Cin, H, W], w [B, D] -> ([B, Cout, H', W'] before demodulation, demodulation [B, Cout] or None)."""
-        weight = self.weight[0] * self.scale  # [Cout, Cin, k, k]
-        style = self.modulation(w)  # [B, Cin]
-        demodulation = None
+    def forward(self, x: Tensor, w: Tensor, *, bias: Tensor | None = None, gain: float = 1.0) -> Tensor:
+        """Modulated convolution of x [B, Cin, H, W] by w [B, D], times `gain`, plus bias [Cout]: [B, Cout, H', W'].
+
+        The result is not used by the backward pass, so it may be changed in place.
+        """
+        style = self.modulation(w) * self.scale  # [B, Cin]
+        weight = self.weight[0]  # [Cout, Cin, k, k]
+        if len(x) == 1:
+            weight = weight * style[0][:, None, None]
+            if self.demodulate:
+                gain = gain * torch.rsqrt(weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8)
+            weight = weight * gain if self.demodulate or gain != 1 else weight
+            return self._convolve(x, weight.to(x.dtype), bias)
+        x = x * style.to(x.dtype)[:, :, None, None]
+        if not self.demodulate and gain == 1:
+            return self._convolve(x, weight.to(x.dtype), bias)
         if self.demodulate:
             energy = weight.square().sum(dim=(2, 3))  # [Cout, Cin]
-            demodulation = torch.rsqrt(style.square() @ energy.t() + 1e-8)
-        x = x * style.to(x.dtype)[:, :, None, None]
-        weight = weight.to(x.dtype)
-        if self.up:
-            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-        else:
-            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
-        return x, demodulation
+            gain = gain * torch.rsqrt(style.square() @ energy.t() + 1e-8)[:, :, None, None].to(x.dtype)
+        x = self._convolve(x, weight.to(x.dtype), None)
+        return x * gain if bias is None else torch.addcmul(bias.to(x.dtype)[None, :, None, None], x, gain)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        bias = None if bias is None else bias.to(x.dtype)
+        if not self.up:
+            return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+        x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+        return x if bias is None else x.add_(bias[:, None, None])
 
 
 class NoiseWeight(nn.Module):
@@ -124,13 +140,10 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """x [B, Cin, H, W], w [B, D], noise [1 or B, 1, H', W'] or None -> [B, Cout, H', W']."""
-        x, demodulation = self.conv(x, w)
-        gain = (demodulation * LRELU_GAIN).to(x.dtype)[:, :, None, None]
-        shift = (self.activate.bias * LRELU_GAIN)[None, :, None, None]
+        x = self.conv(x, w, bias=self.activate.bias * LRELU_GAIN, gain=LRELU_GAIN)
         if noise is not None:
-            shift = shift + noise * (self.noise.weight * LRELU_GAIN)
-        shift = shift.to(x.dtype).contiguous(memory_format=torch.channels_last)
-        return F.leaky_relu(torch.addcmul(shift, x, gain), LRELU_SLOPE)
+            x = x.add_((noise * (self.noise.weight * LRELU_GAIN)).to(x.dtype))
+        return F.leaky_relu_(x, LRELU_SLOPE)
 
 
 class ToRGB(nn.Module):
@@ -145,8 +158,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, skip: Tensor | None = None) -> Tensor:
         """x [B, C, H, W], w [B, D], skip [B, 3, H/2, W/2] in float32 -> [B, 3, H, W] in float32."""
-        x, _ = self.conv(x, w)
-        rgb = x.float() + self.bias
+        rgb = self.conv(x, w).float() + self.bias
         return rgb if skip is None else rgb + self.upsample(skip)
 
 
@@ -191,7 +203,15 @@ class Synthesis(nn.Module):
         for index, size in enumerate([start_px, *(size for size in levels for _ in range(2))]):
             self.noises.register_buffer(f"noise_{index}", torch.randn(1, 1, size, size))
 
+    def draw_noise(self, seed: int) -> list[Tensor]:
+        """Noise pictures [1, 1, h, w] of every layer from a seed, the same on every device."""
+        rng = torch.Generator().manual_seed(seed)
+        stored = [getattr(self.noises, f"noise_{index}") for index in range(self.n_latent - 1)]
+        return [torch.randn(buffer.shape, generator=rng).to(buffer.device) for buffer in stored]
+
     def _noise(self, index: int, noise: Noise, batch: int) -> Tensor | None:
+        if not isinstance(noise, str):
+            return noise[index]
         if noise == "none":
             return None
         stored: Tensor = getattr(self.noises, f"noise_{index}")
@@ -206,9 +226,18 @@ class Synthesis(nn.Module):
             raise ValueError(
                 f"w_plus must have shape [B, {self.n_latent}, {self.style_dim}], got {tuple(w_plus.shape)}"
             )
-        if noise not in ("fixed", "random", "none"):
-            raise ValueError(f"noise must be 'fixed', 'random' or 'none', got {noise!r}")
-        batch = w_plus.shape[0]
+        if isinstance(noise, str) and noise not in ("fixed", "random", "none"):
+            raise ValueError(f"noise must be 'fixed', 'random', 'none' or one picture per layer, got {noise!r}")
+        if not isinstance(noise, str) and len(noise) != self.n_latent - 1:
+            raise ValueError(f"noise must hold {self.n_latent - 1} pictures, one per layer, got {len(noise)}")
+        batch = len(w_plus)
+        if batch == 1 or x.device.type != "cpu" or torch.compiler.is_compiling():
+            return self._synthesize(x, w_plus, noise, levels)
+        parts = zip(x.split(1), w_plus.split(1), (_row_of(noise, row) for row in range(batch)), strict=True)
+        return torch.cat([self._synthesize(*part, levels) for part in parts])
+
+    def _synthesize(self, x: Tensor, w_plus: Tensor, noise: Noise, levels: int | None) -> Tensor:
+        batch = len(w_plus)
         x = self.conv1(x, w_plus[:, 0], self._noise(0, noise, batch))
         rgb = self.to_rgb1(x, w_plus[:, 1])
         for level, to_rgb in enumerate(self.to_rgbs[:levels]):
@@ -217,6 +246,11 @@ class Synthesis(nn.Module):
             x = self.convs[index](x, w_plus[:, index + 1], self._noise(index + 1, noise, batch))
             rgb = to_rgb(x, w_plus[:, index + 2], rgb)
         return rgb
+
+
+def _row_of(noise: Noise, row: int) -> Noise:
+    """What `noise` means for one picture of a batch."""
+    return noise if isinstance(noise, str) else [part if len(part) == 1 else part[row : row + 1] for part in noise]
 
 
 class Generator(Synthesis):
@@ -254,7 +288,7 @@ class Generator(Synthesis):
 
         Args:
             features: must be None; the embedded backbone's generator takes a map here.
-            noise: the stored noise pictures, fresh ones, or none.
+            noise: the stored noise pictures, fresh ones, none, or those of `draw_noise`.
             dtype: of the arithmetic.
         """
         if features is not None:

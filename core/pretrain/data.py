@@ -29,6 +29,7 @@ class Faces:
         sampling: [N] float32, how often a picture is drawn; sharp crops and colour count more.
         sharp: [N] bool, at least `SHARP_CROP_PX` before resampling.
         colour: [N] bool.
+        landmarks: [N, 68, 2] float32 in pixels of the pictures.
         names, sources: file names and sources.
     """
 
@@ -37,6 +38,7 @@ class Faces:
     sampling: Tensor
     sharp: Tensor
     colour: Tensor
+    landmarks: np.ndarray
     names: tuple[str, ...]
     sources: tuple[str, ...]
 
@@ -59,12 +61,14 @@ def load_faces(folder: Path, split: str, *, resolution: int = 256, limit: int | 
     points = dict(zip(archive["files"].tolist(), archive["points"], strict=True))
     pictures = torch.empty((len(rows), 3, resolution, resolution), dtype=torch.uint8)
     weights = torch.empty((len(rows), 1, resolution, resolution), dtype=torch.float16)
+    landmarks = np.empty((len(rows), 68, 2), dtype=np.float32)
     for i, row in enumerate(rows):
         with Image.open(folder / "images" / row["file"]) as image:
             side = image.width
             small = image.convert("RGB").resize((resolution, resolution), Image.Resampling.LANCZOS)
         pictures[i] = torch.from_numpy(np.asarray(small).copy()).permute(2, 0, 1)
-        weights[i, 0] = face_weights(points[row["file"]] * (resolution / side), resolution)
+        landmarks[i] = points[row["file"]] * (resolution / side)
+        weights[i, 0] = face_weights(landmarks[i], resolution)
     native = torch.tensor([float(row["native_crop_px"]) for row in rows])
     colour = torch.tensor([row["colour"] == "1" for row in rows])
     sharp = native >= SHARP_CROP_PX
@@ -75,6 +79,7 @@ def load_faces(folder: Path, split: str, *, resolution: int = 256, limit: int | 
         sampling,
         sharp,
         colour,
+        landmarks,
         tuple(row["file"] for row in rows),
         tuple(row["source"] for row in rows),
     )

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from core.pretrain import styles
 from core.pretrain.data import Faces
+from core.pretrain.people import morph, write_people
 from core.pretrain.train import DISCRIMINATOR, Trainer
 
 SHEET_FACES = 10
 SHEET_STYLES = ("line_art", "hatching")
+PEOPLE = 24
 WEIGHTS_FILE = "mini.safetensors"
 CARD_FILE = "card.json"
 MANIFEST_FILE = "manifest.json"
@@ -85,6 +87,8 @@ def export(trainer: Trainer, faces: Faces, folder: Path) -> None:
     }
     metadata = {"format": FORMAT_VERSION, "discriminator": json.dumps(DISCRIMINATOR)}
     save_file(tensors, folder / WEIGHTS_FILE, metadata=metadata)
+    people = morph(trainer.ema_encoder, generator, faces, count=PEOPLE, seed=trainer.config.seed, dtype=trainer.dtype)
+    write_people(folder, *people)
     (folder / CARD_FILE).write_text(json.dumps(model_card(trainer, faces), indent=2) + "\n")
     write_manifest(folder)
 
@@ -106,7 +110,9 @@ def model_card(trainer: Trainer, faces: Faces) -> dict:
             "steps": trainer.step,
             "pictures": trainer.step * trainer.config.batch,
             "minutes": round(trainer.seconds / 60, 1),
-            "hardware": torch.cuda.get_device_name(trainer.device) if on_gpu else f"CPU, {torch.get_num_threads()} threads",
+            "hardware": torch.cuda.get_device_name(trainer.device)
+            if on_gpu
+            else f"CPU, {torch.get_num_threads()} threads",
             "torch": torch.__version__,
             "python": platform.python_version(),
         },

@@ -204,7 +204,8 @@ def make_samples(faces: Iterable[tuple[Path, np.ndarray]], *, seed: int) -> list
 def train(samples: Sequence[Sample], config: LandmarkConfig) -> dlib.shape_predictor:
     """Fits the cascade to the samples; same samples and config, same predictor.
 
-    dlib 20.0 gives numpy's uint8 type back once too often per picture; numpy prints "Reference count error" and goes on.
+    dlib 20.0 gives numpy's uint8 type back once too often per picture; numpy prints "Reference count error"
+    and goes on.
     """
     shapes = []
     for sample in samples:

@@ -33,16 +33,17 @@ def controls() -> list[Any]:
         steps = gr.Slider(1, 2000, PRESET_STEPS["sketch"], step=1, label="Steps", elem_id="steps")
     with gr.Row():
         rate = gr.Number(default.learning_rate, label="Learning rate", minimum=1e-6, maximum=0.1, step=1e-4)
-        alpha = gr.Slider(
-            0, 1, default.alpha, step=0.05, label="Alpha", info="Share of each picture's own look kept in the mix."
+        alpha = gr.Textbox(
+            "", label="Alpha", info=f"Share of each picture's own look kept, 0 to 1. {_EMPTY_IS_DEFAULT}"
         )
     with gr.Row():
         layers = gr.Textbox("", label="Mixed layers", info=f"For example 7, 9, 11. {_EMPTY_IS_DEFAULT}")
-        identity = gr.Number(None, label="Identity weight", info=_EMPTY_IS_DEFAULT, minimum=0)
-        style = gr.Number(None, label="Texture weight", info=f"{_EMPTY_IS_DEFAULT} 0: the paper's loss.", minimum=0)
+        identity = gr.Textbox("", label="Identity weight", info=f"For example 0.001. {_EMPTY_IS_DEFAULT}")
+        style = gr.Textbox("", label="Texture weight", info=f"0 is the paper's loss. {_EMPTY_IS_DEFAULT}")
     with gr.Row():
         per_step = gr.Slider(0, MAX_REFERENCES, 0, step=1, label="Pictures per step", info="0: all of them.")
         anchors = gr.Slider(1, 16, default.anchors_per_step, step=1, label="Faces per step")
+    with gr.Row():
         seed = gr.Number(default.seed, label="Seed", precision=0, minimum=0)
         every = gr.Slider(1, 100, default.preview_every, step=1, label="Steps between previews")
     return [method, steps, rate, alpha, layers, identity, style, per_step, anchors, seed, every]
@@ -60,14 +61,23 @@ def layers_from(text: str | None) -> tuple[int, ...] | None:
     return layers or None
 
 
+def weight_from(text: str | None) -> float | None:
+    """Return a weight as a number, None for an empty text. Raises gr.Error."""
+    if not (text or "").strip():
+        return None
+    try:
+        return float(str(text).replace(",", "."))
+    except ValueError as error:
+        raise gr.Error("Write alpha and the weights as numbers, for example 0.001, or leave them empty.") from error
+
+
 def overrides(values: Sequence[Any]) -> Mapping[str, Any]:
     """Return `Studio.config`'s overrides from the controls' values, in the order of `FIELDS`."""
     given = dict(zip(FIELDS, values, strict=True))
     given["swap_layers"] = layers_from(given["swap_layers"])
     for name in ("steps", "references_per_step", "anchors_per_step", "seed", "preview_every"):
         given[name] = int(given[name] or 0)
-    for name in ("learning_rate", "alpha"):
-        given[name] = float(given[name] or 0)
-    for name in ("identity_weight", "style_weight"):
-        given[name] = None if given[name] in (None, "") else float(given[name])
+    given["learning_rate"] = float(given["learning_rate"] or 0)
+    for name in ("alpha", "identity_weight", "style_weight"):
+        given[name] = weight_from(given[name])
     return given

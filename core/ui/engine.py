@@ -8,6 +8,7 @@ Nothing here imports torch before the Studio is opened, which keeps the start of
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from core.studio import Studio, Stylized, TrainingStep
     from core.style import Style
 
+LOGGER = logging.getLogger(__name__)
+
 ACCELERATOR = {"concurrency_id": "accelerator", "concurrency_limit": 1}
 FACES = {"concurrency_id": "faces", "concurrency_limit": 2}
 
@@ -37,43 +40,50 @@ class StudioDoor:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._factory: Callable[[], Studio] | None = None
+        self._open: Callable[[], Studio] | None = None
+        self._warm_up: Callable[[Studio], object] | None = None
         self._opening: Future[Studio] | None = None
 
-    def open_in_background(self, factory: Callable[[], Studio]) -> Future[Studio]:
-        """Start `factory` in a thread and return its future."""
+    def open_in_background(
+        self, open_studio: Callable[[], Studio], *, warm_up: Callable[[Studio], object] | None = None
+    ) -> Future[Studio]:
+        """Open the Studio in a thread, then let `warm_up` make the first visitor's wait shorter; return its future."""
         with self._lock:
-            self._factory = factory
-            self._opening = self._start(factory)
+            self._open, self._warm_up = open_studio, warm_up
+            self._opening = self._start()
             return self._opening
 
-    @staticmethod
-    def _start(factory: Callable[[], Studio]) -> Future[Studio]:
+    def _start(self) -> Future[Studio]:
         future: Future[Studio] = Future()
 
         def work() -> None:
             try:
-                future.set_result(factory())
-            except Exception as error:  # kept for whoever asks for the Studio
-                future.set_exception(error)
+                opened = self._open()
+            except Exception as error:
+                future.set_exception(error)  # kept for whoever asks for the Studio
+                return
+            future.set_result(opened)
+            if self._warm_up is not None:
+                try:
+                    self._warm_up(opened)
+                except Exception:
+                    LOGGER.warning("the first drawing, made to warm up, failed", exc_info=True)
 
         threading.Thread(target=work, name="open-studio", daemon=True).start()
         return future
 
-    def studio(self) -> Studio:
-        """Return the Studio, waiting until it is open. Raises what the opening raised."""
+    def studio(self, *, timeout_s: float | None = None) -> Studio:
+        """Return the Studio, waiting until it is open.
+
+        Raises what the opening raised, and `concurrent.futures.TimeoutError` if it takes longer than `timeout_s`.
+        """
         with self._lock:
-            if self._opening is None or self._factory is None:
+            if self._opening is None:
                 raise RuntimeError("open_in_background() was not called")
             if self._opening.done() and self._opening.exception() is not None:
-                self._opening = self._start(self._factory)
+                self._opening = self._start()
             opening = self._opening
-        return opening.result()
-
-    def is_ready(self) -> bool:
-        """Tell whether `studio()` would return at once."""
-        with self._lock:
-            return self._opening is not None and self._opening.done() and self._opening.exception() is None
+        return opening.result(timeout=timeout_s)
 
 
 DOOR = StudioDoor()

@@ -81,7 +81,10 @@ class Portrait:
 
 @dataclass(frozen=True)
 class Reference:
-    """One style picture on the New style page; `problem` is empty when `face` can be trained on."""
+    """One style picture on the New style page; `problem` is empty when `face` can be trained on.
+
+    `readable` is false for a file that is no picture, where using it as it is would not help.
+    """
 
     key: str
     path: str
@@ -91,6 +94,7 @@ class Reference:
     crop_view: str = ""
     look_view: str = ""
     problem: str = ""
+    readable: bool = True
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,36 @@ from core.ui.edge import sentence
 
 if TYPE_CHECKING:
     from core.studio import Studio
+    from core.weights import DownloadProgress
 
 MODEL_NAMES = {"mini": "Built-in model", "ffhq": "Full-size model (FFHQ)"}
 LOADING = "Getting the model ready. You can already choose a photo."
 
 
+class LoadingLine:
+    """What the line says while the Studio opens; a download's progress arrives from another thread."""
+
+    def __init__(self) -> None:
+        self._text = LOADING
+
+    def on_progress(self, done: DownloadProgress) -> None:
+        """Take note of a download."""
+        of = f"{done.bytes_done / 1e6:.0f} of {done.bytes_total / 1e6:.0f} MB"
+        self._text = f"Downloading the model, {of} ({done.fraction:.0%}). You can already choose a photo."
+
+    def html(self) -> str:
+        """Return the line."""
+        return status_html(self._text)
+
+
+LOADING_LINE = LoadingLine()
+
+
 def device_words(device: object) -> str:
     """Name a torch device as a visitor would."""
     kind = str(device).split(":")[0]
-    names = {"cpu": "this computer's processor", "cuda": "a graphics card", "mps": "Apple's graphics chip"}
-    return names.get(kind, kind)
+    names = {"cpu": "this computer's processor", "mps": "Apple's graphics chip"}
+    return names.get(kind, "a graphics card")
 
 
 def status_html(text: str, *, kind: str = "busy") -> str:

@@ -75,13 +75,7 @@ def open_file(upload: str, folder: Path) -> MyStyle:
     except Exception:
         path.unlink(missing_ok=True)
         raise
-    return MyStyle(slug, style.name, reference_count(style), _NO_PICTURE, str(path))
-
-
-def reference_count(style: object) -> int:
-    """Return how many references a style was trained on, 0 if its metadata doesn't say."""
-    hashes = getattr(getattr(style, "meta", None), "reference_hashes", ())
-    return len(hashes)
+    return MyStyle(slug, style.name, style.references, _NO_PICTURE, str(path))
 
 
 def file_name(title: str) -> str:

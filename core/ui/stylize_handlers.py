@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import TimeoutError as Waiting
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,15 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from core.config import ASSETS_DIR
-from core.errors import NoFaceFound, StyleIdentityError
+from core.errors import StyleIdentityError
 from core.ui import engine, status, styles, widgets
 from core.ui.edge import friendly
 from core.ui.session import SESSIONS, ChosenPhoto, Crop, MyStyle, Portrait
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from core.studio import Studio
 
 SHOWN_PX = 640  # smaller results are enlarged for the page; the download keeps its size
 VIEW_PX = 900
@@ -44,10 +47,8 @@ def read_photo(path: str, *, name: str | None = None) -> tuple[ChosenPhoto, Port
     chosen = ChosenPhoto(str(path), photo.name, width, height, view)
     try:
         faces = engine.studio().find_faces(photo)
-        if not faces:
-            raise NoFaceFound(photo.name)
         chosen = replace(chosen, boxes=tuple(tuple(int(side) for side in face.box) for face in faces))
-        face = engine.studio().align(photo, face_index=0)
+        face = engine.studio().align_found(photo, faces)
     except StyleIdentityError as error:
         return replace(chosen, problem=str(error)), None
     return chosen, Portrait(portrait_key(chosen, Crop()), face, None)
@@ -73,14 +74,28 @@ def cut_out(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> Portra
 # --- opening the page and choosing a photo -----------------------------------------------------------------
 
 
-def greet(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[Any, ...]:
-    """Wait for the Studio, then return the status line, the shelf and the chosen style."""
+def greet(chosen: str | None, mine: Sequence[MyStyle]) -> Iterator[tuple[Any, ...]]:
+    """Tell how the Studio opens, then fill the shelf. Values: status line, shelf, chosen style."""
     SESSIONS.sweep()
     try:
+        while True:
+            try:
+                studio = engine.DOOR.studio(timeout_s=1.0)
+                break
+            except Waiting:
+                yield status.LOADING_LINE.html(), gr.skip(), gr.skip()
         chosen = chosen or styles.first_style()
-        return status.describe(engine.studio()), styles.shelf(mine, chosen), chosen
+        yield status.describe(studio), styles.shelf(mine, chosen), chosen
     except Exception as error:
-        return status.failed(error), widgets.shelf([], None), None
+        yield status.failed(error), widgets.shelf([], None), None
+
+
+def warm_up(studio: Studio) -> None:
+    """Find and draw the first example's face, so that the first visitor doesn't wait for lazily made parts."""
+    from core.images import load_photo
+
+    for path in example_paths()[:1]:
+        studio.reconstruct(studio.invert(studio.align(load_photo(path))))
 
 
 def _photo_page(chosen: ChosenPhoto, portrait: Portrait | None) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -50,13 +51,13 @@ def photo_input(*, label: str, height: int, elem_id: str) -> gr.Image:
 
 
 def _examples() -> gr.HTML | None:
-    from core.images import load_photo
+    from PIL import Image
 
     paths = on.example_paths()
     if not paths:
         return None
     tiles = "".join(
-        widgets.tile(str(i), f"Example {i + 1}", widgets.data_address(load_photo(path).image, side_px=160), bare=True)
+        widgets.tile(str(i), f"Example {i + 1}", widgets.data_address(Image.open(path), side_px=160), bare=True)
         for i, path in enumerate(paths)
     )
     row = f'<div class="si-examples"><span class="si-hint">Or try</span><div class="si-tiles small">{tiles}</div></div>'
@@ -100,74 +101,107 @@ def _several(chosen: gr.State, mine: gr.State, drawing: list[Any]) -> None:
     )
 
 
+def _input_column() -> SimpleNamespace:
+    with gr.Column(scale=5, min_width=320):
+        uploader = photo_input(label="Your photo", height=widgets.PHOTO_HEIGHT_PX, elem_id="photo")
+        view = gr.HTML("", visible=False, js_on_load=widgets.CLICKS, elem_id="photo-view")
+        examples = _examples()
+        crop_panel, crop_mode, manual, crop_sliders = _crop_settings()
+        with gr.Row(elem_classes="si-row"):
+            gr.HTML('<p class="si-label">Style</p>')
+            style_file = gr.UploadButton(
+                "Open a style file", file_types=[".safetensors"], size="sm", elem_id="open-style", min_width=150
+            )
+        shelf = gr.HTML(widgets.shelf_loading(), js_on_load=widgets.CLICKS, elem_id="shelf")
+        button = gr.Button("Draw my portrait", variant="primary", size="lg", elem_id="draw")
+    return SimpleNamespace(**locals())
+
+
+def _result_column(chosen: gr.State, mine: gr.State) -> SimpleNamespace:
+    with gr.Column(scale=6, min_width=320):
+        empty = gr.HTML(
+            '<div class="si-empty"><strong>Your portrait appears here</strong>'
+            "<span>Choose a photo or an example, then click a style.</span></div>"
+        )
+        slider = gr.ImageSlider(
+            label="Before and after",
+            show_label=False,
+            format="png",
+            interactive=False,
+            visible=False,
+            max_height=620,
+            elem_id="result",
+            buttons=["fullscreen"],
+        )
+        strength = gr.Slider(0, 100, 100, step=5, label="Strength (%)", elem_id="strength")
+        with gr.Row(elem_classes="si-row"):
+            keep = gr.Checkbox(False, label="Keep my colours", elem_id="keep-colour", min_width=150)
+            into = gr.Checkbox(False, label="Put back into my photo", elem_id="into-photo", min_width=150)
+        download = gr.DownloadButton("Download the portrait", interactive=False, elem_id="download")
+        with gr.Accordion("Advanced", open=False):
+            seed = gr.Number(0, label="Seed", info="Same seed, same picture.", precision=0, minimum=0)
+        _several(chosen, mine, [strength, keep, seed])
+    return SimpleNamespace(**locals())
+
+
 def build(tabs: gr.Tabs, status_line: gr.HTML, page: gr.Blocks) -> StylizeTab:
     """Lay out the tab inside the current `gr.Tab` and connect its events."""
     photo, portrait, chosen = gr.State(None), gr.State(None), gr.State(None)
     mine, crop = gr.State(()), gr.State(Crop())
     with gr.Row(equal_height=False):
-        with gr.Column(scale=5, min_width=320):
-            uploader = photo_input(label="Your photo", height=widgets.PHOTO_HEIGHT_PX, elem_id="photo")
-            view = gr.HTML("", visible=False, js_on_load=widgets.CLICKS, elem_id="photo-view")
-            examples = _examples()
-            crop_panel, crop_mode, manual, crop_sliders = _crop_settings()
-            with gr.Row(elem_classes="si-row"):
-                gr.HTML('<p class="si-label">Style</p>')
-                style_file = gr.UploadButton(
-                    "Open a style file", file_types=[".safetensors"], size="sm", elem_id="open-style", min_width=150
-                )
-            shelf = gr.HTML(widgets.shelf_loading(), js_on_load=widgets.CLICKS, elem_id="shelf")
-            button = gr.Button("Draw my portrait", variant="primary", size="lg", elem_id="draw")
-        with gr.Column(scale=6, min_width=320):
-            empty = gr.HTML(
-                '<div class="si-empty"><strong>Your portrait appears here</strong>'
-                "<span>Choose a photo or an example, then click a style.</span></div>"
-            )
-            slider = gr.ImageSlider(
-                label="Before and after",
-                show_label=False,
-                format="png",
-                interactive=False,
-                visible=False,
-                max_height=620,
-                elem_id="result",
-                buttons=["fullscreen"],
-            )
-            strength = gr.Slider(0, 100, 100, step=5, label="Strength (%)", elem_id="strength")
-            with gr.Row(elem_classes="si-row"):
-                keep = gr.Checkbox(False, label="Keep my colours", elem_id="keep-colour", min_width=150)
-                into = gr.Checkbox(False, label="Put back into my photo", elem_id="into-photo", min_width=150)
-            download = gr.DownloadButton("Download the portrait", interactive=False, elem_id="download")
-            with gr.Accordion("Advanced", open=False):
-                seed = gr.Number(0, label="Seed", info="Same seed, same picture.", precision=0, minimum=0)
-            _several(chosen, mine, [strength, keep, seed])
+        left = _input_column()
+        right = _result_column(chosen, mine)
+    result = [portrait, right.slider, right.empty, right.download]
+    crop_parts = [left.crop_panel, left.crop_mode, left.manual]
+    photo_page = [photo, portrait, crop, left.uploader, left.view, *crop_parts, *result[1:]]
+    settings = [photo, portrait, crop, chosen, mine, right.strength, right.keep, right.into, right.seed]
+    tab = StylizeTab(photo, chosen, mine, left.shelf, photo_page, settings, result)
 
-    result = [portrait, slider, empty, download]
-    photo_page = [photo, portrait, crop, uploader, view, crop_panel, crop_mode, manual, *result[1:]]
-    settings = [photo, portrait, crop, chosen, mine, strength, keep, into, seed]
-    drawing = {"show_progress_on": [slider, empty], "api_visibility": "private", **engine.ACCELERATOR}
-    looking = {"show_progress_on": [uploader, view], "api_visibility": "private", **engine.FACES}
+    page.load(
+        on.greet, [chosen, mine], [status_line, left.shelf, chosen], show_progress="hidden", api_visibility="private"
+    )
+    _connect_photo(tab, left, crop)
+    _connect_styles(tab, left, right, tabs)
+    return tab
 
-    page.load(on.greet, [chosen, mine], [status_line, shelf, chosen], show_progress="hidden", api_visibility="private")
-    uploader.change(on.upload_photo, uploader, photo_page, **{**looking, **AS_SENT}).failure(
-        lambda: None, None, uploader, **QUICK
+
+def _drawing(tab: StylizeTab) -> dict[str, Any]:
+    return {"show_progress_on": tab.result[1:3], "api_visibility": "private", **engine.ACCELERATOR}
+
+
+def _connect_photo(tab: StylizeTab, left: SimpleNamespace, crop: gr.State) -> None:
+    looking = {"show_progress_on": [left.uploader, left.view], "api_visibility": "private", **engine.FACES}
+    again = {"fn": on.redraw, "inputs": tab.settings, "outputs": tab.result, **_drawing(tab)}
+    left.uploader.change(on.upload_photo, left.uploader, tab.photo_page, **{**looking, **AS_SENT}).failure(
+        lambda: None, None, left.uploader, **QUICK
     )
-    if examples is not None:
-        examples.click(on.pick_example, None, photo_page, **looking)
-    view.click(on.click_photo, [photo, crop], [photo, uploader, view, crop_panel, *result[1:]], **QUICK).success(
-        on.redraw, settings, result, **drawing
-    )
-    for event in (crop_mode.input, *(knob.release for knob in crop_sliders)):
-        event(on.change_crop, [photo, crop_mode, *crop_sliders], [crop, view, manual], **QUICK).success(
-            on.redraw, settings, result, **drawing
-        )
-    shelf.submit(on.go_to_training, None, tabs, **QUICK)
-    shelf.click(on.pick_style, None, chosen, **QUICK).success(on.ensure_photo, photo, photo_page, **looking).success(
-        on.draw, settings, result, **drawing
-    ).success(None, js=SHOW_RESULT)
-    style_file.upload(
-        on.open_style, [style_file, mine], [mine, chosen, shelf], api_visibility="private", **engine.FACES
-    )
-    button.click(on.draw, settings, result, **drawing).success(None, js=SHOW_RESULT)
-    for event in (strength.release, keep.input, into.input, seed.submit):
-        event(on.redraw, settings, result, trigger_mode="always_last", **drawing)
-    return StylizeTab(photo, chosen, mine, shelf, photo_page, settings, result)
+    if left.examples is not None:
+        left.examples.click(on.pick_example, None, tab.photo_page, **looking)
+    clicked = [tab.photo, left.uploader, left.view, left.crop_panel, *tab.result[1:]]
+    left.view.click(on.click_photo, [tab.photo, crop], clicked, **QUICK).success(**again)
+    for event in (left.crop_mode.input, *(knob.release for knob in left.crop_sliders)):
+        event(
+            on.change_crop,
+            [tab.photo, left.crop_mode, *left.crop_sliders],
+            [crop, left.view, left.manual],
+            **QUICK,
+        ).success(**again)
+
+
+def _connect_styles(tab: StylizeTab, left: SimpleNamespace, right: SimpleNamespace, tabs: gr.Tabs) -> None:
+    drawing = _drawing(tab)
+    looking = {"show_progress_on": [left.uploader, left.view], "api_visibility": "private", **engine.FACES}
+    left.shelf.submit(on.go_to_training, None, tabs, **QUICK)
+    left.shelf.click(on.pick_style, None, tab.chosen, **QUICK).success(
+        on.ensure_photo, tab.photo, tab.photo_page, **looking
+    ).success(on.draw, tab.settings, tab.result, **drawing).success(None, js=SHOW_RESULT)
+    left.style_file.upload(
+        on.open_style,
+        [left.style_file, tab.mine],
+        [tab.mine, tab.chosen, left.shelf],
+        api_visibility="private",
+        **engine.FACES,
+    ).success(on.redraw, tab.settings, tab.result, **drawing)
+    left.button.click(on.draw, tab.settings, tab.result, **drawing).success(None, js=SHOW_RESULT)
+    for event in (right.strength.input, right.keep.input, right.into.input, right.seed.submit):
+        event(on.redraw, tab.settings, tab.result, trigger_mode="always_last", **drawing)

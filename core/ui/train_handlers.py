@@ -57,11 +57,12 @@ def _page(references: Sequence[Reference]) -> tuple[Any, ...]:
 def _aligned(reference: Reference) -> Reference:
     from core.images import load_photo
 
+    photo = None
     try:
         photo = load_photo(reference.path, name=reference.name)
         face = engine.studio().align(photo, crop="aligned" if reference.aligned else "detect")
     except StyleIdentityError as error:
-        return replace(reference, face=None, crop_view="", look_view="", problem=str(error))
+        return replace(reference, face=None, crop_view="", look_view="", problem=str(error), readable=photo is not None)
     view = widgets.data_address(face.image, side_px=CARD_PX)
     return replace(reference, face=face, crop_view=view, look_view="", problem="")
 
@@ -166,20 +167,19 @@ def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
 
 
 def _running(message: Any, preview: Any = None) -> tuple[Any, ...]:
-    """Values while training: state, run view, preview, train, stop, finish box, name, download, last headings."""
+    """Values while training: style, run view, preview, train, stop, finish box, name, download, last two headings."""
     shown = gr.skip() if preview is None else gr.update(value=preview, visible=True)
-    hidden = gr.update(visible=False)
-    return gr.skip(), message, shown, gr.update(interactive=False), gr.update(visible=True), hidden, *_no_change()
-
-
-def _no_change() -> tuple[Any, ...]:
-    return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    return gr.skip(), message, shown, gr.update(interactive=False), gr.update(visible=True), *_unchanged(5)
 
 
 def stopped(message: str = STOPPED) -> tuple[Any, ...]:
-    """Values of the same parts after a run that left no style."""
-    run, hidden = widgets.notice(message), gr.update(visible=False)
-    return None, run, hidden, gr.update(interactive=True), gr.update(visible=False), hidden, *_no_change()
+    """Values of the same parts after a run that left no style; an earlier style stays."""
+    hidden = gr.update(visible=False)
+    return gr.skip(), widgets.hint(message), hidden, gr.update(interactive=True), hidden, *_unchanged(5)
+
+
+def _unchanged(count: int) -> tuple[Any, ...]:
+    return tuple(gr.skip() for _ in range(count))
 
 
 @friendly
@@ -223,7 +223,7 @@ def _enlarged(image: Any) -> Any:
 
 
 def _saved(style: Style, folder: Path) -> str:
-    """Write a style under its name into a folder of its own; older names stay until the visitor has left."""
+    """Write a style under its name into a folder of its own."""
     folder.mkdir(exist_ok=True)
     return str(engine.studio().save_style(style, folder / f"{styles.file_name(style.name)}.safetensors"))
 
@@ -261,9 +261,24 @@ def rename(made: MyStyle | None, name: str, request: gr.Request) -> tuple[Any, A
     """Write the trained style again under its name. Values: trained style, download button."""
     title = " ".join((name or "").split())[:60]
     if made is None or not title or title == made.title:
-        return gr.skip(), gr.skip()
-    path = _saved(replace(engine.style_at(made.path), name=title), SESSIONS.folder(request.session_hash) / made.slug)
+        return _unchanged(2)
+    folder = SESSIONS.folder(request.session_hash) / made.slug
+    path = _saved(replace(engine.style_at(made.path), name=title), folder)
+    for older in folder.glob("*.safetensors"):  # names typed on the way; the last one may still be downloading
+        if str(older) not in (path, made.path):
+            older.unlink(missing_ok=True)
     return replace(made, title=title, path=path), gr.update(value=path)
+
+
+@friendly
+def shelve(made: MyStyle | None, mine: tuple[MyStyle, ...], chosen: str | None) -> tuple[Any, ...]:
+    """Put the trained style on the shelf under its present name. Values: own styles, shelf."""
+    if made is None:
+        return _unchanged(2)
+    slugs = [style.slug for style in mine]
+    kept = tuple(made if style.slug == made.slug else style for style in mine)
+    kept = kept if made.slug in slugs else (*kept, made)
+    return kept, styles.shelf(kept, chosen)
 
 
 @friendly
@@ -271,5 +286,5 @@ def use_style(made: MyStyle | None, mine: tuple[MyStyle, ...]) -> tuple[Any, ...
     """Put the trained style on the shelf and choose it. Values: own styles, chosen style, shelf, tabs."""
     if made is None:
         raise gr.Error("Train a style first.", title="No style yet")
-    mine = (*(style for style in mine if style.slug != made.slug), made)
-    return mine, made.slug, styles.shelf(mine, made.slug), gr.update(selected=STYLIZE_TAB)
+    mine, shelf = shelve(made, mine, made.slug)
+    return mine, made.slug, shelf, gr.update(selected=STYLIZE_TAB)

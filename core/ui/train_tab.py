@@ -111,9 +111,12 @@ def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
         **looking,
     )
     training.failure(lambda: on.stopped(""), None, parts, **QUICK)
+    shelving = [on.shelve, [made, stylize.mine, stylize.chosen], [stylize.mine, stylize.shelf]]
+    training.success(*shelving, **QUICK)
     stop.click(on.stop, None, run, **QUICK)
-    for event in (name.submit, name.blur):
-        event(on.rename, [made, name], [made, download], **QUICK)
+    name.input(on.rename, [made, name], [made, download], trigger_mode="always_last", **QUICK).success(
+        *shelving, **QUICK
+    )
     use.click(on.rename, [made, name], [made, download], **QUICK).success(
         on.use_style, [made, stylize.mine], [stylize.mine, stylize.chosen, stylize.shelf, tabs], **QUICK
     ).success(stylizing.ensure_photo, stylize.photo, stylize.photo_page, **PRIVATE, **engine.FACES).success(

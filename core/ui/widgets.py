@@ -131,6 +131,7 @@ def reference_card(reference: Reference) -> str:
     )
     if reference.problem:
         fix = f'<button type="button" class="si-link" data-pick="aligned:{key}">Use it as it is</button>'
+        fix = fix if reference.readable and not reference.aligned else ""
         body = f'<p class="why" role="alert">{escape(reference.problem)}</p>'
         return f'<div class="si-card bad"><p class="title">{name}</p>{body}<div class="acts">{fix}{remove}</div></div>'
     blank = '<div class="si-skeleton"></div>'

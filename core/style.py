@@ -1,0 +1,165 @@
+"""A trained style as a value and as a file: what changed in the generator, in half precision, with its history.
+
+The file is safetensors: tensors named as the generator's parameters, metadata as JSON under one key, and a sha256 over
+both, so that a damaged or edited file is refused before anything uses it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from core.config import FinetuneConfig
+from core.errors import DiskFull, StyleFileInvalid, StyleForOtherBackbone
+
+FORMAT_VERSION = 1
+MAX_STYLE_BYTES = 150_000_000
+MAX_NAME_LENGTH = 80
+_META_KEY = "styleidentity"
+_DIGEST_KEY = "sha256"
+
+
+@dataclass(frozen=True)
+class StyleMeta:
+    """How a style came to be.
+
+    Attributes:
+        backbone: name of the generator, and `fingerprint` the hash of its weights.
+        config: the resolved hyper-parameters as plain values.
+        reference_hashes: sha256 of each aligned reference's pixels.
+        final_loss: last step's loss.
+    """
+
+    backbone: str
+    fingerprint: str
+    config: Mapping[str, object]
+    reference_hashes: tuple[str, ...]
+    final_loss: float
+    version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Style:
+    """Differences to the base generator's parameters (float16, CPU) under a display name."""
+
+    name: str
+    weights: Mapping[str, Tensor] = field(repr=False)
+    meta: StyleMeta
+
+    @property
+    def references(self) -> int:
+        """Number of style pictures it was trained on."""
+        return len(self.meta.reference_hashes)
+
+
+def config_values(config: FinetuneConfig) -> dict[str, object]:
+    """A configuration as JSON-ready values."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+
+
+def save_style(style: Style, path: Path) -> Path:
+    """Write a style file; the old file stays whole until the new one is complete. Raises `DiskFull`."""
+    told = json.dumps({"name": style.name, **asdict(style.meta)}, sort_keys=True)
+    tensors = {name: tensor.contiguous() for name, tensor in style.weights.items()}
+    data = to_safetensors(tensors, metadata={_META_KEY: told, _DIGEST_KEY: _digest(tensors, told)})
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(path.name) from error
+        raise
+    return path
+
+
+def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[str, tuple[int, ...]]) -> Style:
+    """Read and check a style file.
+
+    Args:
+        backbone, fingerprint: of the running generator.
+        shapes: its parameters' names and shapes; the header is compared before any tensor is read.
+
+    Raises:
+        StyleFileInvalid: not a style, too large, damaged, altered, or with unknown or misshapen parameters.
+        StyleForOtherBackbone: trained for another generator.
+    """
+    name = path.name
+    if path.stat().st_size > MAX_STYLE_BYTES:
+        raise StyleFileInvalid(name, f"it is larger than {MAX_STYLE_BYTES // 10**6} MB")
+    data = path.read_bytes()
+    header = _header(data, name)
+    told, meta_values = _metadata(header, name)
+    display = str(meta_values.pop("name"))[:MAX_NAME_LENGTH]
+    meta = StyleMeta(**meta_values)
+    if meta.backbone != backbone:
+        raise StyleForOtherBackbone(display, meta.backbone, backbone)
+    if meta.fingerprint != fingerprint:
+        raise StyleFileInvalid(name, "it was trained on another version of the model; train it again on this one")
+    for key, entry in header.items():
+        if key != "__metadata__" and (key not in shapes or entry.get("shape") != list(shapes[key])):
+            raise StyleFileInvalid(name, f"its part '{key}' does not fit the model")
+        if key != "__metadata__" and entry.get("dtype") != "F16":
+            raise StyleFileInvalid(name, f"its part '{key}' is not in half precision")
+    try:
+        tensors = parse_safetensors(data)
+    except (SafetensorError, ValueError) as error:
+        raise StyleFileInvalid(name, "its data is damaged") from error
+    if _digest(tensors, told) != header["__metadata__"].get(_DIGEST_KEY):
+        raise StyleFileInvalid(name, "its content was changed after it was saved")
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        raise StyleFileInvalid(name, "it holds values that are not numbers")
+    return Style(display, tensors, meta)
+
+
+def _header(data: bytes, name: str) -> dict:
+    size = int.from_bytes(data[:8], "little") if len(data) > 8 else 0
+    if not 2 <= size <= min(len(data) - 8, 10_000_000):
+        raise StyleFileInvalid(name, "it is not a safetensors file")
+    try:
+        header = json.loads(data[8 : 8 + size])
+    except (ValueError, RecursionError) as error:
+        raise StyleFileInvalid(name, "it is not a safetensors file") from error
+    entries = header.values() if isinstance(header, dict) else [None]
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise StyleFileInvalid(name, "it is not a safetensors file")
+    return header
+
+
+def _metadata(header: dict, name: str) -> tuple[str, dict]:
+    told = header.get("__metadata__", {}).get(_META_KEY)
+    if not isinstance(told, str):
+        raise StyleFileInvalid(name, "it was not made by this app")
+    try:
+        values = json.loads(told)
+        values["reference_hashes"] = tuple(str(value) for value in values["reference_hashes"])
+        expected = {"name", *StyleMeta.__dataclass_fields__}
+        if set(values) != expected or not isinstance(values["config"], dict):
+            raise ValueError(f"expected the fields {sorted(expected)}, got {sorted(values)}")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StyleFileInvalid(name, "its description is damaged") from error
+    if values["version"] != FORMAT_VERSION:
+        raise StyleFileInvalid(name, f"its format is version {values['version']}, not {FORMAT_VERSION}")
+    return told, values
+
+
+def _digest(tensors: Mapping[str, Tensor], told: str) -> str:
+    digest = hashlib.sha256(told.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()

@@ -1,0 +1,182 @@
+"""The app as a visitor meets it: first picture, own style, mistakes, a phone, the dark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+Visit = Callable[..., "Page"]
+TRAINING_MS = 600_000
+PHOTO_INPUT = "#photo input[type=file]"
+
+
+def download(page: Page, selector: str, target: Path) -> Path:
+    """Click a download button and keep the file."""
+    page.wait_for_selector(f"{selector}:not([disabled])")
+    with page.expect_download() as waiting:
+        page.click(selector)
+    waiting.value.save_as(target)
+    return target
+
+
+def pixels(image: Image.Image, side: int) -> np.ndarray:
+    """[side, side, 3] float64 in [0, 255]."""
+    return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), dtype=np.float64)
+
+
+def mean_chroma(values: np.ndarray) -> float:
+    """Mean difference between a pixel's strongest and weakest channel, in [0, 255]; 0 for grey."""
+    return float((values.max(axis=-1) - values.min(axis=-1)).mean())
+
+
+def model_side(page: Page) -> int:
+    """The model's picture side, as the status line names it."""
+    page.wait_for_selector("#status .dot.ready")
+    found = re.search(r"(\d+) px", page.inner_text("#status"))
+    assert found, page.inner_text("#status")
+    return int(found.group(1))
+
+
+def upload_photo(page: Page, path: Path) -> None:
+    """Upload a photo on the Stylize tab and wait for its face."""
+    page.set_input_files(PHOTO_INPUT, str(path))
+    page.wait_for_selector("#photo-view .face")
+
+
+def test_photo_and_four_engravings_become_an_engraved_portrait(
+    visit: Visit, shared_dir: Path, tmp_path: Path, screenshots: Path
+) -> None:
+    from core.images import load_photo
+
+    page = visit()
+    side = model_side(page)
+    photo = shared_dir / "photos" / "portrait_00.jpg"
+    upload_photo(page, photo)
+
+    page.click("#shelf button.new")
+    references = sorted((shared_dir / "styles").glob("engraving_*.webp"))[:4]
+    page.set_input_files("#references input[type=file]", [str(path) for path in references])
+    page.wait_for_function(
+        "document.querySelectorAll('#cards .si-card:not(.bad) img').length === 8", timeout=TRAINING_MS
+    )
+    page.screenshot(path=screenshots / "references.png", full_page=True)
+    assert page.locator("#preset input[type=radio]").first.is_checked()
+
+    page.click("#train:not([disabled])")
+    page.wait_for_selector("#run svg polyline", timeout=TRAINING_MS)
+    page.wait_for_selector("#preview img", timeout=TRAINING_MS)
+    page.screenshot(path=screenshots / "training.png", full_page=True)
+    page.wait_for_selector("#use", timeout=TRAINING_MS)
+    page.fill("#style-name input, #style-name textarea", "Old engraving")
+    page.click("#use")
+
+    page.wait_for_selector("#result img")
+    assert "Old engraving" in page.inner_text("#shelf [aria-pressed=true]")
+    page.screenshot(path=screenshots / "portrait.png", full_page=True)
+    portrait = Image.open(download(page, "#download", tmp_path / "portrait.png"))
+    portrait.load()
+    assert portrait.format == "PNG"
+    assert portrait.size == (side, side)
+    portrait.save(screenshots / "engraved-portrait.png")
+
+    drawn = pixels(portrait, 256)
+    assert mean_chroma(drawn) < 20, "an engraving is nearly grey"
+    assert drawn.mean(axis=-1).std() > 30, "an engraving has dark lines on light paper"
+    before = page.locator("#result img").first.evaluate(
+        "image => { const c = document.createElement('canvas'); c.width = c.height = 256;"
+        " c.getContext('2d').drawImage(image, 0, 0, 256, 256);"
+        " return Array.from(c.getContext('2d').getImageData(0, 0, 256, 256).data) }"
+    )
+    crop = np.asarray(before, dtype=np.float64).reshape(256, 256, 4)[..., :3]
+    assert np.abs(drawn - crop).mean() > 12, "the portrait must differ from the photo's crop"
+    assert load_photo(photo).image.size != portrait.size
+
+
+def test_first_click_on_a_style_gives_a_picture(visit: Visit, screenshots: Path, tmp_path: Path) -> None:
+    page = visit()
+    side = model_side(page)
+    page.click("#shelf button.si-tile >> nth=0")
+    page.wait_for_selector("#result img")
+    page.screenshot(path=screenshots / "first-click.png")
+    assert Image.open(download(page, "#download", tmp_path / "first.png")).size == (side, side)
+
+
+def test_strength_and_colour_redraw(visit: Visit) -> None:
+    page = visit()
+    page.click("#shelf button.si-tile >> nth=0")
+    page.wait_for_selector("#result img")
+    page.wait_for_selector("#download:not([disabled])")
+    address = "Array.from(document.querySelectorAll('#result img')).map(i => i.src).join()"
+    first = page.evaluate(address)
+    page.fill("#strength input[type=number]", "40")
+    page.press("#strength input[type=number]", "Enter")
+    page.press("#strength input[type=number]", "Tab")
+    page.wait_for_function(f"{address} !== {first!r}")
+    second = page.evaluate(address)
+    page.click("#keep-colour input")
+    page.wait_for_function(f"{address} !== {second!r}")
+
+
+def test_a_file_that_is_no_picture_gets_a_sentence(visit: Visit, tmp_path: Path, screenshots: Path) -> None:
+    fake = tmp_path / "holiday.jpg"
+    fake.write_text("this is no picture")
+    page = visit()
+    page.set_input_files(PHOTO_INPUT, str(fake))
+    page.get_by_text("We couldn't read 'holiday.jpg' as a picture.").wait_for()
+    page.screenshot(path=screenshots / "no-picture.png")
+    page.wait_for_selector(PHOTO_INPUT, state="attached")  # the uploader is empty again
+
+
+def test_a_photo_without_a_face_gets_a_sentence_and_a_way_on(visit: Visit, tmp_path: Path, screenshots: Path) -> None:
+    wall = tmp_path / "wall.png"
+    Image.new("RGB", (480, 360), "#8fa08a").save(wall)
+    page = visit()
+    page.set_input_files(PHOTO_INPUT, str(wall))
+    page.get_by_text("We couldn't find a face in 'wall.png'.").wait_for()
+    page.wait_for_selector("#crop")
+    page.screenshot(path=screenshots / "no-face.png")
+
+
+def test_a_reference_without_a_face_is_named(visit: Visit, tmp_path: Path) -> None:
+    wall = tmp_path / "pattern.png"
+    Image.new("RGB", (480, 360), "#8fa08a").save(wall)
+    page = visit()
+    page.click("#shelf button.new")
+    page.set_input_files("#references input[type=file]", str(wall))
+    page.get_by_text("We couldn't find a face in 'pattern.png'.").wait_for()
+    assert page.locator("#train").is_disabled()
+    page.click("#cards button:has-text('Remove')")
+    page.wait_for_selector("#cards .si-card", state="detached")
+
+
+def test_phone_stacks_without_sideways_scrolling(visit: Visit, screenshots: Path) -> None:
+    page = visit(width=390, height=844)
+    page.click("#shelf button.si-tile >> nth=0")
+    page.wait_for_selector("#result img")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    button, result = page.locator("#draw").bounding_box(), page.locator("#result").bounding_box()
+    assert button and result
+    assert 0 <= result["y"] - (button["y"] + button["height"]) < 40, "the result is directly under the button"
+    page.screenshot(path=screenshots / "phone.png", full_page=True)
+    page.locator("button[role=tab][data-tab-id=new-style]").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.screenshot(path=screenshots / "phone-new-style.png", full_page=True)
+
+
+def test_dark_page_is_dark(visit: Visit, screenshots: Path) -> None:
+    page = visit(dark=True)
+    path = screenshots / "dark.png"
+    page.screenshot(path=path)
+    corner = np.asarray(Image.open(path).convert("L"))[-40:, :20]
+    assert corner.mean() < 40

@@ -1,0 +1,60 @@
+"""Inversion: shapes, the same result for the same picture, and values that training can go through."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+
+from core.backbone import Backbone
+from core.invert import invert
+from core.studio import Studio
+from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
+
+
+def test_values_and_shapes(tiny: Backbone) -> None:
+    face = as_face(sampled_pictures(tiny, 1), "me.png")
+    before = copies(tiny.encoder)
+    inversion = invert(face, tiny)
+    assert inversion.w_plus.shape == (1, 8, 512) and inversion.w_plus.dtype == torch.float32
+    assert inversion.features is not None and inversion.features.shape == (1, 32, 8, 8)
+    assert inversion.name == "me.png" and inversion.crop is face.image
+    again = invert(face, tiny)
+    assert torch.equal(again.w_plus, inversion.w_plus) and torch.equal(again.features, inversion.features)
+    assert same_state(tiny.encoder, before)
+
+
+def test_the_crop_may_have_another_size(tiny: Backbone) -> None:
+    picture = as_face(sampled_pictures(tiny, 1)).image
+    large = invert(as_face(picture.resize((256, 256), Image.Resampling.BICUBIC)), tiny)
+    assert large.w_plus.shape == (1, 8, 512) and large.crop.size == (256, 256)
+
+
+def test_codes_can_be_trained_through(tiny: Backbone) -> None:
+    """Tensors made in inference mode can't be kept for a backward pass."""
+    inversion = invert(as_face(sampled_pictures(tiny, 1)), tiny)
+    assert not inversion.w_plus.is_inference() and not inversion.w_plus.requires_grad
+    factor = torch.ones((), requires_grad=True)
+    ((inversion.w_plus * factor).square().mean() + (inversion.features * factor).mean()).backward()
+    assert factor.grad is not None
+
+
+def test_a_face_of_its_own_comes_back(mini_studio: Studio) -> None:
+    """The embedded encoder and generator belong together: redrawn faces resemble themselves more than others."""
+    mini = mini_studio.backbone
+    faces = sampled_pictures(mini, 2)
+    redrawn = []
+    for face in faces:
+        inversion = invert(as_face(face), mini)
+        with torch.no_grad():
+            redrawn.append(mini.generator(inversion.w_plus, features=inversion.features, dtype=mini.dtype)[0])
+    own = [(redrawn[i] - faces[i]).abs().mean().item() for i in range(2)]
+    other = [(redrawn[i] - faces[1 - i]).abs().mean().item() for i in range(2)]
+    assert max(own) < 0.35
+    assert own[0] < other[0] and own[1] < other[1]
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(1, 3, 32, 32), torch.zeros(1, 1, 64, 64)])
+def test_the_encoder_refuses_other_shapes(tiny: Backbone, bad: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        tiny.encoder(bad)

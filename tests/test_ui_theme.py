@@ -1,0 +1,47 @@
+"""The page's colours: readable in light and dark, known to Gradio, and nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.ui import theme
+
+TEXT_PAIRS = [
+    ("ink", "paper"),
+    ("ink", "panel"),
+    ("ink", "sunken"),
+    ("ink", "accent-soft"),
+    ("quiet", "paper"),
+    ("quiet", "panel"),
+    ("quiet", "sunken"),
+    ("accent", "paper"),
+    ("accent", "panel"),
+    ("on-accent", "accent"),
+    ("on-accent", "accent-strong"),
+    ("alert", "alert-soft"),
+    ("alert", "panel"),
+]
+
+
+@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+@pytest.mark.parametrize(("text", "ground"), TEXT_PAIRS)
+def test_text_has_at_least_aa_contrast(tokens: dict[str, str], text: str, ground: str) -> None:
+    assert theme.contrast(tokens[text], tokens[ground]) >= 4.5
+
+
+@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+def test_field_borders_and_focus_rings_are_visible(tokens: dict[str, str]) -> None:
+    assert theme.contrast(tokens["field-line"], tokens["panel"]) >= 3
+    assert theme.contrast(tokens["accent"], tokens["paper"]) >= 3
+
+
+def test_contrast_of_known_pairs() -> None:
+    assert theme.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert theme.contrast("#777777", "#ffffff") == pytest.approx(4.478, abs=1e-3)  # the textbook near miss
+
+
+def test_theme_and_style_sheet_load_nothing_from_the_network() -> None:
+    made = theme.make_theme()
+    assert not made._stylesheets
+    assert "http" not in theme.make_css()
+    assert set(theme.LIGHT) == set(theme.DARK)
