@@ -7,7 +7,6 @@ square.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,7 @@ from PIL import Image
 from core.config import PhotoLimits
 from core.errors import FaceCutOff, FaceIndexOutOfRange, FaceTooSmall, NoFaceFound, PhotoTooSmall
 from core.faces import DetectedFace, FaceFinder
-from core.quad import box_quad, ffhq_quad, warp_to_quad
+from core.quad import AlignedFace, box_quad, ffhq_quad, warp_to_quad
 
 if TYPE_CHECKING:
     from core.images import Photo
@@ -37,23 +36,6 @@ __all__ = [
     "use_as_aligned",
     "warp_to_quad",
 ]
-
-
-@dataclass(frozen=True)
-class AlignedFace:
-    """A face in the generator's framing.
-
-    Attributes:
-        image: square RGB.
-        quad: [4, 2] corners in the photo's pixels, in the order top left, bottom left, bottom right, top right.
-        landmarks: [68, 2] in the photo's pixels, or None where no detector was asked.
-        name: the photo's name.
-    """
-
-    image: Image.Image
-    quad: np.ndarray
-    landmarks: np.ndarray | None
-    name: str
 
 
 def looks_aligned(photo: Photo, face: DetectedFace) -> bool:

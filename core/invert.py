@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.align import AlignedFace
 from core.backbone import Backbone
 from core.images import to_tensor
+from core.quad import AlignedFace
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,28 @@ reaches from -0.5 to W - 0.5.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 from skimage.filters import gaussian
+
+
+@dataclass(frozen=True)
+class AlignedFace:
+    """A face in the generator's framing.
+
+    Attributes:
+        image: square RGB.
+        quad: [4, 2] corners in the photo's pixels, in the order top left, bottom left, bottom right, top right.
+        landmarks: [68, 2] in the photo's pixels, or None where no detector was asked.
+        name: the photo's name.
+    """
+
+    image: Image.Image
+    quad: np.ndarray
+    landmarks: np.ndarray | None
+    name: str
 
 
 def ffhq_quad(landmarks: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from core import stylize as drawing
 from core.align import AlignedFace, DetectedFace, align, align_face, crop_manually, use_as_aligned
+from core.allocator import give_back_freed_memory, keep_freed_memory
 from core.backbone import Backbone, BackboneChoice, OnProgress, choose_backbone, load_backbone
 from core.config import ASSETS_DIR, MAX_REFERENCES, PRESET_STEPS, FinetuneConfig
 from core.errors import FaceIndexOutOfRange, NoFaceFound, NoReferences, TooManyReferences, TrainingStopped
@@ -63,7 +64,11 @@ class Studio:
     def open(
         cls, preference: str | None = None, *, device: str | None = None, on_progress: OnProgress | None = None
     ) -> Studio:
-        """Choose and load a backbone: "auto", "mini", "ffhq", or `$STYLEIDENTITY_BACKBONE` where None."""
+        """Choose and load a backbone: "auto", "mini", "ffhq", or `$STYLEIDENTITY_BACKBONE` where None.
+
+        Tells the C library to keep freed memory, for the whole process: see `core.allocator`.
+        """
+        keep_freed_memory()
         choice = choose_backbone(preference)
         return cls(load_backbone(choice.name, device=device, on_progress=on_progress), choice)
 
@@ -152,14 +157,19 @@ class Studio:
         examples = [self._example(face) for face in references]
         anchors = [self._example(photo)] if photo is not None and config.anchor == "photo" else []
         shown = None if preview is None else self._example(preview)
-        for item in finetune_steps(examples, anchors, config, self.backbone, name=name, preview=shown):
-            if stop is not None and stop():
-                raise TrainingStopped
-            if isinstance(item, Style):
-                yield item
-            else:
+        if stop is not None and stop():
+            raise TrainingStopped
+        try:
+            for item in finetune_steps(examples, anchors, config, self.backbone, name=name, preview=shown):
+                if isinstance(item, Style):
+                    yield item
+                    return
                 picture = None if item.preview is None else to_image(item.preview)
                 yield TrainingStep(item.step, item.steps, item.loss, item.seconds_left, picture)
+                if stop is not None and item.step < item.steps and stop():
+                    raise TrainingStopped
+        finally:
+            give_back_freed_memory()
 
     def _example(self, face: AlignedFace) -> Example:
         inversion = self.invert(face)

@@ -23,6 +23,7 @@ LAYERS = {
     "metrics": 2,
     "quad": 2,
     "faces": 3,
+    "perceptual": 3,
     "align": 3,
     "paste": 3,
     "weights": 3,

@@ -34,16 +34,17 @@ SIDE_PX, LAYERS = 64, 10
 
 def made_up_state(network: nn.Module, *, scale_4d: bool = False) -> dict[str, Tensor]:
     """Values as the golden files' recipe gives them, cut from shared numbers so that files stay small."""
-    numbers = torch.randn(512 * 513 * 9, generator=torch.Generator().manual_seed(1))
-    scaled: dict[float, Tensor] = {1.0: numbers}
+    stored = ("kernel", "num_batches_tracked")
+    shapes = {name: shape for name, shape in shapes_of(network).items() if not name.endswith(stored)}
+    rng = torch.Generator().manual_seed(1)
+    numbers = torch.randn(max(map(math.prod, shapes.values())), generator=rng)
+    by_fan_in = {1: numbers}
     state = {}
-    for name, shape in shapes_of(network).items():
-        if name.endswith(("kernel", "num_batches_tracked")):
-            continue
-        factor = 1 / math.sqrt(math.prod(shape[1:])) if scale_4d and len(shape) == 4 else 1.0
-        if factor not in scaled:
-            scaled[factor] = numbers * factor
-        values = scaled[factor][: math.prod(shape)].view(shape)
+    for name, shape in sorted(shapes.items(), key=lambda item: -math.prod(item[1])):
+        fan_in = math.prod(shape[1:]) if scale_4d and len(shape) == 4 else 1
+        if fan_in not in by_fan_in:
+            by_fan_in[fan_in] = numbers[: math.prod(shape)] / math.sqrt(fan_in)
+        values = by_fan_in[fan_in][: math.prod(shape)].view(shape)
         if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight") and "noise" not in name):
             values = torch.ones(shape)
         elif name.endswith("bias"):
@@ -151,9 +152,10 @@ def test_a_checkpoint_of_another_size_is_named(hub: HubStandIn) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", [b"no safetensors at all", safetensors.torch.save({"a": torch.zeros(1)})])
-def test_other_vgg_weights_are_refused(hub: HubStandIn, content: bytes) -> None:
-    hub.files[key_of(VGG16)] = content
+@pytest.mark.parametrize("kind", ["no safetensors", "another network"])
+def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str) -> None:
+    other = safetensors.torch.save({"a": torch.zeros(1)})
+    hub.files[key_of(VGG16)] = other if kind == "another network" else b"no safetensors at all"
     with pytest.raises(WeightsCorrupted, match=r"'model\.safetensors' is damaged"):
         backbone_ffhq._load_lpips(CPU, torch.float32, None)
 

@@ -116,7 +116,7 @@ def test_readme_names_every_command_and_no_other() -> None:
     commands = commands_of_cli()
     groups = {name.split()[0] for name in commands if " " in name}
     named = set()
-    for words in re.findall(r"python -m core((?: [a-z][a-z-]*)+)", readme()):
+    for words in re.findall(r"python -m core((?: [a-z][a-z0-9-]*)+)", readme()):
         first, *rest = words.split()
         named.add(f"{first} {rest[0]}" if first in groups and rest else first)
     assert named == commands

@@ -144,9 +144,9 @@ def test_styles_take_batches(photo: Tensor) -> None:
 
 
 def test_random_styles_and_tones(photo: Tensor) -> None:
-    for change in (styles.random_style, styles.random_tone):
+    for change, reach in ((styles.random_style, 1.0), (styles.random_tone, 1.5)):  # tones are not clipped
         drawn = [change(photo, rng(seed)) for seed in range(12)]
-        assert all(picture.shape == photo.shape and picture.abs().max() <= 1 for picture in drawn)
+        assert all(picture.shape == photo.shape and picture.abs().max() <= reach for picture in drawn)
         assert torch.equal(drawn[5], change(photo, rng(5)))
         assert len({round(picture.mean().item(), 5) for picture in drawn}) > 8
     flat = torch.full((1, 3, 4, 4), 0.2)
@@ -287,7 +287,7 @@ def test_batches(faces: Faces) -> None:
     config = TrainConfig(batch=4, stylized_share=0.5)
     target, seen, is_drawn, weights = draw_batch(faces, config, rng(1))
     assert target.shape == seen.shape == (4, 3, 256, 256) and weights.shape == (4, 1, 256, 256)
-    assert target.abs().max() <= 1 and seen.abs().max() <= 1 and weights.min() >= 1 and weights.max() <= 5
+    assert target.abs().max() <= 1 and seen.abs().max() <= 1.5 and weights.min() >= 1 and weights.max() <= 5
     assert not any(torch.equal(target[i], seen[i]) for i in range(4))
     again = draw_batch(faces, config, rng(1))
     assert torch.equal(again[0], target) and torch.equal(again[1], seen) and torch.equal(again[2], is_drawn)

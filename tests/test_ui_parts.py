@@ -93,7 +93,7 @@ def test_untouched_settings_are_the_defaults() -> None:
 
 
 def test_settings_are_read() -> None:
-    given = advanced.overrides(["jojogan", 20.0, 1e-3, "0,5", "7, 9;11", "0.001", "0", 2.0, 3.0, 5.0, 4.0])
+    given = advanced.overrides(["jojogan", 20.0, 1e-3, "0,5", "7, 9;11", "0.001", "0", "2", 3.0, 5.0, 4.0])
     config = FinetuneConfig(**given)
     assert (config.alpha, config.swap_layers, config.identity_weight) == (0.5, (7, 9, 11), 0.001)
     assert (config.style_weight, config.references_per_step, config.anchors_per_step) == (0.0, 2, 3)

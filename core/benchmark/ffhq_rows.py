@@ -26,7 +26,7 @@ from core.perceptual import DiscriminatorFeatures, Perceptual, VggLpips
 
 LONG_RUN_STEPS = 500  # the paper needs 120 s for these on a Tesla P40
 METHOD_WORDS: MappingProxyType[Method, str] = MappingProxyType(
-    {"jojogan": "JoJoGAN, discriminator features", "ours": "ours, LPIPS (VGG16), with one identity anchor"}
+    {"jojogan": "JoJoGAN, discriminator features", "ours": "ours, LPIPS, with an identity anchor"}
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,15 +18,14 @@ def draw(report: Mapping[str, object], path: Path) -> None:
 
     rows, points = report["rows"], report["sweep"]
     axes_names = list(dict.fromkeys(point["axis"] for point in points))
-    height = 1.5 + 0.32 * len(rows)
-    figure = Figure(figsize=(11, height + (3.4 if axes_names else 0)), layout="constrained")
+    heights = [1.5 + 0.42 * len(rows), 3.4 if axes_names else 0.0]
+    figure = Figure(figsize=(13, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(
-        2 if axes_names else 1, max(1, len(axes_names)), height_ratios=[height, 3.4][: 2 if axes_names else 1]
-    )
-    _bars(figure.add_subplot(grid[0, :]), rows)
+    parts = figure.subfigures(2, 1, height_ratios=heights) if axes_names else [figure]
+    _bars(parts[0].subplots(), rows)
     for column, axis in enumerate(axes_names):
-        _curve(figure.add_subplot(grid[1, column]), axis, [point for point in points if point["axis"] == axis])
+        place = parts[1].add_subplot(1, len(axes_names), column + 1)
+        _curve(place, axis, [point for point in points if point["axis"] == axis])
     machine = report["machine"]
     figure.suptitle(
         f"{machine['cpu']}, {machine['threads']} threads, {machine['device_name']}, torch {machine['torch']}"
@@ -34,7 +34,7 @@ def draw(report: Mapping[str, object], path: Path) -> None:
 
 
 def _bars(axes, rows: Sequence[Mapping[str, object]]) -> None:
-    labels = [f"{row['name']}  [{row['backbone']}, {row['dtype']}]" for row in rows]
+    labels = [textwrap.fill(f"{row['name']} [{row['backbone']}, {row['dtype']}]", 60) for row in rows]
     medians = [row["median_s"] for row in rows]
     errors = [[row["median_s"] - row["min_s"] for row in rows], [row["max_s"] - row["median_s"] for row in rows]]
     colours = ["#3b6ea5" if row["backbone"] == "mini" else "#c46a3f" for row in rows]
@@ -42,7 +42,7 @@ def _bars(axes, rows: Sequence[Mapping[str, object]]) -> None:
     axes.bar_label(bars, [f"{value:.3g} s" for value in medians], padding=6)
     axes.set_yticks(range(len(rows)), labels)
     axes.invert_yaxis()
-    axes.set_xlabel("seconds, median of the repeats; the whisker is from least to most")
+    axes.set_xlabel("seconds: median, least and most")
     axes.margins(x=0.12)
 
 

@@ -94,19 +94,20 @@ def as_table(report: Mapping[str, object]) -> str:
     """The report for a terminal: machine, convolution speed, and a line per row."""
     machine, speed = report["machine"], report["convolution_gflop_per_s"]
     speeds = ", ".join(f"{value:.0f} in {name}" for name, value in speed.items())
+    wide = max((len(f"{row['backbone']}: {row['name']}") for row in report["rows"]), default=4)
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; {machine['device_name']}; "
         f"torch {machine['torch']}",
         f"3x3 convolution, GFLOP/s: {speeds}",
         "",
-        f"{'what':<76} {'dtype':<9} {'median s':>9} {'least':>9} {'most':>9} {'GFLOP':>9} {'peak GB':>8}",
+        f"{'what':<{wide}} {'dtype':<9} {'median s':>9} {'least':>9} {'most':>9} {'GFLOP':>9} {'peak GB':>8}",
     ]
     for row in report["rows"]:
         work = "" if row["work_gflop"] is None else f"{row['work_gflop']:.1f}"
         peak = "" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e9:.2f}"
         times = " ".join(f"{row[name]:>9.4f}" for name in ("median_s", "min_s", "max_s"))
-        lines.append(f"{row['backbone'] + ': ' + row['name']:<76} {row['dtype']:<9} {times} {work:>9} {peak:>8}")
-    lines += [f"{point['curve']}, {point['x']} {point['axis']}: {point['median_s']:.4f} s" for point in report["sweep"]]
+        lines.append(f"{row['backbone'] + ': ' + row['name']:<{wide}} {row['dtype']:<9} {times} {work:>9} {peak:>8}")
+    lines += [f"{point['curve']}, {point['axis']} {point['x']}: {point['median_s']:.4f} s" for point in report["sweep"]]
     return "\n".join(
         [*lines, "", "GFLOP: what this machine's convolution does in that time; compares between machines."]
     )

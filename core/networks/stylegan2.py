@@ -88,22 +88,20 @@ class ModulatedConv2d(nn.Module):
 
         The result is not used by the backward pass, so it may be changed in place.
         """
-        style = self.modulation(w) * self.scale  # [B, Cin]
+        style = self.modulation(w) * (self.scale if self.demodulate else self.scale * gain)  # [B, Cin]
         weight = self.weight[0]  # [Cout, Cin, k, k]
         if len(x) == 1:
             weight = weight * style[0][:, None, None]
             if self.demodulate:
-                gain = gain * torch.rsqrt(weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8)
-            weight = weight * gain if self.demodulate or gain != 1 else weight
+                weight = weight * (gain * torch.rsqrt(weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8))
             return self._convolve(x, weight.to(x.dtype), bias)
         x = x * style.to(x.dtype)[:, :, None, None]
-        if not self.demodulate and gain == 1:
+        if not self.demodulate:
             return self._convolve(x, weight.to(x.dtype), bias)
-        if self.demodulate:
-            energy = weight.square().sum(dim=(2, 3))  # [Cout, Cin]
-            gain = gain * torch.rsqrt(style.square() @ energy.t() + 1e-8)[:, :, None, None].to(x.dtype)
-        x = self._convolve(x, weight.to(x.dtype), None)
-        return x * gain if bias is None else torch.addcmul(bias.to(x.dtype)[None, :, None, None], x, gain)
+        energy = weight.square().sum(dim=(2, 3))  # [Cout, Cin]
+        factor = gain * torch.rsqrt(style.square() @ energy.t() + 1e-8)  # [B, Cout]
+        x = self._convolve(x, weight.to(x.dtype), None) * factor.to(x.dtype)[:, :, None, None]
+        return x if bias is None else x.add_(bias.to(x.dtype)[:, None, None])
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         bias = None if bias is None else bias.to(x.dtype)

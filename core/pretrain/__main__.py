@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from core.allocator import keep_freed_memory
 from core.pretrain import export
 from core.pretrain.data import load_faces
 from core.pretrain.train import TrainConfig, Trainer, run, write_log
@@ -40,6 +41,7 @@ def main(arguments: list[str]) -> None:
     """Train, log, draw sheets, export."""
     options = parse(arguments)
     config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
+    keep_freed_memory()
     options.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, options.oracles, torch.device(options.device))
     checkpoint = options.out / "checkpoint.pt"

@@ -278,7 +278,11 @@ def random_style(photo: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def random_tone(photo: Tensor, rng: torch.Generator) -> Tensor:
-    """A random tone curve, so that the structure map cannot carry absolute brightness: [B, 3, H, W] in [-1, 1]."""
+    """A random shift of brightness with a mild tone curve: [B, 3, H, W].
+
+    The structure map then carries contrast but no absolute brightness, which is left to the appearance code. The
+    result may leave [-1, 1]: clipping would lose what no real photo has lost.
+    """
     dice = _Dice(rng)
-    x = ((photo + 1) / 2).clamp(1e-4, 1) ** math.exp(dice.uniform(-0.45, 0.45))
-    return (((x - 0.5) * dice.uniform(0.6, 1.25) + 0.5 + dice.uniform(-0.12, 0.12)).clamp(0, 1)) * 2 - 1
+    x = ((photo + 1) / 2).clamp(1e-4, 1) ** math.exp(dice.uniform(-0.12, 0.12))
+    return ((x - 0.5) * dice.uniform(0.88, 1.12) + 0.5 + dice.uniform(-0.18, 0.18)) * 2 - 1

@@ -1,8 +1,9 @@
 """The training loop of the embedded backbone: resumable, seeded, on a GPU or on two CPU cores.
 
 One step: draw faces, jitter light and geometry (the target), draw an artwork of each or change its tone (what the
-structure encoder sees), read the appearance code from a mirrored copy of the target (so that it carries colours, not
-the outline), rebuild the target. The discriminator judges crops at full resolution and learns perceptual features.
+structure encoder sees), read the appearance code from a moved or mirrored copy of the target (so that it carries
+colours, not the outline), rebuild the target. The discriminator judges crops at full resolution and learns
+perceptual features.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from core.pretrain import losses, styles
 from core.pretrain.data import Faces, jitter_geometry, jitter_light
 
 CROP_PX = 128
+MIRROR_SHARE = 0.25  # of the steps: appearance is read from a mirrored copy, so that it carries no outline
 DISCRIMINATOR = {"resolution": CROP_PX, "channel_multiplier": 0.1875, "max_channels": 128}
 
 
@@ -49,12 +51,12 @@ class TrainConfig:
     batch: int = 8
     minutes: float = 60.0
     learning_rate: float = 2e-3
-    decay_share: float = 0.4
-    stylized_share: float = 0.6
+    decay_share: float = 0.35
+    stylized_share: float = 0.55
     pixel_weight: float = 4.0
     feature_weight: float = 1.0
     map_weight: float = 1e-4
-    adversarial_weight: float = 0.04
+    adversarial_weight: float = 0.12
     coarse_share: float = 0.35
     judge_every: int = 2
     r1_every: int = 16
@@ -107,6 +109,7 @@ class Trainer:
             "seconds": self.seconds,
             "scales": self.scales,
             "rng": self.rng.get_state(),
+            "noise_rng": torch.get_rng_state(),
             "config": asdict(self.config),
         }
 
@@ -123,6 +126,7 @@ class Trainer:
             getattr(self, name).load_state_dict(state[name])
         self.step, self.seconds, self.scales = state["step"], state["seconds"], state["scales"]
         self.rng.set_state(state["rng"])
+        torch.set_rng_state(state["noise_rng"])
 
 
 _SAVED_MODULES = (
@@ -202,10 +206,11 @@ def train_step(trainer: Trainer, faces: Faces) -> dict[str, float]:
 
 
 def _rebuild(trainer: Trainer, target: Tensor, seen: Tensor, *, levels: int | None) -> tuple[Tensor, Tensor]:
-    """Rebuilt pictures [B, 3, H, W] and maps: structure from `seen`, colours from a mirrored copy of `target`."""
+    """Rebuilt pictures [B, 3, H, W] and maps: structure from `seen`, colours from a moved copy of `target`."""
     maps = trainer.encoder.encode_structure(seen, dtype=trainer.dtype)
-    mirrored = jitter_geometry(target.flip(3), trainer.rng)
-    w = trainer.encoder.encode_appearance(mirrored, dtype=trainer.dtype)
+    mirror = torch.rand((), generator=trainer.rng) < MIRROR_SHARE
+    moved = jitter_geometry(target.flip(3) if mirror else target, trainer.rng)
+    w = trainer.encoder.encode_appearance(moved, dtype=trainer.dtype)
     w_plus = w[:, None].expand(-1, trainer.generator.n_latent, -1)
     rebuilt = trainer.run_generator(w_plus, features=maps, noise="random", dtype=trainer.dtype, levels=levels)
     return rebuilt, maps

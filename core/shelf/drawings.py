@@ -60,7 +60,7 @@ def _even_light(grey: Tensor) -> Tensor:
 
 def ink_line(x: Tensor, rng: torch.Generator) -> Tensor:
     """Brush-pen outlines with solid blacks on white."""
-    grey = _even_light(f.luminance(_to_paper(x, start=0.85, end=1.1, rng=rng)))
+    grey = _even_light(f.luminance(_to_paper(x, start=0.95, end=1.2, rng=rng)))
     lines = 1 - f.line_response(grey, 1.1, sharpness=20.0, edge=0.42)
     solid = 1 - f.soft_step(f.gaussian_blur(grey, 1.4), 0.2, 0.08)
     return _ink(f.soft_step(torch.maximum(lines, solid), 0.5, 0.3), _colour(18, 18, 24), _colour(255, 255, 255))
@@ -75,7 +75,7 @@ def engraving(x: Tensor, rng: torch.Generator) -> Tensor:
     for layer, angle in enumerate((0.35, -0.85)):
         wave = 0.5 + 0.5 * torch.cos(f.rotated_phase(height, width, angle, 3.6) + form)
         darkness = (1.25 * (1 - grey) - 0.45 * layer).clamp(0, 1)
-        coverage = torch.maximum(coverage, f.soft_step(wave, 1.03 - darkness, 0.35))
+        coverage = torch.maximum(coverage, f.soft_step(wave, 1.25 - 1.3 * darkness, 0.35))
     outline = 1 - f.line_response(grey, 0.9, sharpness=14.0, edge=0.3)
     return _ink(torch.maximum(coverage, outline), _colour(38, 26, 20), _colour(250, 244, 228))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.config import MAX_REFERENCES, PRESET_STEPS, FinetuneConfig
+from core.config import PRESET_STEPS, FinetuneConfig
 
 FIELDS = (
     "method",
@@ -41,7 +41,7 @@ def controls() -> list[Any]:
         identity = gr.Textbox("", label="Identity weight", info=f"For example 0.001. {_EMPTY_IS_DEFAULT}")
         style = gr.Textbox("", label="Texture weight", info=f"0 is the paper's loss. {_EMPTY_IS_DEFAULT}")
     with gr.Row():
-        per_step = gr.Slider(0, MAX_REFERENCES, 0, step=1, label="Pictures per step", info="0: all of them.")
+        per_step = gr.Textbox("", label="Pictures per step", info=f"0: all of them. {_EMPTY_IS_DEFAULT}")
         anchors = gr.Slider(1, 16, default.anchors_per_step, step=1, label="Faces per step")
     with gr.Row():
         seed = gr.Number(default.seed, label="Seed", precision=0, minimum=0)
@@ -68,14 +68,18 @@ def weight_from(text: str | None) -> float | None:
     try:
         return float(str(text).replace(",", "."))
     except ValueError as error:
-        raise gr.Error("Write alpha and the weights as numbers, for example 0.001, or leave them empty.") from error
+        raise gr.Error(
+            "Write alpha, weights and pictures per step as numbers, for example 0.001, or leave them empty."
+        ) from error
 
 
 def overrides(values: Sequence[Any]) -> Mapping[str, Any]:
     """Return `Studio.config`'s overrides from the controls' values, in the order of `FIELDS`."""
     given = dict(zip(FIELDS, values, strict=True))
     given["swap_layers"] = layers_from(given["swap_layers"])
-    for name in ("steps", "references_per_step", "anchors_per_step", "seed", "preview_every"):
+    per_step = weight_from(given["references_per_step"])
+    given["references_per_step"] = None if per_step is None else int(per_step)
+    for name in ("steps", "anchors_per_step", "seed", "preview_every"):
         given[name] = int(given[name] or 0)
     given["learning_rate"] = float(given["learning_rate"] or 0)
     for name in ("alpha", "identity_weight", "style_weight"):

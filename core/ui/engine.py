@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
+LOOK_SEED = 0  # of the natural look in which inverted artworks are shown
 ACCELERATOR = {"concurrency_id": "accelerator", "concurrency_limit": 1}
 FACES = {"concurrency_id": "faces", "concurrency_limit": 2}
 
@@ -145,9 +146,9 @@ def draw_many(
 @spaces.GPU(duration=many_seconds)
 @friendly
 def looks(faces: Sequence[AlignedFace]) -> Iterator[Image.Image]:
-    """Yield what the base generator makes of each face: its photo-like inversion."""
+    """Yield each face as training sees it: its structure in a natural look (Eq. 1), so that artworks become photos."""
     for face in faces:
-        yield studio().reconstruct(studio().invert(face))
+        yield studio().reconstruct(studio().invert(face), random_look_seed=LOOK_SEED)
 
 
 def train_seconds(references: Sequence[AlignedFace], config: FinetuneConfig, *_: object) -> int:

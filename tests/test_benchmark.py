@@ -1,0 +1,128 @@
+"""The benchmark: closed forms of its statistics, and its smallest rows for real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from core.allocator import give_back_freed_memory, keep_freed_memory
+from core.benchmark.machine import (
+    Speed,
+    convolution_gflop,
+    cpu_model,
+    machine_facts,
+    measure_speed,
+    peak_memory_bytes,
+)
+from core.benchmark.timing import Row, Stopwatch, summarise, work_gflop
+from core.cli import app
+from core.config import ASSETS_DIR
+
+CPU = torch.device("cpu")
+ONCE = Stopwatch(CPU, repeats=1)
+SLOW_SPEED = Speed({"bfloat16": 1.0, "float32": 1.0})
+needs_mini = pytest.mark.skipif(
+    not list((ASSETS_DIR / "mini").glob("*.safetensors")), reason="the embedded backbone is not there"
+)
+
+
+def test_summary_of_known_numbers() -> None:
+    summary = summarise([5.0, 1.0, 2.0, 100.0])
+    assert (summary.median_s, summary.min_s, summary.max_s, summary.repeats) == (3.5, 1.0, 100.0, 4)
+    with pytest.raises(ValueError, match="at least one"):
+        summarise([])
+
+
+def test_convolution_work_in_closed_form() -> None:
+    assert convolution_gflop(2, 10, 100) == pytest.approx(2 * 9 * 2 * 10 * 10 * 100 * 100 / 1e9)
+    assert work_gflop(0.5, 300.0) == 150.0
+
+
+def test_stopwatch_warms_up_and_repeats() -> None:
+    calls: list[int] = []
+    summary = Stopwatch(CPU, repeats=3, warm_ups=2).time(lambda: calls.append(1))
+    assert len(calls) == 5
+    assert summary.repeats == 3
+    assert 0 <= summary.min_s <= summary.median_s <= summary.max_s
+
+
+def test_row_reports_flat_values() -> None:
+    report = Row("invert", "mini", "float32", summarise([2.0]), 4.0).as_report()
+    assert report["median_s"] == 2.0
+    assert list(report)[:3] == ["name", "backbone", "dtype"]
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_machine_facts_and_speed() -> None:
+    facts = machine_facts(CPU)
+    assert facts["torch"] == torch.__version__
+    assert facts["cores"] >= 1
+    assert facts["device_name"] == "CPU"
+    assert facts["cpu"] == cpu_model() != ""
+    speed = measure_speed(ONCE, channels=8, side_px=16)
+    assert set(speed.gflop_per_s) == {"bfloat16", "float32"}
+    assert all(value > 0 for value in speed.gflop_per_s.values())
+    peak = peak_memory_bytes()
+    assert peak is None or peak > 10_000_000
+
+
+def test_allocator_setting_answers_plainly() -> None:
+    assert keep_freed_memory() in (True, False)
+    assert give_back_freed_memory() in (True, False)
+
+
+def test_ffhq_shapes_at_a_small_size() -> None:
+    from core.benchmark.ffhq_rows import ffhq_rows
+
+    rows = list(ffhq_rows(ONCE, SLOW_SPEED, quick=True, resolution=32))
+    assert [row.name.split(",")[0] for row in rows] == ["synthesize", "discriminator features", "fine-tuning step"]
+    assert all(row.summary.median_s > 0 and row.work_gflop == row.summary.median_s for row in rows)
+
+
+@needs_mini
+def test_quick_report_and_drawing(tmp_path: Path) -> None:
+    target = tmp_path / "speed.png"
+    arguments = ["benchmark", "--quick", "--repeats", "1", "--backbone", "mini", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*arguments, "--sweep", "--json", "--plot", str(target)])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert {"task", "machine", "convolution_gflop_per_s", "rows", "sweep", "quick", "repeats"} == set(report)
+    assert [row["name"].split(",")[0] for row in report["rows"]] == ["invert", "synthesize", "fine-tuning step"]
+    for row in report["rows"]:
+        assert 0 < row["min_s"] <= row["median_s"] <= row["max_s"]
+        assert row["work_gflop"] > 0
+    assert {point["axis"] for point in report["sweep"]} == {"pictures in a batch", "references"}
+    with Image.open(target) as picture:
+        assert picture.width > 500
+
+
+@needs_mini
+@pytest.mark.slow
+def test_preset_in_a_process_of_its_own() -> None:
+    from core.benchmark.mini_rows import MiniBench, whole_preset
+    from core.studio import Studio
+
+    bench = MiniBench(Studio.open("mini", device="cpu"), ONCE, SLOW_SPEED, references=1)
+    row = whole_preset(bench, "sketch", 1, steps=2)
+    assert row.summary.median_s > 0
+    assert row.peak_bytes is None or row.peak_bytes > 100_000_000
+    assert "2 steps" in row.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--plot", "speed.jpg"], "ends in .png"),
+        (["--repeats", "0"], "--repeats"),
+        (["--device", "toaster"], "toaster"),
+    ],
+)
+def test_usage_errors(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["benchmark", "--quick", *arguments])
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.replace("│", " ").split())
