@@ -121,7 +121,9 @@ def test_resolve_fills_in_the_defaults_of_the_method(tiny: Backbone) -> None:
 
 
 def test_resolve_keeps_what_was_chosen_also_zeros(tiny: Backbone) -> None:
-    chosen = FinetuneConfig(swap_layers=(3, 7), alpha=0.5, identity_weight=0.0, style_weight=0.0, steps=9, seed=4)
+    chosen = FinetuneConfig(
+        swap_layers=(3, 7), alpha=0.5, identity_weight=0.0, style_weight=0.0, steps=9, references_per_step=0
+    )
     assert tiny.resolve(chosen) == chosen
     assert tiny.resolve(FinetuneConfig(swap_layers=())).swap_layers == ()
 

@@ -133,7 +133,7 @@ def test_stopping_raises_and_gives_no_style(small: Studio, artworks: list[Aligne
 
 def test_stopping_before_the_style_is_given(small: Studio, artworks: list[AlignedFace]) -> None:
     seen: list[TrainingStep | Style] = []
-    run = small.train(artworks, small.config("sketch", steps=1), name="x", stop=lambda: bool(seen))
+    run = small.train(artworks, small.config("sketch", steps=2), name="x", stop=lambda: bool(seen))
     with pytest.raises(TrainingStopped):
         seen.extend(run)
     assert len(seen) == 1 and not isinstance(seen[0], Style)
@@ -188,8 +188,6 @@ def test_the_shelf(small: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_ready_made_styles_fit_the_embedded_backbone(mini_studio: Studio) -> None:
     cards = mini_studio.presets()
-    if not cards:
-        pytest.skip("no ready-made styles are in assets/styles yet")
     assert len(cards) >= 6 and len({card.slug for card in cards}) == len(cards)
     for card in cards:
         style = mini_studio.load_style(card.path)

@@ -21,9 +21,9 @@ from core.shelf.drawings import LOOKS, Look, draw
 from core.studio import Studio
 from core.style import Style
 
-REFERENCES = 6
-EXAMPLES = (3, 10, 17)  # rows of the sample faces that are shown as example photos
-THUMBNAIL_FACE = 3
+REFERENCE_FACES = (0, 1, 2, 4, 5, 6)  # rows of the sample faces that the references are drawn from
+EXAMPLE_FACES = (22, 12, 19)  # rows that are shown as example photos
+THUMBNAIL_FACE = 22
 SEED = 7
 
 
@@ -44,33 +44,37 @@ def as_face(image: Image.Image, name: str, size_px: int) -> AlignedFace:
     return use_as_aligned(Photo(image, name), size_px=size_px)
 
 
-def train_look(studio: Studio, slug: str, look: Look, reference_rows: list[int]) -> tuple[Style, list[Image.Image]]:
-    """Draw the references of a look and train it; returns the style and the drawings."""
+def train_look(studio: Studio, slug: str, look: Look) -> Style:
+    """Draw the references of a look and train it."""
     rng = torch.Generator().manual_seed(SEED)
-    drawings = [to_image(draw(look, to_tensor(face_picture(studio, row)), rng)) for row in reference_rows]
+    drawings = [to_image(draw(look, to_tensor(face_picture(studio, row)), rng)) for row in REFERENCE_FACES]
     size_px = studio.backbone.resolution
     references = [as_face(drawing, f"{slug} {i + 1}", size_px) for i, drawing in enumerate(drawings)]
     for item in studio.train(references, studio.config(look.preset, seed=SEED), name=look.title):
         if isinstance(item, Style):
-            return item, drawings
+            return item
         if item.step % 25 == 0:
             print(f"{slug}: step {item.step} of {item.steps}, loss {item.loss:.3f}", flush=True)
     raise RuntimeError("training ended without a style")
 
 
-def build(studio: Studio, assets: Path, slugs: list[str]) -> None:
-    """Write examples, styles, their pictures and the shelf."""
+def train_all(studio: Studio, styles: Path, slugs: list[str]) -> None:
+    """Train and write the styles of these slugs."""
+    for slug in slugs:
+        studio.save_style(train_look(studio, slug, LOOKS[slug]), styles / f"{slug}.safetensors")
+
+
+def draw_pictures(studio: Studio, assets: Path) -> None:
+    """Write the example photos, every style's picture, and the shelf."""
     (assets / "examples").mkdir(parents=True, exist_ok=True)
-    for number, row in enumerate(EXAMPLES, start=1):
+    for number, row in enumerate(EXAMPLE_FACES, start=1):
         face_picture(studio, row).save(assets / "examples" / f"face_{number}.png")
     styles = assets / "styles"
-    rows = [row for row in range(len(studio.backbone.sample_faces.codes)) if row not in EXAMPLES]  # type: ignore[union-attr]
     shown = as_face(face_picture(studio, THUMBNAIL_FACE), "example", studio.backbone.resolution)
-    for slug in slugs:
-        style, _ = train_look(studio, slug, LOOKS[slug], rows[:REFERENCES])
-        studio.save_style(style, styles / f"{slug}.safetensors")
+    for slug in LOOKS:
+        style = studio.load_style(styles / f"{slug}.safetensors")
         studio.stylize(shown, style).image.save(styles / f"{slug}.webp", quality=90)
-    cards = [{"slug": slug, "title": look.title, "references": REFERENCES} for slug, look in LOOKS.items()]
+    cards = [{"slug": slug, "title": look.title, "references": len(REFERENCE_FACES)} for slug, look in LOOKS.items()]
     (styles / "shelf.json").write_text(json.dumps(cards, indent=2) + "\n", encoding="utf-8")
 
 
@@ -78,9 +82,11 @@ def main(arguments: list[str]) -> None:
     """Parse the options and build."""
     parser = argparse.ArgumentParser(prog="python -m core.shelf", description=__doc__)
     parser.add_argument("--assets", type=Path, default=ASSETS_DIR)
-    parser.add_argument("--only", nargs="+", choices=sorted(LOOKS), default=list(LOOKS), metavar="SLUG")
+    parser.add_argument("--only", nargs="*", choices=sorted(LOOKS), default=list(LOOKS), metavar="SLUG")
     options = parser.parse_args(arguments)
-    build(Studio.open("mini"), options.assets, options.only)
+    studio = Studio.open("mini")
+    train_all(studio, options.assets / "styles", options.only)
+    draw_pictures(studio, options.assets)
 
 
 if __name__ == "__main__":

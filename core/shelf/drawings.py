@@ -67,15 +67,17 @@ def ink_line(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def engraving(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Two sets of swelling lines that follow the form, with outlines, in brown-black on cream."""
-    grey = _even_light(f.gaussian_blur(f.luminance(_to_paper(x, start=0.9, end=1.15, rng=rng)), 0.8)) ** 0.85
-    height, width = grey.shape[-2:]
-    form = f.gaussian_blur(grey, 4.0) * 9
+    """Two sets of swelling straight lines with outlines, in brown-black on cream.
+
+    The lines repeat every 8 px, the side of one cell of the generator's structure map, so it can learn to place them.
+    """
+    grey = _even_light(f.gaussian_blur(f.luminance(_to_paper(x, start=0.9, end=1.15, rng=rng)), 0.8)) ** 0.7
+    rows, columns = f.pixel_grid(*grey.shape[-2:])
     coverage = torch.zeros_like(grey)
-    for layer, angle in enumerate((0.35, -0.85)):
-        wave = 0.5 + 0.5 * torch.cos(f.rotated_phase(height, width, angle, 3.6) + form)
-        darkness = (1.25 * (1 - grey) - 0.45 * layer).clamp(0, 1)
-        coverage = torch.maximum(coverage, f.soft_step(wave, 1.25 - 1.3 * darkness, 0.35))
+    for layer, phase in enumerate((columns + 2 * rows, 2 * columns - rows)):
+        wave = 0.5 + 0.5 * torch.cos(phase * (2 * math.pi / 8))
+        darkness = (1.15 * (1 - grey) - 0.4 * layer).clamp(0, 1)
+        coverage = torch.maximum(coverage, f.soft_step(wave, 1.2 - 1.15 * darkness, 0.4))
     outline = 1 - f.line_response(grey, 0.9, sharpness=14.0, edge=0.3)
     return _ink(torch.maximum(coverage, outline), _colour(38, 26, 20), _colour(250, 244, 228))
 
@@ -142,7 +144,7 @@ def pencil(x: Tensor, rng: torch.Generator) -> Tensor:
 LOOKS: Mapping[str, Look] = MappingProxyType(
     {
         "ink-line": Look("Ink line", "sketch", ink_line),
-        "engraving": Look("Engraving", "sketch", engraving),
+        "engraving": Look("Stipple engraving", "sketch", engraving),
         "watercolour": Look("Watercolour", "cartoon", watercolour),
         "cartoon": Look("Cartoon", "cartoon", cartoon),
         "oil": Look("Oil paint", "cartoon", oil),

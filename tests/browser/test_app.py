@@ -84,9 +84,9 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
     page.wait_for_selector("#result img")
     assert "Old engraving" in page.inner_text("#shelf [aria-pressed=true]")
     page.screenshot(path=screenshots / "portrait.png", full_page=True)
-    portrait = Image.open(download(page, "#download", tmp_path / "portrait.png"))
-    portrait.load()
-    assert portrait.format == "PNG"
+    with Image.open(download(page, "#download", tmp_path / "portrait.png")) as portrait:
+        assert portrait.format == "PNG"
+        portrait.load()
     assert portrait.size == (side, side)
     portrait.save(screenshots / "engraved-portrait.png")
 
@@ -109,7 +109,8 @@ def test_first_click_on_a_style_gives_a_picture(visit: Visit, screenshots: Path,
     page.click("#shelf button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     page.screenshot(path=screenshots / "first-click.png")
-    assert Image.open(download(page, "#download", tmp_path / "first.png")).size == (side, side)
+    with Image.open(download(page, "#download", tmp_path / "first.png")) as portrait:
+        assert portrait.size == (side, side)
 
 
 def test_strength_and_colour_redraw(visit: Visit) -> None:
@@ -178,5 +179,6 @@ def test_dark_page_is_dark(visit: Visit, screenshots: Path) -> None:
     page = visit(dark=True)
     path = screenshots / "dark.png"
     page.screenshot(path=path)
-    corner = np.asarray(Image.open(path).convert("L"))[-40:, :20]
+    with Image.open(path) as shot:
+        corner = np.asarray(shot.convert("L"))[-40:, :20]
     assert corner.mean() < 40
