@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from core.metrics.gram import gram_distance, gram_matrix, style_distance, style_gap_closed
-from core.metrics.oracles import FEATURES_FILE, load_oracles
+from core.metrics.oracles import FEATURES_FILE
+from core.networks.squeezenet import SqueezeNetFeatures
 
 
 def colours(x: Tensor) -> list[Tensor]:
@@ -80,7 +81,7 @@ def test_engravings_are_nearer_to_engravings(shared_dir: Path) -> None:
     """With the real judge: an engraving closes most of the gap to other engravings, an oil portrait nearly none."""
     if not (shared_dir / "oracles" / FEATURES_FILE).is_file():
         pytest.skip("no SqueezeNet features")
-    features = load_oracles(shared_dir / "oracles").features
+    features = SqueezeNetFeatures(shared_dir / "oracles" / FEATURES_FILE)
 
     def read(path: Path) -> Tensor:
         with Image.open(path) as image:
