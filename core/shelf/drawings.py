@@ -1,4 +1,4 @@
-"""The drawn references of the ready-made styles: seven fixed looks, made from pictures of invented faces.
+"""The drawn references of the ready-made styles: six fixed looks, made from pictures of invented faces.
 
 Each takes a face [1, 3, H, W] in [-1, 1] and a `torch.Generator` for its strokes, and returns the drawing. The filters
 are those of `core.pretrain.filters`; their settings here were chosen by eye.
@@ -66,22 +66,6 @@ def ink_line(x: Tensor, rng: torch.Generator) -> Tensor:
     return _ink(f.soft_step(torch.maximum(lines, solid), 0.5, 0.3), _colour(18, 18, 24), _colour(255, 255, 255))
 
 
-def engraving(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Two sets of swelling straight lines with outlines, in brown-black on cream.
-
-    The lines repeat every 8 px, the side of one cell of the generator's structure map, so it can learn to place them.
-    """
-    grey = _even_light(f.gaussian_blur(f.luminance(_to_paper(x, start=0.9, end=1.15, rng=rng)), 0.8)) ** 0.7
-    rows, columns = f.pixel_grid(*grey.shape[-2:])
-    coverage = torch.zeros_like(grey)
-    for layer, phase in enumerate((columns + 2 * rows, 2 * columns - rows)):
-        wave = 0.5 + 0.5 * torch.cos(phase * (2 * math.pi / 8))
-        darkness = (1.15 * (1 - grey) - 0.4 * layer).clamp(0, 1)
-        coverage = torch.maximum(coverage, f.soft_step(wave, 1.2 - 1.15 * darkness, 0.4))
-    outline = 1 - f.line_response(grey, 0.9, sharpness=14.0, edge=0.3)
-    return _ink(torch.maximum(coverage, outline), _colour(38, 26, 20), _colour(250, 244, 228))
-
-
 def watercolour(x: Tensor, rng: torch.Generator) -> Tensor:
     """Light, wet washes with dark rims and grain that fade to paper."""
     wash = f.kuwahara(f.displace(x, 1.6, 12, rng), 3)
@@ -144,7 +128,6 @@ def pencil(x: Tensor, rng: torch.Generator) -> Tensor:
 LOOKS: Mapping[str, Look] = MappingProxyType(
     {
         "ink-line": Look("Ink line", "sketch", ink_line),
-        "engraving": Look("Stipple engraving", "sketch", engraving),
         "watercolour": Look("Watercolour", "cartoon", watercolour),
         "cartoon": Look("Cartoon", "cartoon", cartoon),
         "oil": Look("Oil paint", "cartoon", oil),
