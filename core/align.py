@@ -7,6 +7,7 @@ square.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = [
     "FaceFinder",
     "align",
     "align_face",
+    "align_one_of",
     "crop_manually",
     "ffhq_quad",
     "looks_aligned",
@@ -60,7 +62,13 @@ def align(photo: Photo, finder: FaceFinder, *, face_index: int = 0, size_px: int
         FaceTooSmall: its box is narrower than `MIN_FACE_PX`.
         FaceCutOff: more than a tenth of the face lies outside of the photo. Missing hair or chin is filled in.
     """
-    faces = finder.find(photo)
+    return align_one_of(photo, finder.find(photo), face_index=face_index, size_px=size_px)
+
+
+def align_one_of(
+    photo: Photo, faces: Sequence[DetectedFace], *, face_index: int = 0, size_px: int = 256
+) -> AlignedFace:
+    """Crops one of the faces that were found before; raises as `align` does."""
     if not faces:
         raise NoFaceFound(photo.name)
     if not 0 <= face_index < len(faces):

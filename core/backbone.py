@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from core import weights
 from core.config import ASSETS_DIR, BACKBONE_ENV, BackboneName, FinetuneConfig, Method
 from core.faces import FaceFinder
+from core.networks.ops import channels_last
 from core.networks.stylegan2 import Synthesis
 from core.perceptual import Perceptual
 
@@ -206,8 +207,4 @@ def _cpu_has_bf16() -> bool:
 
 def freeze(module: nn.Module, device: torch.device) -> nn.Module:
     """Evaluation mode, no gradients, on the device, 4-D weights laid out for channels-last convolution."""
-    module.requires_grad_(False).eval().to(device)
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return module
+    return channels_last(module.requires_grad_(False).eval().to(device))

@@ -14,14 +14,13 @@ from core.backbone import Backbone, Recipe, SampleFaces, compute_dtype, freeze
 from core.errors import EmbeddedFileDamaged
 from core.faces import FaceFinder
 from core.networks.checkpoints import load_into
-from core.networks.mini import MiniEncoder, MiniGenerator
+from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
 from core.networks.stylegan2 import Discriminator
 from core.perceptual import DiscriminatorFeatures
 
 WEIGHTS_FILE = "mini.safetensors"
 FACES_FILE = "faces.safetensors"
 LANDMARKS_FILE = "landmarks68.dat"
-DISCRIMINATOR = MappingProxyType({"resolution": 128, "channel_multiplier": 0.1875, "max_channels": 128})
 BLOCKS = MappingProxyType({"ours": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
 
 

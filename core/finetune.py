@@ -78,6 +78,14 @@ def mix_codes(w_plus: Tensor, w_random: Tensor, *, swap_layers: Sequence[int], a
     return mixed
 
 
+def check_reference_count(count: int) -> None:
+    """Raise `NoReferences` or `TooManyReferences` for other than 1 to 14 references."""
+    if not count:
+        raise NoReferences
+    if count > MAX_REFERENCES:
+        raise TooManyReferences(count, MAX_REFERENCES)
+
+
 def finetune(
     references: Sequence[Example],
     anchors: Sequence[Example],
@@ -118,10 +126,7 @@ def finetune_steps(
     Raises:
         NoReferences, TooManyReferences: other than 1 to 14 references.
     """
-    if not references:
-        raise NoReferences
-    if len(references) > MAX_REFERENCES:
-        raise TooManyReferences(len(references), MAX_REFERENCES)
+    check_reference_count(len(references))
     config = backbone.resolve(config)
     run = _Run(references, anchors, config, backbone)
     started, loss = time.monotonic(), 0.0

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 from core import stylize as drawing
-from core.align import AlignedFace, DetectedFace, align, align_face, crop_manually, use_as_aligned
+from core.align import AlignedFace, DetectedFace, align, align_one_of, crop_manually, use_as_aligned
 from core.allocator import give_back_freed_memory, keep_freed_memory
 from core.backbone import Backbone, BackboneChoice, OnProgress, choose_backbone, load_backbone
-from core.config import ASSETS_DIR, MAX_REFERENCES, PRESET_STEPS, FinetuneConfig
-from core.errors import FaceIndexOutOfRange, NoFaceFound, NoReferences, TooManyReferences, TrainingStopped
-from core.finetune import Example, finetune_steps
+from core.config import ASSETS_DIR, PRESET_STEPS, FinetuneConfig
+from core.errors import TrainingStopped
+from core.finetune import Example, check_reference_count, finetune_steps, mix_codes
 from core.images import Photo, to_image, to_tensor
 from core.invert import Inversion, invert
 from core.paste import paste_back
@@ -96,11 +96,7 @@ class Studio:
 
     def align_found(self, photo: Photo, faces: Sequence[DetectedFace], face_index: int = 0) -> AlignedFace:
         """Crop one of the faces that `find_faces` gave, without searching again."""
-        if not faces:
-            raise NoFaceFound(photo.name)
-        if not 0 <= face_index < len(faces):
-            raise FaceIndexOutOfRange(photo.name, face_index, len(faces))
-        return align_face(photo, faces[face_index], size_px=self.backbone.resolution)
+        return align_one_of(photo, faces, face_index=face_index, size_px=self.backbone.resolution)
 
     def invert(self, face: AlignedFace) -> Inversion:
         """Codes of an aligned face."""
@@ -115,9 +111,8 @@ class Studio:
         w_plus = inversion.w_plus
         if random_look_seed is not None:
             rng = torch.Generator().manual_seed(random_look_seed)
-            config = self.backbone.resolve(FinetuneConfig())
-            w_plus = w_plus.clone()
-            w_plus[:, list(config.swap_layers or ())] = self.backbone.random_code(rng).cpu()[:, None]
+            layers = self.backbone.resolve(FinetuneConfig()).swap_layers or ()
+            w_plus = mix_codes(w_plus, self.backbone.random_code(rng).cpu(), swap_layers=layers, alpha=0.0)
         return to_image(drawing.synthesize(w_plus, inversion.features, self.backbone))
 
     def config(self, preset: str, **overrides: object) -> FinetuneConfig:
@@ -148,10 +143,7 @@ class Studio:
             TrainingStopped: `stop` said so; nothing is kept.
             ValueError: "photo" anchoring without a photo.
         """
-        if not references:
-            raise NoReferences
-        if len(references) > MAX_REFERENCES:
-            raise TooManyReferences(len(references), MAX_REFERENCES)
+        check_reference_count(len(references))
         if config.anchor == "photo" and photo is None:
             raise ValueError("config.anchor is 'photo', so a photo is needed, got None")
         examples = [self._example(face) for face in references]

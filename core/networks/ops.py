@@ -123,6 +123,14 @@ class Blur(nn.Module):
         return fir_filter(x, self.kernel, self.padding)
 
 
+def channels_last(module: nn.Module) -> nn.Module:
+    """Lay out all 4-D parameters for channels-last convolution, in place; returns the module."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
 def conv_layer(in_channels: int, out_channels: int, kernel_size: int, *, down: bool = False, activate: bool = True):
     """Sequence of [blur and stride 2], convolution and [bias, leaky ReLU], numbered as in published checkpoints.
 

@@ -14,10 +14,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from core.networks.mini import DISCRIMINATOR
 from core.pretrain import styles
 from core.pretrain.data import Faces
 from core.pretrain.people import morph, write_people
-from core.pretrain.train import DISCRIMINATOR, Trainer
+from core.pretrain.train import Trainer
 
 SHEET_FACES = 10
 SHEET_STYLES = ("line_art", "hatching")
@@ -85,7 +86,7 @@ def export(trainer: Trainer, faces: Faces, folder: Path) -> None:
         for name, tensor in module.state_dict().items()
         if not name.endswith("kernel")
     }
-    metadata = {"format": FORMAT_VERSION, "discriminator": json.dumps(DISCRIMINATOR)}
+    metadata = {"format": FORMAT_VERSION, "discriminator": json.dumps(dict(DISCRIMINATOR))}
     save_file(tensors, folder / WEIGHTS_FILE, metadata=metadata)
     people = morph(trainer.ema_encoder, generator, faces, count=PEOPLE, seed=trainer.config.seed, dtype=trainer.dtype)
     write_people(folder, *people)

@@ -19,15 +19,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core.networks.mini import MiniEncoder, MiniGenerator
+from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
+from core.networks.ops import channels_last
 from core.networks.squeezenet import SqueezeNetFeatures
 from core.networks.stylegan2 import Discriminator
 from core.pretrain import losses, styles
 from core.pretrain.data import Faces, jitter_geometry, jitter_light
 
-CROP_PX = 128
+CROP_PX = DISCRIMINATOR["resolution"]
 MIRROR_SHARE = 0.25  # of the steps: appearance is read from a mirrored copy, so that it carries no outline
-DISCRIMINATOR = {"resolution": CROP_PX, "channel_multiplier": 0.1875, "max_channels": 128}
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Trainer:
         self.config = config
         self.device = device
         self.dtype = torch.bfloat16 if config.bf16 else torch.float32
-        self.generator = _channels_last(MiniGenerator().to(device))
-        self.encoder = _channels_last(MiniEncoder(256, self.generator.n_latent).to(device))
-        self.discriminator = _channels_last(Discriminator(**DISCRIMINATOR).to(device))
+        self.generator = channels_last(MiniGenerator().to(device))
+        self.encoder = channels_last(MiniEncoder(256, self.generator.n_latent).to(device))
+        self.discriminator = channels_last(Discriminator(**DISCRIMINATOR).to(device))
         self.heads = losses.DistillationHeads(self._block_channels()).to(device)
         self.ema_generator, self.ema_encoder = copy.deepcopy(self.generator), copy.deepcopy(self.encoder)
         builders = [*self.generator.parameters(), *self.encoder.parameters()]
@@ -133,13 +133,6 @@ _SAVED_MODULES = (
     *("generator", "encoder", "discriminator", "heads", "ema_generator", "ema_encoder"),
     *("build_optimiser", "judge_optimiser"),
 )
-
-
-def _channels_last(module: nn.Module) -> nn.Module:
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return module
 
 
 def learning_rate(config: TrainConfig, seconds: float) -> float:

@@ -20,6 +20,7 @@ from core.images import Photo, to_image, to_tensor
 from core.shelf.drawings import LOOKS, Look, draw
 from core.studio import Studio
 from core.style import Style
+from core.stylize import synthesize
 
 REFERENCE_FACES = (0, 1, 2, 4, 5, 6)  # rows of the sample faces that the references are drawn from
 EXAMPLE_FACES = (22, 12, 19)  # rows that are shown as example photos
@@ -32,11 +33,8 @@ def face_picture(studio: Studio, row: int) -> Image.Image:
     faces = studio.backbone.sample_faces
     if faces is None:
         raise ValueError(f"the backbone {studio.backbone.name!r} has no sample faces")
-    generator = studio.backbone.generator
-    w_plus = faces.codes[row][None, None].expand(-1, generator.n_latent, -1)
-    device, part = studio.backbone.device, faces.features[row][None]
-    with torch.no_grad():
-        return to_image(generator(w_plus.to(device), features=part.to(device), dtype=studio.backbone.dtype))
+    w_plus = faces.codes[row][None, None].expand(-1, studio.backbone.generator.n_latent, -1)
+    return to_image(synthesize(w_plus, faces.features[row][None], studio.backbone))
 
 
 def as_face(image: Image.Image, name: str, size_px: int) -> AlignedFace:
