@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import save_file
 from torch import Tensor
 
 from core.backbone_mini import load_mini
@@ -236,6 +237,29 @@ def test_losses_in_closed_form() -> None:
     assert losses.r1_penalty(Sum(), torch.rand(2, 3, 4, 4)).item() == pytest.approx(0.5 * 9 * 48)
 
 
+def test_low_frequency_loss_sees_light_and_not_lines() -> None:
+    lines = torch.zeros(1, 3, 32, 32)
+    lines[..., ::2], lines[..., 1::2] = 0.5, -0.5
+    flat_grey = torch.zeros_like(lines)
+    assert losses.low_frequency_l1(lines, flat_grey).item() == pytest.approx(0, abs=1e-6)
+    assert losses.low_frequency_l1(flat_grey + 0.25, flat_grey).item() == pytest.approx(0.25)
+
+
+def test_detail_is_how_much_and_not_where() -> None:
+    grain = torch.randn((1, 1, 64, 64), generator=rng()).expand(-1, 3, -1, -1)
+    assert losses.detail_distance(grain, grain).item() == pytest.approx(0, abs=1e-6)
+    moved = losses.detail_distance(grain.roll((3, 5), (2, 3)), grain).item()
+    assert moved < 0.1, "the same grain elsewhere is nearly as good"
+    assert losses.detail_distance(0.5 * grain, grain).item() == pytest.approx(0.5, abs=0.01)
+    assert losses.detail_distance(torch.zeros_like(grain), grain).item() == pytest.approx(1, abs=0.01)
+
+
+def test_face_colour_reads_the_middle() -> None:
+    picture = torch.zeros(1, 3, 100, 100)
+    picture[:, 0, 42:78, 34:66] = 1.0
+    assert losses.face_colour(picture).tolist() == [[1.0, 0.0, 0.0]]
+
+
 def test_faces_of_a_folder(faces: Faces, faces_dir: Path) -> None:
     assert len(faces) == PEOPLE and faces.pictures.shape == (PEOPLE, 3, 256, 256)
     assert faces.names[0] == "face_0.webp" and set(faces.sources) == {"drawn"}
@@ -277,10 +301,11 @@ def test_jitter_follows_the_seed_and_keeps_the_range(photo: Tensor) -> None:
 
 
 def test_learning_rate_schedule() -> None:
-    config = TrainConfig(minutes=10, decay_share=0.4, learning_rate=1e-3)
-    assert learning_rate(config, 0) == learning_rate(config, 359) == pytest.approx(1e-3)
-    assert learning_rate(config, 480) == pytest.approx(1e-3 * 0.51)
-    assert learning_rate(config, 600) == learning_rate(config, 9999) == pytest.approx(2e-5)
+    config = TrainConfig(minutes=10, decay_share=0.4, learning_rate=1e-3, warmup=100)
+    assert learning_rate(config, 0, 100) == learning_rate(config, 359, 9999) == pytest.approx(1e-3)
+    assert learning_rate(config, 480, 9999) == pytest.approx(1e-3 * 0.51)
+    assert learning_rate(config, 600, 9999) == learning_rate(config, 9999, 9999) == pytest.approx(2e-5)
+    assert learning_rate(config, 0, 24) == pytest.approx(0.25e-3), "a short rise"
 
 
 def test_batches(faces: Faces) -> None:
@@ -330,8 +355,8 @@ def trained(faces: Faces, oracles: Path) -> tuple[Trainer, list[dict[str, float]
 
 def test_both_phases_train(trained: tuple[Trainer, list[dict[str, float]]], oracles: Path) -> None:
     trainer, (coarse, fine) = trained
-    assert set(coarse) == {"pixel", "feature"}
-    assert set(fine) == {"pixel", "feature", "adversarial", "judge", "distilled"}
+    assert set(coarse) == {"pixel", "feature", "low", "swap"}
+    assert set(fine) == {"pixel", "feature", "low", "swap", "detail", "adversarial", "judge", "distilled"}
     assert all(math.isfinite(value) for value in (*coarse.values(), *fine.values()))
     start = Trainer(CONFIG, oracles, torch.device("cpu"))
     for name in ("generator", "encoder", "discriminator", "heads", "ema_generator", "ema_encoder"):
@@ -379,6 +404,25 @@ def test_an_export_loads_as_the_embedded_backbone(
     assert backbone.generator.appearance_factors.abs().sum() > 0
     card = (tmp_path / export.CARD_FILE).read_text()
     assert '"faces": 8' in card and '"drawn": 8' in card and '"colour": 7' in card
+
+
+def test_a_run_begins_with_exported_weights(
+    trained: tuple[Trainer, list[dict[str, float]]], faces: Faces, oracles: Path, tmp_path: Path
+) -> None:
+    trainer = trained[0]
+    export.export(trainer, faces, tmp_path)
+    later = Trainer(CONFIG, oracles, torch.device("cpu"))
+    later.start_from(tmp_path / export.WEIGHTS_FILE)
+    for part, source in (("generator", "ema_generator"), ("encoder", "ema_encoder"), ("discriminator",) * 2):
+        wanted = getattr(trainer, source).state_dict()
+        for name, tensor in getattr(later, part).state_dict().items():
+            torch.testing.assert_close(tensor, wanted[name], rtol=1e-3, atol=1e-3)
+    assert later.step == 0 and later.began_with["steps"] == 33
+    assert export.model_card(later, faces)["training"]["began_with"]["pictures"] == 66
+    damaged = {"generator.unknown": torch.zeros(1)}
+    save_file(damaged, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="another generator"):
+        later.start_from(tmp_path / "other.safetensors")
 
 
 def test_fitted_appearance_describes_the_codes(trained: tuple[Trainer, list[dict[str, float]]], faces: Faces) -> None:

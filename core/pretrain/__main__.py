@@ -24,6 +24,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--faces", type=Path, required=True, help="folder with images/, index.csv, landmarks68.npz")
     parser.add_argument("--oracles", type=Path, required=True, help="folder with squeezenet11_features.npz")
     parser.add_argument("--out", type=Path, required=True, help="work folder: checkpoint, log, sample sheets")
+    parser.add_argument("--start-from", type=Path, metavar="FILE", help="weights to begin with, as --export writes")
     parser.add_argument("--export", type=Path, help="write the weights and the model card here at the end")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--limit", type=int, help="use only the first so many faces")
@@ -47,6 +48,8 @@ def main(arguments: list[str]) -> None:
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
+    elif options.start_from:
+        trainer.start_from(options.start_from)
     faces = load_faces(options.faces, "train", limit=options.limit)
     held_out = load_faces(options.faces, "val", limit=options.limit)
     for row in run(trainer, faces, options.out):

@@ -116,7 +116,9 @@ def model_card(trainer: Trainer, faces: Faces) -> dict:
             else f"CPU, {torch.get_num_threads()} threads",
             "torch": torch.__version__,
             "python": platform.python_version(),
+            "began_with": trainer.began_with,
         },
-        "losses": "weighted L1, SqueezeNet 1.1 features, StyleGAN2 adversarial with R1 on 128 px crops, distillation",
+        "losses": "weighted L1, SqueezeNet 1.1 features, StyleGAN2 adversarial with R1 on 128 px crops, distillation; "
+        "low-frequency L1, local detail, face colour under swapped codes",
         "config": trainer.state()["config"],
     }

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from core.networks.squeezenet import STAGE_CHANNELS
 
 FEATURE_TAPS = ("conv1", "fire3", "fire5", "fire9")
+FACE_BOX = (0.42, 0.78, 0.34, 0.66)  # top, bottom, left, right as shares of the side
 HEAD_BLOCKS = (0, 1, 2, 3)  # discriminator blocks at 1/2, 1/4, 1/8, 1/16: the taps' own strides
 
 
@@ -31,6 +32,34 @@ def feature_distance(
     found = features(a)
     parts = [(x.float() - y.float()).abs().mean() * s for x, y, s in zip(found, target, scales, strict=True)]
     return torch.stack(parts).mean()
+
+
+def low_frequency_l1(a: Tensor, b: Tensor, *, side: int = 16) -> Tensor:
+    """Mean absolute difference of [B, 3, H, W] after averaging over squares of `side` pixels: light and colour."""
+    return (F.avg_pool2d(a - b, side)).abs().mean()
+
+
+def detail_distance(a: Tensor, b: Tensor, *, side: int = 16) -> Tensor:
+    """Mean absolute difference of the local deviation of the Laplacian, relative to that of `b` in the mean.
+
+    Blind to where exactly a line or a grain of skin falls, so that it asks for as much fine detail as the photo has
+    where a pixel distance asks for blur. [B, 3, H, W]; windows of `side` pixels.
+    """
+    found, wanted = _local_deviation(a, side), _local_deviation(b, side)
+    return (found - wanted).abs().mean() / wanted.mean().detach()
+
+
+def _local_deviation(x: Tensor, side: int) -> Tensor:
+    grey = x.mean(dim=1, keepdim=True)
+    kernel = grey.new_tensor([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])[None, None]
+    return (F.avg_pool2d(F.conv2d(grey, kernel, padding=1).square(), side) + 1e-5).sqrt()
+
+
+def face_colour(x: Tensor) -> Tensor:
+    """Mean colour [B, 3] of the middle of aligned faces [B, 3, R, R]: cheeks, nose and mouth."""
+    side = x.shape[-1]
+    top, bottom, left, right = (round(share * side) for share in FACE_BOX)
+    return x[:, :, top:bottom, left:right].mean(dim=(2, 3))
 
 
 def generator_adversarial(logits_fake: Tensor) -> Tensor:

@@ -285,4 +285,4 @@ def random_tone(photo: Tensor, rng: torch.Generator) -> Tensor:
     """
     dice = _Dice(rng)
     x = ((photo + 1) / 2).clamp(1e-4, 1) ** math.exp(dice.uniform(-0.12, 0.12))
-    return ((x - 0.5) * dice.uniform(0.88, 1.12) + 0.5 + dice.uniform(-0.18, 0.18)) * 2 - 1
+    return ((x - 0.5) * dice.uniform(0.88, 1.12) + 0.5 + dice.uniform(-0.14, 0.14)) * 2 - 1

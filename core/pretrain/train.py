@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
@@ -27,6 +28,8 @@ from core.pretrain import losses, styles
 from core.pretrain.data import Faces, jitter_geometry, jitter_light
 
 CROP_PX = DISCRIMINATOR["resolution"]
+SWAP_REACH = 0.75  # how far another person's code moves the face's mean colour; the rest is the map's own tone
+SWAP_LEVELS = 2  # swapped pictures are compared at half the resolution
 MIRROR_SHARE = 0.25  # of the steps: appearance is read from a mirrored copy, so that it carries no outline
 
 
@@ -35,11 +38,13 @@ class TrainConfig:
     """Settings of one run; a resumed run takes them from its command line again.
 
     Attributes:
-        batch: pictures per step.
+        batch: pictures per step; two or more, since codes are swapped between them.
         minutes: training time, earlier runs of a resumed one included; the learning rate falls over its last
             `decay_share`.
         stylized_share: share of pictures whose map is read from an artwork.
         *_weight: factors of the losses.
+        low_weight, detail_weight, swap_weight: of `losses.low_frequency_l1`, `losses.detail_distance` and `_swap`.
+        warmup: steps over which the learning rate rises.
         coarse_share: share of the minutes, from the start, in which pictures are rebuilt at half the resolution,
             without a discriminator.
         judge_every: steps between two of the discriminator.
@@ -53,10 +58,14 @@ class TrainConfig:
     learning_rate: float = 2e-3
     decay_share: float = 0.35
     stylized_share: float = 0.55
-    pixel_weight: float = 4.0
+    pixel_weight: float = 6.0
     feature_weight: float = 1.0
     map_weight: float = 1e-4
-    adversarial_weight: float = 0.12
+    low_weight: float = 4.0
+    detail_weight: float = 0.15
+    swap_weight: float = 0.7
+    adversarial_weight: float = 0.2
+    warmup: int = 100
     coarse_share: float = 0.35
     judge_every: int = 2
     r1_every: int = 16
@@ -67,6 +76,10 @@ class TrainConfig:
     compile: bool = False
     log_every: int = 50
     save_every_s: float = 240.0
+
+    def __post_init__(self) -> None:
+        if self.batch < 2:
+            raise ValueError(f"batch must be 2 or more, got {self.batch}")
 
 
 class Trainer:
@@ -91,6 +104,7 @@ class Trainer:
         self.scales: list[float] = []
         self.rng = torch.Generator().manual_seed(config.seed)
         self.step, self.seconds = 0, 0.0
+        self.began_with: dict | None = None  # the model card's account of the training that came before this run
         self.run_generator = torch.compile(self.generator, dynamic=False) if config.compile else self.generator
 
     def _block_channels(self) -> list[int]:
@@ -110,6 +124,7 @@ class Trainer:
             "scales": self.scales,
             "rng": self.rng.get_state(),
             "noise_rng": torch.get_rng_state(),
+            "began_with": self.began_with,
             "config": asdict(self.config),
         }
 
@@ -119,12 +134,30 @@ class Trainer:
         torch.save(self.state(), part)
         part.replace(path)
 
+    def start_from(self, weights: Path) -> None:
+        """Begin with the weights of an exported backbone; optimisers and distillation heads begin anew.
+
+        Raises `ValueError` for weights of other networks.
+        """
+        tensors = load_file(weights)
+        parts = {"generator": self.generator, "encoder": self.encoder, "discriminator": self.discriminator}
+        for part, module in parts.items():
+            own = {name[len(part) + 1 :]: t.float() for name, t in tensors.items() if name.startswith(part + ".")}
+            missing, unexpected = module.load_state_dict(own, strict=False)
+            if unexpected or any(not name.endswith("kernel") for name in missing):
+                raise ValueError(f"{weights} is for another {part}: missing {missing}, unexpected {unexpected}")
+        self.ema_generator.load_state_dict(self.generator.state_dict())
+        self.ema_encoder.load_state_dict(self.encoder.state_dict())
+        card = weights.with_name("card.json")
+        self.began_with = json.loads(card.read_text(encoding="utf-8"))["training"] if card.exists() else None
+
     def load(self, path: Path) -> None:
         """Continue from a checkpoint that `save` wrote."""
         state = torch.load(path, weights_only=True, map_location="cpu")
         for name in _SAVED_MODULES:
             getattr(self, name).load_state_dict(state[name])
         self.step, self.seconds, self.scales = state["step"], state["seconds"], state["scales"]
+        self.began_with = state["began_with"]
         self.rng.set_state(state["rng"])
         torch.set_rng_state(state["noise_rng"])
 
@@ -135,11 +168,12 @@ _SAVED_MODULES = (
 )
 
 
-def learning_rate(config: TrainConfig, seconds: float) -> float:
-    """Constant, then a cosine down to 2 % over the last `decay_share` of the run's minutes."""
+def learning_rate(config: TrainConfig, seconds: float, step: int) -> float:
+    """A short linear rise, constant, then a cosine down to 2 % over the last `decay_share` of the run's minutes."""
     done = min(1.0, seconds / (config.minutes * 60))
     late = max(0.0, (done - (1 - config.decay_share)) / config.decay_share)
-    return config.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * late)))
+    rise = min(1.0, (step + 1) / max(1, config.warmup))
+    return config.learning_rate * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * late)))
 
 
 def draw_batch(faces: Faces, config: TrainConfig, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -171,7 +205,7 @@ def train_step(trainer: Trainer, faces: Faces) -> dict[str, float]:
     """One step of generator and encoder, then one of the discriminator; returns the losses."""
     config, device, coarse = trainer.config, trainer.device, trainer.coarse
     target, seen, _, weights = (t.to(device) for t in draw_batch(faces, config, trainer.rng))
-    rebuilt, maps = _rebuild(trainer, target, seen, levels=2 if coarse else None)
+    rebuilt, maps, w = _rebuild(trainer, target, seen, levels=2 if coarse else None)
     if coarse:
         target, weights = _halve(target), _halve(weights)
     with torch.no_grad():
@@ -181,7 +215,13 @@ def train_step(trainer: Trainer, faces: Faces) -> dict[str, float]:
     pixel = losses.weighted_l1(rebuilt, target, weights)
     feature = losses.feature_distance(trainer.squeezenet, rebuilt, wanted, trainer.scales)
     loss = config.pixel_weight * pixel + config.feature_weight * feature + config.map_weight * maps.square().mean()
-    report = {"pixel": pixel.item(), "feature": feature.item()}
+    low, swap = losses.low_frequency_l1(rebuilt, target), _swap(trainer, w, maps, target)
+    loss = loss + config.low_weight * low + config.swap_weight * swap
+    report = {"pixel": pixel.item(), "feature": feature.item(), "low": low.item(), "swap": swap.item()}
+    if not coarse:
+        detail = losses.detail_distance(rebuilt, target)
+        loss = loss + config.detail_weight * detail
+        report["detail"] = detail.item()
     corners = torch.randint(0, 256 - CROP_PX + 1, (config.batch, 2), generator=trainer.rng)
     judging = not coarse and trainer.step % config.judge_every == 0
     if judging:
@@ -198,15 +238,24 @@ def train_step(trainer: Trainer, faces: Faces) -> dict[str, float]:
     return report
 
 
-def _rebuild(trainer: Trainer, target: Tensor, seen: Tensor, *, levels: int | None) -> tuple[Tensor, Tensor]:
-    """Rebuilt pictures [B, 3, H, W] and maps: structure from `seen`, colours from a moved copy of `target`."""
+def _rebuild(trainer: Trainer, target: Tensor, seen: Tensor, *, levels: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Rebuilt pictures [B, 3, H, W], maps, codes [B, D]: structure of `seen`, colours of a moved copy of `target`."""
     maps = trainer.encoder.encode_structure(seen, dtype=trainer.dtype)
     mirror = torch.rand((), generator=trainer.rng) < MIRROR_SHARE
     moved = jitter_geometry(target.flip(3) if mirror else target, trainer.rng)
     w = trainer.encoder.encode_appearance(moved, dtype=trainer.dtype)
     w_plus = w[:, None].expand(-1, trainer.generator.n_latent, -1)
     rebuilt = trainer.run_generator(w_plus, features=maps, noise="random", dtype=trainer.dtype, levels=levels)
-    return rebuilt, maps
+    return rebuilt, maps, w
+
+
+def _swap(trainer: Trainer, w: Tensor, maps: Tensor, target: Tensor) -> Tensor:
+    """How much the face's mean colour misses its place between the map's owner and the code's, for half the batch."""
+    half = len(w) // 2
+    own, other = losses.face_colour(target[:half]), losses.face_colour(target[half : 2 * half])
+    w_plus = w[half : 2 * half, None].expand(-1, trainer.generator.n_latent, -1)
+    swapped = trainer.generator(w_plus, features=maps[:half], noise="random", dtype=trainer.dtype, levels=SWAP_LEVELS)
+    return (losses.face_colour(swapped) - torch.lerp(own, other, SWAP_REACH)).abs().mean()
 
 
 def _halve(x: Tensor) -> Tensor:
@@ -249,7 +298,7 @@ def run(trainer: Trainer, faces: Faces, out: Path) -> Iterator[dict[str, float]]
     started, before = time.monotonic(), trainer.seconds
     saved, sums, count = started, {}, 0
     while trainer.seconds < config.minutes * 60:
-        rate = learning_rate(config, trainer.seconds)
+        rate = learning_rate(config, trainer.seconds, trainer.step)
         for optimiser in (trainer.build_optimiser, trainer.judge_optimiser):
             optimiser.param_groups[0]["lr"] = rate
         for name, value in train_step(trainer, faces).items():
