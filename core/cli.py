@@ -1,4 +1,4 @@
-"""Command line: `python -m core stylize | styles | evaluate | benchmark`. Handlers validate, then call the Studio.
+"""Command line: `python -m core stylize | styles | study | evaluate | benchmark`. Commands validate, call the Studio.
 
 Heavy imports wait inside the commands, so that `--help` is quick.
 """
@@ -12,6 +12,7 @@ import typer
 
 from core import cli_options as options
 from core.benchmark.commands import benchmark
+from core.cli_study import app as study_app
 from core.cli_terminal import expected_failures, print_report, progress_bar
 from core.evaluate.commands import app as evaluate_app
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(study_app, name="study")
 app.command()(benchmark)
 
 

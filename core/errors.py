@@ -172,6 +172,16 @@ class JudgeUnavailable(StyleIdentityError):
         super().__init__(f"'{name}' can't be used for measuring: {reason}. Leave --oracles out to go without it.")
 
 
+class JudgeWeightsUnavailable(StyleIdentityError):
+    """A published measuring network can neither be downloaded nor found in the cache."""
+
+    def __init__(self, judge: str, file_name: str) -> None:
+        super().__init__(
+            f"{judge} can't be measured: its weights '{file_name}' are not here and can't be downloaded now. "
+            "Check the network and try again, or use --judges shipped, whose stand-ins come with the app."
+        )
+
+
 class PicturesUnusable(StyleIdentityError):
     """A folder or index given for measuring lacks pictures, or holds ones that don't belong together."""
 
@@ -191,3 +201,120 @@ class StyleUnknown(StyleIdentityError):
 
     def __init__(self, name: str, presets: str) -> None:
         super().__init__(f"'{name}' is neither a style file nor one of the ready-made styles ({presets}).")
+
+
+class PackDamaged(StyleIdentityError):
+    """A study pack lacks a file, holds an altered one or is none at all."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"The study pack '{name}' can't be used: {reason}. Get a fresh copy of its folder, or build it again."
+        )
+
+
+class UnknownPack(StyleIdentityError):
+    """A study was named that isn't here."""
+
+    def __init__(self, slug: str, known: str) -> None:
+        super().__init__(f"There is no study '{slug}' here. Choose one of these: {known or 'none is installed yet'}.")
+
+
+class StudyClosed(StyleIdentityError):
+    """The study takes no new participants."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(
+            f"The study '{title}' is closed and takes no new participants. Choose another one, or come back."
+        )
+
+
+class UnknownParticipant(StyleIdentityError):
+    """A participant's code leads to no run."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"We don't know the code '{code}'. Check it for typing mistakes, or start a new run.")
+
+
+class ParticipantWithdrawn(StyleIdentityError):
+    """The run was withdrawn; its votes count nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__("This run was withdrawn, so its votes count nowhere. Start a new run to vote again.")
+
+
+class VoteRejected(StyleIdentityError):
+    """A vote or step doesn't fit the participant's run; the reason says what to do next."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"This was not counted: {reason}")
+
+
+class VotesUnavailable(StyleIdentityError):
+    """The file of votes can't be read or written just now."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The votes can't be read or saved just now ({reason}). Nothing was lost: wait a moment and try again."
+        )
+
+
+class DataFolderUnwritable(StyleIdentityError):
+    """The folder for uploads, styles and votes can't be used."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"The data folder '{path}' can't be written ({reason}). "
+            "Make it writable, or set STYLEIDENTITY_DATA to a folder that is."
+        )
+
+
+class TrainingTooLong(StyleIdentityError):
+    """A training run would keep everybody else waiting for too long."""
+
+    def __init__(self, asked: str, limit: str) -> None:
+        super().__init__(
+            f"This training would be too long for a shared demo ({asked}; the limit is {limit}). "
+            "Take fewer steps, or fewer pictures per step."
+        )
+
+
+class TooManyStyles(StyleIdentityError):
+    """A visitor's shelf is full."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"You already have {limit} styles of your own here. Download the ones you like, then reload the page."
+        )
+
+
+class TooManyPhotos(StyleIdentityError):
+    """More photos than are drawn in one go."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(f"{count} photos are too many at once. Keep {limit}, and draw the others afterwards.")
+
+
+class NotAPicture(PhotoUnreadable):
+    """The upload is a page or a drawing with code in it, never opened here."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        StyleIdentityError.__init__(
+            self, f"'{name}' is {kind}, which we don't open. Save it as a JPEG or PNG picture and try again."
+        )
+
+
+class SaltUnusable(StyleIdentityError):
+    """The file that pseudonyms are made with holds something other than a salt."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"'{path}' doesn't hold a salt for pseudonyms (32 or more hexadecimal digits). Point --salt to the right "
+            "file, or to a new one, which is then made; the pseudonyms will differ from earlier exports."
+        )
+
+
+class TableWithheld(StyleIdentityError):
+    """A figure was asked for that has too few votes."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"There is nothing to draw yet. {reason}")
