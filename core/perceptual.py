@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.networks.lpips_vgg import build_lpips_vgg
 from core.networks.stylegan2 import Discriminator
 
 LPIPS_PX = 256
@@ -83,12 +84,7 @@ class VggLpips(nn.Module):
 
     def __init__(self, vgg_state: dict[str, Tensor], *, dtype: torch.dtype) -> None:
         super().__init__()
-        import lpips  # loads torchvision, which takes seconds
-
-        self.metric = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
-        wanted = {name: name.split(".", 1)[1] for name in self.metric.net.state_dict()}
-        self.metric.net.load_state_dict({name: vgg_state[f"features.{rest}"] for name, rest in wanted.items()})
-        self.metric.requires_grad_(False).eval()
+        self.metric = build_lpips_vgg(vgg_state)
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> Look:

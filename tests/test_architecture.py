@@ -32,10 +32,12 @@ LAYERS = {
     "invert": 5,
     "finetune": 5,
     "stylize": 5,
+    "arms": 6,
     "studio": 6,
     "benchmark": 7,
     "cli": 7,
     "evaluate": 7,
+    "packbuild": 7,
     "pretrain": 7,
     "shelf": 7,
     "ui": 7,
@@ -155,7 +157,7 @@ def test_requirements_name_what_is_imported() -> None:
     listed = set()
     for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
-            name, bounds = re.fullmatch(r"([A-Za-z0-9_-]+)(?:\[\w,]+)?(>=[^#]*)", line.strip()).groups()
+            name, bounds = re.fullmatch(r"([A-Za-z0-9_-]+)(?:\[[\w,]+\])?(>=[^#]*)", line.strip()).groups()
             assert "<" in bounds, f"{name} needs an upper bound"
             listed.add(name)
     files = [*modules(), *([ROOT / "app.py"] if (ROOT / "app.py").exists() else [])]

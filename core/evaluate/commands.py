@@ -1,4 +1,4 @@
-"""`python -m core evaluate reconstruction | style | sheet | table2`: options in, one report out."""
+"""`python -m core evaluate`: reconstruction, style, sheet, table2 (and arms, pairs, results of `commands_compare`)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import typer
 
 from core import cli_options as options
 from core.cli_terminal import expected_failures, print_report, progress_bar
+from core.evaluate.commands_compare import arms, pairs, results
 from core.evaluate.listing import list_photos
 
 app = typer.Typer(help="Measure the model, a style, or finished pictures.", no_args_is_help=True)
+for compare in (arms, pairs, results):
+    app.command()(compare)
 
 Photos = Annotated[Path, typer.Option(help="Folder of photos or aligned crops.")]
 Save = Annotated[Path, typer.Option(help="Folder for the pictures this makes.")]

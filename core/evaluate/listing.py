@@ -6,7 +6,10 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import PicturesUnusable
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from core.errors import PhotoUnreadable, PicturesUnusable
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -33,6 +36,19 @@ def pictures_in(folder: Path) -> list[Path]:
         if other is not path:
             raise PicturesUnusable(path.name, f"has the same name as {other.name}, and so would its result")
     return found
+
+
+def check_levels(path: Path) -> None:
+    """Refuse a picture whose values are not all finite: `PicturesUnusable`; damaged files: `PhotoUnreadable`."""
+    try:
+        with Image.open(path) as image:
+            finite = image.mode != "F" or bool(np.isfinite(np.asarray(image)).all())
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise PhotoUnreadable(path.name) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return  # too large: `load_photo` has the sentence
+    if not finite:
+        raise PicturesUnusable(path.name, "holds values that are not numbers (NaN or infinity); save it again as PNG")
 
 
 def find_index(folder: Path) -> Path | None:

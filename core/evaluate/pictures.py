@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,12 +11,24 @@ from PIL import Image
 
 from core.align import AlignedFace
 from core.errors import FaceCutOff, FaceTooSmall, NoFaceFound
-from core.images import Photo
+from core.evaluate.listing import check_levels
+from core.images import Photo, load_photo
 from core.metrics.identity import Eyes, eye_centres, ffhq_eyes
 from core.studio import Studio
 
 SIDE_PX = 256  # every measurement of a crop is made at this side
 Crop = Literal["detect", "aligned"]
+
+
+def read_picture(path: Path) -> Photo:
+    """One picture to measure, as `core.images.load_photo` reads it, but nothing made up for missing values.
+
+    Raises:
+        PicturesUnusable: values that are no numbers (float pictures can hold NaN).
+        PhotoUnreadable, PhotoTooLarge, PhotoTooSmall: as `load_photo`.
+    """
+    check_levels(path)
+    return load_photo(path)
 
 
 def align_for_measuring(studio: Studio, photo: Photo, crop: Crop) -> tuple[AlignedFace, Crop]:

@@ -17,9 +17,9 @@ import numpy as np
 from core.align import AlignedFace
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.evaluate.listing import Listed, spread
-from core.evaluate.pictures import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, rgb
+from core.evaluate.pictures import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture, rgb
 from core.evaluate.probes import Probe, appearance_swap, destylization
-from core.images import load_photo, save_png
+from core.images import save_png
 from core.metrics.colour import mean_absolute_colour_error
 from core.metrics.identity import Embedding, identity_similarity
 from core.metrics.sharpness import sharpness_ratio
@@ -77,7 +77,7 @@ def evaluate_reconstruction(
     for done, item in enumerate(listed):
         on_progress("reconstruction", done, len(listed))
         try:
-            face, how = align_for_measuring(studio, load_photo(item.path), crop)
+            face, how = align_for_measuring(studio, read_picture(item.path), crop)
         except StyleIdentityError as error:
             failed.append({"name": item.path.name, "message": str(error)})
             continue

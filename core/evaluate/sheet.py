@@ -8,8 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from core.evaluate.listing import Listed
-from core.evaluate.pictures import Crop, align_for_measuring
-from core.images import load_photo
+from core.evaluate.pictures import Crop, align_for_measuring, read_picture
 from core.studio import Studio
 from core.style import Style
 
@@ -42,7 +41,7 @@ def draw_sheet(
     for number, item in enumerate(listed):
         on_progress("faces", number, len(listed))
         band, column = divmod(number, COLUMNS)
-        face, _ = align_for_measuring(studio, load_photo(item.path), crop)
+        face, _ = align_for_measuring(studio, read_picture(item.path), crop)
         inversion = studio.invert(face)
         drawn = [studio.stylize_inverted(inversion, style).image for style in (None, *styles)]
         for row, picture in enumerate([face.image, *drawn]):

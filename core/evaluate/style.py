@@ -18,8 +18,8 @@ from core.align import AlignedFace
 from core.config import FinetuneConfig
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.evaluate.listing import Listed
-from core.evaluate.pictures import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of
-from core.images import load_photo, save_png, to_tensor
+from core.evaluate.pictures import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
+from core.images import save_png, to_tensor
 from core.metrics.gram import Features, style_gap_closed
 from core.metrics.identity import identity_similarity
 from core.metrics.oracles import TRAINING_LOSS_NOTE, Oracles
@@ -89,7 +89,7 @@ def evaluate_style(
     if config.anchor == "photo":
         raise ValueError("evaluate_style trains one style for all photos, got anchor='photo'")
     save.mkdir(parents=True, exist_ok=True)
-    styles = [align_for_measuring(studio, load_photo(path), "detect")[0] for path in references]
+    styles = [align_for_measuring(studio, read_picture(path), "detect")[0] for path in references]
     faces, failed = _align_all(studio, listed, crop)
     started = time.perf_counter()
     style = train_style(studio, styles, config, name=references[0].stem, on_progress=on_progress)
@@ -120,7 +120,7 @@ def _align_all(
     faces, failed = [], []
     for item in listed:
         try:
-            faces.append((item, *align_for_measuring(studio, load_photo(item.path), crop)))
+            faces.append((item, *align_for_measuring(studio, read_picture(item.path), crop)))
         except StyleIdentityError as error:
             failed.append({"name": item.path.name, "message": str(error)})
     if not faces:

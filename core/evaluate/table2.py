@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from core.errors import PhotoUnreadable, PicturesUnusable
-from core.evaluate.listing import pictures_in
+from core.evaluate.listing import check_levels, pictures_in
 from core.metrics.ssim import read_gray512, ssim_gray_gauss11
 
 PROTOCOL = "ssim_gray_gauss11 at 512 px"
@@ -52,7 +52,7 @@ def evaluate_table2(inputs: Path, results: Path) -> dict[str, object]:
         JSON-ready report: `ssim` (three decimals, as printed in papers), `n`, and every pair's value.
 
     Raises:
-        PicturesUnusable: from `pair_pictures`, or when the two pictures of a pair differ in size.
+        PicturesUnusable: from `pair_pictures`, when the two pictures of a pair differ in size, or one holds NaN.
         PhotoUnreadable: a damaged picture.
     """
     pairs = []
@@ -76,6 +76,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _gray(path: Path) -> np.ndarray:
+    check_levels(path)
     try:
         return read_gray512(path)
     except OSError as error:

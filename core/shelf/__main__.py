@@ -42,12 +42,16 @@ def as_face(image: Image.Image, name: str, size_px: int) -> AlignedFace:
     return use_as_aligned(Photo(image, name), size_px=size_px)
 
 
-def train_look(studio: Studio, slug: str, look: Look) -> Style:
-    """Draw the references of a look and train it."""
+def draw_references(studio: Studio, slug: str, look: Look) -> list[AlignedFace]:
+    """The references of a look, drawn from invented faces."""
     rng = torch.Generator().manual_seed(SEED)
     drawings = [to_image(draw(look, to_tensor(face_picture(studio, row)), rng)) for row in REFERENCE_FACES]
-    size_px = studio.backbone.resolution
-    references = [as_face(drawing, f"{slug} {i + 1}", size_px) for i, drawing in enumerate(drawings)]
+    return [as_face(drawing, f"{slug} {i + 1}", studio.backbone.resolution) for i, drawing in enumerate(drawings)]
+
+
+def train_look(studio: Studio, slug: str, look: Look) -> Style:
+    """Draw the references of a look and train it."""
+    references = draw_references(studio, slug, look)
     for item in studio.train(references, studio.config(look.preset, seed=SEED), name=look.title):
         if isinstance(item, Style):
             return item

@@ -1,0 +1,59 @@
+"""What a piece of work costs: seconds, and the most memory while it ran."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from core.benchmark.machine import peak_memory_bytes
+from core.benchmark.timing import wait_for
+
+Result = TypeVar("Result")
+_RESET = Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds and memory of one piece of work.
+
+    Attributes:
+        seconds: by the wall clock, the device's work included.
+        peak_bytes: the most resident memory of this process, loaded networks included; None where unknown.
+        peak_of_run: whether that is the work's own peak, or the process's since its start.
+        device_peak_bytes: the most memory of an accelerator; None on a CPU or where PyTorch does not tell.
+    """
+
+    seconds: float
+    peak_bytes: int | None
+    peak_of_run: bool
+    device_peak_bytes: int | None
+
+
+def measure_cost(work: Callable[[], Result], device: torch.device) -> tuple[Result, Cost]:
+    """Run the work once."""
+    own = reset_peak_memory()
+    accelerator = getattr(torch, "accelerator", None) if device.type != "cpu" else None
+    tells = accelerator is not None and hasattr(accelerator, "max_memory_allocated")
+    if tells:
+        accelerator.reset_peak_memory_stats(device)
+    wait_for(device)
+    started = time.perf_counter()
+    result = work()
+    wait_for(device)
+    seconds = time.perf_counter() - started
+    peak = accelerator.max_memory_allocated(device) if tells else None
+    return result, Cost(seconds, peak_memory_bytes(), own, peak)
+
+
+def reset_peak_memory() -> bool:
+    """Let the system's record of this process's peak begin anew; False where it can't (only Linux can)."""
+    try:
+        _RESET.write_text("5")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,186 @@
+"""All measures of one drawing against its photo and the references, at 256 px, and their summaries over photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from core.align import AlignedFace
+from core.evaluate.intervals import Interval, bootstrap_mean, paired_difference
+from core.evaluate.judges import Judges
+from core.evaluate.pictures import at_side, eyes_in_crop
+from core.faces import FaceFinder
+from core.images import Photo, to_tensor
+from core.metrics.artfid import artfid
+from core.metrics.frechet import frechet_distance
+from core.metrics.gram import gram_distance, picture_grams
+from core.metrics.identity import Eyes
+from core.metrics.landmarks import landmark_distance
+from core.metrics.patches import PROTOCOL as PATCHES_PROTOCOL
+from core.metrics.patches import PatchStyle
+from core.metrics.ssim import ssim_gray_gauss11, to_gray
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of the reports.
+
+    Attributes:
+        name: field of `Scores`.
+        title: for readers.
+        higher_is_better: which way is good.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool
+
+    @property
+    def arrow(self) -> str:
+        """The good direction, for tables."""
+        return "↑" if self.higher_is_better else "↓"
+
+
+MEASURES = (
+    Measure("identity", "identity, to the photo", True),
+    Measure("style", "style distance, to the references", False),
+    Measure("patches", "patch distance, to the references", False),
+    Measure("ssim", "SSIM, to the photo", True),
+    Measure("content", "perceptual distance, to the photo", False),
+    Measure("landmarks", "landmark distance, to the photo", False),
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A picture that drawings are compared with.
+
+    Attributes:
+        name: of its file.
+        image: 256 px RGB.
+        x: [1, 3, 256, 256] in [-1, 1].
+        eyes: centres in the crop.
+        landmarks: [68, 2] in the crop, None where no face was found.
+    """
+
+    name: str
+    image: Image.Image
+    x: Tensor
+    eyes: Eyes
+    landmarks: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One drawing's numbers; `landmarks` is None where a face was not found in it or in the photo."""
+
+    identity: float
+    style: float
+    patches: float
+    ssim: float
+    content: float
+    landmarks: float | None
+
+
+def subject_of(face: AlignedFace, finder: FaceFinder) -> Subject:
+    """An aligned face, ready to be compared with."""
+    image = at_side(face.image)
+    return Subject(face.name, image, to_tensor(image), eyes_in_crop(face), find_landmarks(image, finder))
+
+
+def find_landmarks(image: Image.Image, finder: FaceFinder) -> np.ndarray | None:
+    """Landmarks [68, 2] of the largest face, None where none is found."""
+    faces = finder.find(Photo(image, "drawing"))
+    return faces[0].landmarks if faces else None
+
+
+class StyleTarget:
+    """The references' remembered statistics.
+
+    Args:
+        references: aligned, [1, 3, 256, 256] in [-1, 1].
+        judges: give the features.
+    """
+
+    def __init__(self, references: Sequence[Tensor], judges: Judges) -> None:
+        if not references:
+            raise ValueError("StyleTarget needs at least one reference")
+        self._features = judges.style
+        self._grams = [picture_grams(x, judges.style) for x in references]
+        self._patches = PatchStyle(references)
+        self.rows = np.concatenate([judges.extractor(x) for x in references])
+
+    def style_distance(self, x: Tensor) -> float:
+        """Mean `gram_relative` distance to the references."""
+        grams = picture_grams(x, self._features)
+        return float(np.mean([gram_distance(grams, other) for other in self._grams]))
+
+    def patch_distance(self, x: Tensor) -> float:
+        """`sliced_patches` distance to the references' patches."""
+        return self._patches.distance(x)
+
+
+def score(drawing: Image.Image, photo: Subject, style: StyleTarget, judges: Judges, finder: FaceFinder) -> Scores:
+    """Measure one drawing (256 px RGB in the photo's frame)."""
+    x = to_tensor(drawing)
+    landmarks = None if photo.landmarks is None else find_landmarks(drawing, finder)
+    return Scores(
+        identity=judges.identity(photo.image, drawing, photo.eyes),
+        style=style.style_distance(x),
+        patches=style.patch_distance(x),
+        ssim=ssim_gray_gauss11(to_gray(photo.image), to_gray(drawing)),
+        content=judges.content(photo.x, x),
+        landmarks=None if landmarks is None else landmark_distance(photo.landmarks, landmarks),
+    )
+
+
+def column(rows: Sequence[Scores], measure: str) -> list[float | None]:
+    """One measure over the rows."""
+    return [getattr(row, measure) for row in rows]
+
+
+def summarise(rows: Sequence[Scores], drawings: Sequence[Image.Image], style: StyleTarget, judges: Judges) -> dict:
+    """Means with intervals over photos, how often no face was found, and the distances of whole sets.
+
+    The Frechet distance and the Art-FID product need two drawings and two references, else they are None; they are of
+    all drawings at once and carry no interval.
+    """
+    report: dict[str, object] = {
+        "measures": {measure.name: bootstrap_mean(column(rows, measure.name)).as_report() for measure in MEASURES},
+        "no_face_found": sum(row.landmarks is None for row in rows),
+        "frechet": None,
+        "artfid": None,
+    }
+    if min(len(drawings), len(style.rows)) >= 2:
+        features = np.concatenate([judges.extractor(to_tensor(drawing)) for drawing in drawings])
+        distance = frechet_distance(features, style.rows)
+        content = float(np.mean(column(rows, "content")))
+        report |= {"frechet": distance, "artfid": artfid(content, distance)}
+    return report
+
+
+def differences(a: Sequence[Scores], b: Sequence[Scores]) -> dict[str, Interval]:
+    """`a - b` over the same photos, by measure."""
+    return {measure.name: paired_difference(column(a, measure.name), column(b, measure.name)) for measure in MEASURES}
+
+
+def protocols(judges: Judges) -> Mapping[str, str]:
+    """What every number of a report is, by measure."""
+    return {
+        **judges.protocols,
+        "style": f"{judges.protocols['style']}, mean over references, 256 px",
+        "patches": f"{PATCHES_PROTOCOL}, 256 px",
+        "ssim": "ssim_gray_gauss11 at 256 px",
+        "landmarks": "landmarks68_interocular, this backbone's predictor on photo and drawing",
+        "artfid": f"artfid_formula of {judges.protocols['content']} and {judges.protocols['frechet']}",
+        "interval": "95 % percentile bootstrap over photos, 2000 resamples",
+    }
+
+
+def as_rows(names: Sequence[str], rows: Sequence[Scores]) -> list[dict[str, object]]:
+    """Every photo's numbers for a report."""
+    return [{"name": name, **asdict(row)} for name, row in zip(names, rows, strict=True)]

@@ -1,0 +1,169 @@
+"""Published judging networks from a Hub stand-in: files in the published formats, pinned contents, mirrors, absence."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from huggingface_hub import close_session, constants
+from PIL import Image
+from torch import Tensor, nn
+
+from core.backbone import Backbone
+from core.errors import JudgeWeightsUnavailable, WeightsCorrupted
+from core.evaluate import published
+from core.evaluate.judges import MINI_LOSS_NOTE, VGG_LOSS_NOTE, choose_judges
+from core.evaluate.published import ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE, JudgeFile, fetch_judge, is_here
+from core.images import to_tensor
+from core.metrics import fid, lpips
+from core.metrics.identity import ffhq_eyes
+from core.networks.arcface import ArcFace
+from core.networks.inception import FidInception
+from core.studio import Studio
+from tests.compare_kit import finding_studio
+from tests.hub_stand_in import HubStandIn, running_hub
+from tests.test_perceptual import made_up_vgg
+
+CPU = torch.device("cpu")
+STRIDES = (7, 3, 2, 1)  # weights are overlapping windows of few numbers, so that files stay small
+
+
+def checkpoint(network: nn.Module) -> bytes:
+    """A file as `torch.save` writes the published ones, batch counters included."""
+    numbers = torch.randn(60_000, generator=torch.Generator().manual_seed(0))
+    scaled: dict[int, Tensor] = {}
+    state = {}
+    for name, tensor in network.state_dict().items():
+        shape = tuple(tensor.shape)
+        if name.endswith("num_batches_tracked"):
+            state[name] = torch.zeros((), dtype=torch.int64)
+        elif len(shape) > 1:
+            fan_in = math.prod(shape[1:])
+            pool = scaled.setdefault(fan_in, numbers * math.sqrt(2 / fan_in))
+            state[name] = torch.as_strided(pool, shape, STRIDES[-len(shape) :])
+        else:
+            level = 1.0 if name.endswith(("weight", "running_var")) else 0.0
+            state[name] = torch.full((1,), level).expand(shape)
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    return stream.getvalue()
+
+
+def keys(file: JudgeFile) -> list[str]:
+    return [f"{repo}/{place.file_name}" for place in file.places for repo in place.repos]
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    """By judge."""
+    with torch.device("meta"):
+        arcface = ArcFace()
+    return {
+        ARCFACE_FILE.judge: checkpoint(arcface),
+        INCEPTION_FILE.judge: checkpoint(FidInception()),
+        LPIPS_FILE.judge: safetensors.torch.save(made_up_vgg()),
+    }
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]) -> Iterator[HubStandIn]:
+    """Every file at its first place, pinned to the made-up content; an empty cache."""
+    with running_hub() as hub:
+        for name in ("ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"):
+            file = getattr(published, name)
+            hub.files[keys(file)[0]] = files[file.judge]
+            pinned = file.sha256 and hashlib.sha256(files[file.judge]).hexdigest()
+            monkeypatch.setattr(published, name, replace(file, sha256=pinned))
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        yield hub
+    close_session()
+
+
+@pytest.fixture(scope="module")
+def studio(tiny: Backbone) -> Studio:
+    return finding_studio(tiny)
+
+
+def noise(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (256, 256, 3), dtype=np.uint8))
+
+
+def test_published_judges_take_over(hub: HubStandIn, studio: Studio) -> None:
+    """Downloaded on request, then also by "auto"; never under "shipped"."""
+    heard: list[str] = []
+    judges = choose_judges(studio, "published", on_progress=lambda progress: heard.append(progress.file_name))
+    assert set(heard) == {file.places[0].file_name for file in (ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE)}
+    assert judges.protocols == {
+        "identity": "cosine112 of ArcFace IR-SE50",
+        "content": lpips.PROTOCOL,
+        "style": "gram_relative of VGG16",
+        "frechet": fid.PROTOCOL,
+    }
+    assert judges.notes == (VGG_LOSS_NOTE,)
+    a, b = noise(0), noise(1)
+    assert judges.identity(a, a, ffhq_eyes(256)) == pytest.approx(1)
+    assert judges.content(to_tensor(a), to_tensor(b)) > 0
+    rows = judges.extractor(to_tensor(a))
+    assert rows.shape == (1, 2048) and np.isfinite(rows).all() and rows.any()
+    hub.fail_all = 503
+    assert choose_judges(studio, "auto").protocols == judges.protocols
+    shipped = choose_judges(studio, "shipped")
+    assert shipped.protocols["frechet"] == "frechet_mini_discriminator" and MINI_LOSS_NOTE in shipped.notes
+
+
+def test_nothing_is_downloaded_unasked(hub: HubStandIn, studio: Studio) -> None:
+    assert choose_judges(studio, "auto").protocols == choose_judges(studio, "shipped").protocols
+    assert not hub.requests and not is_here(published.ARCFACE_FILE)
+
+
+@pytest.mark.parametrize("file", ["ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"])
+def test_absent_weights_are_a_sentence(hub: HubStandIn, studio: Studio, file: str) -> None:
+    hub.fail_all = 404
+    wanted = getattr(published, file)
+    with pytest.raises(JudgeWeightsUnavailable, match="--judges shipped") as caught:
+        fetch_judge(wanted)
+    assert wanted.judge in str(caught.value) and wanted.places[0].file_name in str(caught.value)
+    with pytest.raises(JudgeWeightsUnavailable):
+        choose_judges(studio, "published")
+
+
+@pytest.mark.parametrize("name", ["ARCFACE_FILE", "INCEPTION_FILE"])
+def test_other_bytes_send_to_the_mirror(hub: HubStandIn, files: dict[str, bytes], name: str) -> None:
+    """A first place with another file under that name is passed over; with no mirror left, it is refused."""
+    file = getattr(published, name)
+    first, second = keys(file)[:2]
+    hub.files |= {first: b"something else", second: files[file.judge]}
+    assert fetch_judge(file).read_bytes() == files[file.judge]
+    hub.files[second] = b"something else too"
+    with pytest.raises(JudgeWeightsUnavailable):
+        fetch_judge(replace(file, sha256="0" * 64))
+
+
+def test_a_file_of_another_network_is_refused(hub: HubStandIn, files: dict[str, bytes], monkeypatch) -> None:
+    """Right bytes by their hash, but not the network they should be."""
+    for name, load in (("INCEPTION_FILE", published.load_inception), ("ARCFACE_FILE", published.load_arcface)):
+        file = getattr(published, name)
+        other = files[(ARCFACE_FILE if name == "INCEPTION_FILE" else INCEPTION_FILE).judge]
+        hub.files[keys(file)[0]] = other
+        monkeypatch.setattr(published, name, replace(file, sha256=hashlib.sha256(other).hexdigest()))
+        with pytest.raises(WeightsCorrupted, match="does not fit the network"):
+            load(CPU)
+    hub.files[keys(LPIPS_FILE)[0]] = safetensors.torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)})
+    with pytest.raises(WeightsCorrupted, match=r"features\.0\.bias"):
+        published.load_lpips(CPU)
+
+
+def test_pins_are_hashes() -> None:
+    """The published file's own name holds the first digits of its hash."""
+    assert INCEPTION_FILE.sha256.startswith(INCEPTION_FILE.places[0].file_name.rpartition("-")[2].removesuffix(".pth"))
+    assert all(len(file.sha256) == 64 for file in (INCEPTION_FILE, ARCFACE_FILE))

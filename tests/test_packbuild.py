@@ -1,0 +1,164 @@
+"""Study packs rendered with a small backbone: what they hold, and what they keep to themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.align import AlignedFace
+from core.arms import train_arm
+from core.backbone import BackboneChoice
+from core.config import ASSETS_DIR
+from core.errors import PicturesUnusable, TooManyReferences, TrainingStopped
+from core.packbuild.__main__ import COMPARED_LIVE, PHOTO_FACES, PLANS
+from core.packbuild.build import PackPlan, build_pack, faces_in
+from core.shelf.__main__ import REFERENCE_FACES
+from core.studio import Studio
+from core.study.packs import ARMS, Pack, load_pack
+from tests.tiny_backbone import SIDE_PX, as_face, drawings, sampled_pictures, tiny_backbone
+
+PLAN = PackPlan("hatching", "Hatched portraits", ARMS, preset="sketch", steps=2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio(tiny_backbone(), BackboneChoice("mini", "for tests"))
+
+
+@pytest.fixture(scope="module")
+def photos(studio: Studio) -> list[AlignedFace]:
+    return [as_face(picture[None]) for picture in sampled_pictures(studio.backbone, 3)]
+
+
+@pytest.fixture(scope="module")
+def groups(studio: Studio) -> list[list[AlignedFace]]:
+    """Two groups of two artworks."""
+    made = [as_face(picture, f"art {i}") for i, picture in enumerate(drawings(studio.backbone, 4))]
+    return [made[:2], made[2:]]
+
+
+@pytest.fixture(scope="module")
+def heard() -> list[tuple[str, int, int]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("packs")
+
+
+@pytest.fixture(scope="module")
+def pack(
+    studio: Studio,
+    photos: list[AlignedFace],
+    groups: list[list[AlignedFace]],
+    heard: list[tuple[str, int, int]],
+    folder: Path,
+) -> Pack:
+    return build_pack(
+        studio,
+        photos,
+        groups,
+        PLAN,
+        folder / "hatching",
+        keep_styles=folder / "arms",
+        on_progress=lambda *what: heard.append(what),
+    )
+
+
+def pixels(picture: Path | Image.Image) -> np.ndarray:
+    image = Image.open(picture) if isinstance(picture, Path) else picture
+    return np.asarray(image.convert("RGB"))
+
+
+def test_every_photo_becomes_a_trial_with_all_arms(pack: Pack, photos: list[AlignedFace], folder: Path) -> None:
+    assert load_pack(folder / "hatching").digest == pack.digest
+    assert pack.arms == ARMS and len(pack.trials) == 3
+    for face, trial in zip(photos, pack.trials, strict=True):
+        assert np.array_equal(pixels(trial.photo), pixels(face.image))
+        assert set(trial.candidates) == set(ARMS) and len(trial.references) == 2
+        assert all(pixels(path).shape == (SIDE_PX, SIDE_PX, 3) for path in trial.candidates.values())
+        drawn = [pixels(path).tobytes() for path in trial.candidates.values()]
+        assert len(set(drawn)) == len(ARMS), "every arm drew its own picture"
+
+
+def test_trials_take_turns_with_the_groups(pack: Pack, groups: list[list[AlignedFace]]) -> None:
+    for number, trial in enumerate(pack.trials):
+        for path, face in zip(trial.references, groups[number % 2], strict=True):
+            assert np.array_equal(pixels(path), pixels(face.image))
+
+
+def test_candidates_are_what_the_arms_draw(
+    pack: Pack, studio: Studio, photos: list[AlignedFace], groups: list[list[AlignedFace]]
+) -> None:
+    from core.arms import ARM_SPECS
+
+    for spec in ARM_SPECS:
+        style = train_arm(studio, spec, groups[1], preset="sketch", seed=3, steps=2)
+        wanted = studio.stylize(photos[1], style).image
+        assert np.array_equal(pixels(pack.trials[1].candidates[spec.name]), pixels(wanted))
+
+
+def test_styles_of_the_first_group_are_kept(
+    pack: Pack, studio: Studio, photos: list[AlignedFace], folder: Path
+) -> None:
+    for arm in ARMS:
+        style = studio.load_style(folder / "arms" / f"{arm}.safetensors")
+        wanted = pixels(pack.trials[0].candidates[arm]).astype(int)
+        assert np.abs(pixels(studio.stylize(photos[0], style).image) - wanted).mean() < 2, "kept in half precision"
+
+
+def test_progress_names_no_arm(pack: Pack, heard: list[tuple[str, int, int]]) -> None:
+    words = {what for what, _, _ in heard}
+    assert {"training 1 of 8", "training 8 of 8", "drawing"} <= words
+    assert not any(name in what for what in words for name in ("ours", "jojogan", "one", "few"))
+    assert all(0 <= done <= of for _, done, of in heard)
+
+
+def test_the_pack_says_how_it_was_made(pack: Pack) -> None:
+    made = dict(pack.provenance)
+    assert made["preset"] == "sketch" and made["steps"] == 2 and made["seed"] == 3
+    assert made["references_per_group"] == [2, 2] and made["backbone"] == "mini"
+
+
+def test_a_stopped_build_writes_nothing(
+    studio: Studio, photos: list[AlignedFace], groups: list[list[AlignedFace]], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingStopped):
+        build_pack(studio, photos, groups, PLAN, tmp_path / "new", stop=lambda: True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_plans_are_refused(
+    studio: Studio, photos: list[AlignedFace], groups: list[list[AlignedFace]], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="two to four"):
+        build_pack(studio, photos, groups, PackPlan("a", "A", ("ours-few",)), tmp_path / "new")
+    with pytest.raises(ValueError, match="got 0 and 2"):
+        build_pack(studio, [], groups, PLAN, tmp_path / "new")
+    with pytest.raises(TooManyReferences):
+        build_pack(studio, photos, [groups[0] * 8], PackPlan("a", "A", ("ours-one", "ours-few")), tmp_path / "new")
+
+
+def test_a_folder_of_faces(studio: Studio, photos: list[AlignedFace], tmp_path: Path) -> None:
+    for number, face in enumerate(photos):
+        face.image.save(tmp_path / f"{number}.png")
+    assert len(faces_in(tmp_path, studio, "aligned")) == 3
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture")
+    with pytest.raises(PicturesUnusable, match=r"broken\.png"):
+        faces_in(tmp_path, studio, "aligned")
+    with pytest.raises(PicturesUnusable):
+        faces_in(tmp_path / "nowhere", studio)
+
+
+def test_shipped_packs() -> None:
+    assert not set(PHOTO_FACES) & set(REFERENCE_FACES) and len(set(PHOTO_FACES)) == 11
+    for slug, plan in PLANS.items():
+        pack = load_pack(ASSETS_DIR / "study" / slug)
+        assert pack.slug == slug and pack.arms == plan.arms and len(pack.trials) == 11
+    for slug in COMPARED_LIVE:
+        kept = sorted(path.stem for path in (ASSETS_DIR / "study" / "arms" / slug).glob("*.safetensors"))
+        assert kept == sorted(ARMS)
