@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.align import AlignedFace
-from core.arms import train_arm
+from core.arms import ARM_SPECS, train_arm
 from core.backbone import BackboneChoice
 from core.config import ASSETS_DIR
 from core.errors import PicturesUnusable, TooManyReferences, TrainingStopped
@@ -94,8 +95,6 @@ def test_trials_take_turns_with_the_groups(pack: Pack, groups: list[list[Aligned
 def test_candidates_are_what_the_arms_draw(
     pack: Pack, studio: Studio, photos: list[AlignedFace], groups: list[list[AlignedFace]]
 ) -> None:
-    from core.arms import ARM_SPECS
-
     for spec in ARM_SPECS:
         style = train_arm(studio, spec, groups[1], preset="sketch", seed=3, steps=2)
         wanted = studio.stylize(photos[1], style).image
@@ -155,10 +154,13 @@ def test_a_folder_of_faces(studio: Studio, photos: list[AlignedFace], tmp_path: 
 
 
 def test_shipped_packs() -> None:
+    manifest = json.loads((ASSETS_DIR / "mini" / "manifest.json").read_text(encoding="utf-8"))
+    fingerprint = manifest["files"]["mini.safetensors"][:16]
     assert not set(PHOTO_FACES) & set(REFERENCE_FACES) and len(set(PHOTO_FACES)) == 11
     for slug, plan in PLANS.items():
         pack = load_pack(ASSETS_DIR / "study" / slug)
         assert pack.slug == slug and pack.arms == plan.arms and len(pack.trials) == 11
-    for slug in COMPARED_LIVE:
+        assert pack.provenance["fingerprint"] == fingerprint, "render it again: python -m core.packbuild"
+    for slug, arms in COMPARED_LIVE.items():
         kept = sorted(path.stem for path in (ASSETS_DIR / "study" / "arms" / slug).glob("*.safetensors"))
-        assert kept == sorted(ARMS)
+        assert kept == sorted(arms)

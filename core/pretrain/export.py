@@ -23,6 +23,7 @@ from core.pretrain.train import Trainer
 SHEET_FACES = 10
 SHEET_STYLES = ("line_art", "hatching")
 PEOPLE = 24
+PEOPLE_SEED = 0  # chosen by eye
 WEIGHTS_FILE = "mini.safetensors"
 CARD_FILE = "card.json"
 MANIFEST_FILE = "manifest.json"
@@ -88,7 +89,7 @@ def export(trainer: Trainer, faces: Faces, folder: Path) -> None:
     }
     metadata = {"format": FORMAT_VERSION, "discriminator": json.dumps(dict(DISCRIMINATOR))}
     save_file(tensors, folder / WEIGHTS_FILE, metadata=metadata)
-    people = morph(trainer.ema_encoder, generator, faces, count=PEOPLE, seed=trainer.config.seed, dtype=trainer.dtype)
+    people = morph(trainer.ema_encoder, generator, faces, count=PEOPLE, seed=PEOPLE_SEED, dtype=trainer.dtype)
     write_people(folder, *people)
     (folder / CARD_FILE).write_text(json.dumps(model_card(trainer, faces), indent=2) + "\n")
     write_manifest(folder)

@@ -1,4 +1,8 @@
-"""Faces that ship with the backbone: morphs of several people's maps and codes, so that they are nobody's portrait."""
+"""Faces that ship with the backbone: morphs of several people's maps and codes, so that they are nobody's portrait.
+
+Inside the face all three people's maps are blended; hair, ears and background are one person's, since outlines that
+don't meet would show twice.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from core.pretrain.data import Faces
 
 MORPH_SHARES = (0.4, 0.35, 0.25)
 NEIGHBOURS = 24
+FACE_EDGE = 6.0  # steepness of the mask's edge
 FACES_FILE = "faces.safetensors"
 
 
@@ -23,8 +28,8 @@ def morph(
 ) -> tuple[Tensor, Tensor]:
     """Invent `count` faces from three people each.
 
-    The three are sharp colour photos with similar landmarks, so that eyes and outlines meet; the blended map is drawn
-    and encoded once more, which turns the rest of double edges into a plain face.
+    The three are sharp colour photos with similar landmarks, so that eyes and mouths meet; the blended map is drawn and
+    encoded once more, which turns the rest of double edges into a plain face.
 
     Returns:
         features [count, 32, h, w] and codes [count, D], float32 on the CPU.
@@ -42,11 +47,21 @@ def morph(
         photos = faces.batch(rows)[0].to(device)
         w_plus, maps = encoder(photos, dtype=dtype)
         w = (w_plus[:, 0] * shares[:, None]).sum(0, keepdim=True)
-        blended = (maps * shares[:, None, None, None]).sum(0, keepdim=True)
+        inside = face_mask(faces.landmarks[rows[0]], photos.shape[-1], maps.shape[-1]).to(device)
+        blended = torch.lerp(maps[:1], (maps * shares[:, None, None, None]).sum(0, keepdim=True), inside)
         picture = generator(w[:, None].expand(-1, generator.n_latent, -1), features=blended, dtype=dtype)
         features.append(encoder.encode_structure(picture.clamp(-1, 1), dtype=dtype).cpu())
         codes.append(w.cpu())
     return torch.cat(features), torch.cat(codes)
+
+
+def face_mask(landmarks: np.ndarray, picture_px: int, side: int) -> Tensor:
+    """Soft ellipse over brows to chin, [side, side] in [0, 1]; `landmarks`: [68, 2] in pixels of the picture."""
+    low, high = landmarks.min(0) / picture_px, landmarks.max(0) / picture_px
+    centre, reach = (low + high) / 2, (high - low) / 2
+    grid = (torch.arange(side) + 0.5) / side
+    across, down = (grid - centre[0]) / reach[0], (grid - centre[1]) / reach[1]
+    return torch.sigmoid((1 - across[None, :] ** 2 - down[:, None] ** 2) * FACE_EDGE)
 
 
 def write_people(folder: Path, features: Tensor, codes: Tensor) -> None:

@@ -22,8 +22,8 @@ from core.studio import Studio
 from core.style import Style
 from core.stylize import synthesize
 
-REFERENCE_FACES = (0, 1, 2, 4, 5, 6)  # rows of the sample faces that the references are drawn from
-EXAMPLE_FACES = (22, 12, 19)  # rows that are shown as example photos
+REFERENCE_FACES = (2, 4, 9, 12, 16, 23)  # rows of the sample faces that the references are drawn from
+EXAMPLE_FACES = (22, 1, 14)  # rows that are shown as example photos
 THUMBNAIL_FACE = 22
 SEED = 7
 
