@@ -9,14 +9,30 @@ from __future__ import annotations
 import spaces  # isort: skip  # before anything that could initialise an accelerator
 
 import inspect
-import logging
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from core.ui import engine, status, stylize_tab, theme, train_tab
-from core.ui.session import SESSIONS, sessions_dir
+from core.ui import (
+    api,
+    arrival,
+    engine,
+    quick_tab,
+    results_tab,
+    serving,
+    status,
+    study_door,
+    stylize_tab,
+    theme,
+    train_tab,
+    vote_tab,
+    waiting,
+)
+from core.ui.limits import limits
 from core.ui.stylize_handlers import STYLIZE_TAB, TRAIN_TAB, warm_up
+from core.ui.visitors import SESSIONS
+from core.ui.vote_handlers import RESULTS_TAB, VOTE_TAB
+from core.ui.words import HEAD, for_browser, fragment, label, t
 
 if TYPE_CHECKING:
     from core.studio import Studio
@@ -24,9 +40,8 @@ if TYPE_CHECKING:
 TITLE = "StyleIdentity"
 PROMISE = "Bring a style in a few pictures. Stay yourself."
 ZERO_GPU = spaces.config.Config.zero_gpu
-MAX_WAITING = 40
-CACHE_SWEEP_S, CACHE_AGE_S = 1800, 7200
-MAX_UPLOAD = "150mb"  # a style file of the full-size model; photos have a limit and a sentence of their own
+QUEUE_RESERVE = 50  # the gate refuses new work before Gradio has to, with a better sentence
+CACHE_SWEEP_S, CACHE_AGE_S = 3600, 86400  # a second net: `core.ui.uploads` deletes sooner, and by visitor
 
 
 def open_studio() -> Studio:
@@ -44,44 +59,58 @@ def leave(request: gr.Request) -> None:
 def build() -> gr.Blocks:
     """Return the page; needs no Studio yet."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S)) as page:
-        gr.HTML(f'<div class="si-head"><h1>{TITLE}</h1><p>{PROMISE}</p></div>')
-        status_line = gr.HTML(status.status_html(status.LOADING), elem_id="status")
+        api.add_endpoints()  # first, so that no event of the page takes their names
+        gr.HTML(fragment(lambda: f'<div class="si-head"><h1>{TITLE}</h1><p>{t(PROMISE)}</p></div>'))
+        status_line = gr.HTML(fragment(lambda: status.status_html(status.LOADING)), elem_id="status")
+        runs = vote_tab.memory()
         with gr.Tabs() as tabs:
-            with gr.Tab("Stylize", id=STYLIZE_TAB):
+            with gr.Tab(label("Stylize"), id=STYLIZE_TAB):
                 stylize = stylize_tab.build(tabs, status_line, page)
-            with gr.Tab("New style", id=TRAIN_TAB):
+                quick_tab.build(stylize, runs)
+            with gr.Tab(label("New style"), id=TRAIN_TAB):
                 train_tab.build(tabs, stylize)
+            with gr.Tab(label("Vote"), id=VOTE_TAB) as vote:
+                vote_tab.build(vote, tabs, runs)
+            with gr.Tab(label("Results"), id=RESULTS_TAB) as results:
+                results_tab.build(results, tabs, runs)
         page.unload(leave)
-    return page.queue(max_size=MAX_WAITING, default_concurrency_limit=8)
+    return page.queue(max_size=limits().waiting + QUEUE_RESERVE, default_concurrency_limit=8)
 
 
 def launch_options() -> dict[str, Any]:
     """Return `launch`'s options, leaving out those that the installed Gradio doesn't know."""
-    sessions_dir().mkdir(parents=True, exist_ok=True)
     wanted = {
         "theme": theme.make_theme(),
         "css": theme.make_css(),
-        "allowed_paths": [str(sessions_dir())],
-        "max_file_size": MAX_UPLOAD,
-        "footer_links": [],
+        "max_file_size": limits().upload_bytes,
+        "i18n": for_browser(),
+        "head": HEAD + arrival.HEAD + waiting.head(),
+        "footer_links": ["api"],
+        "mcp_server": True,
         "run_history": False,
         "enable_monitoring": False,
         "strict_cors": True,
         "ssr_mode": False,
         "share": False,
+        # Its one effect: no call to the own address, which crowded out by returning visitors would end the start.
+        "_frontend": False,
     }
     known = inspect.signature(gr.Blocks.launch).parameters
     return {name: value for name, value in wanted.items() if name in known}
 
 
 def main() -> None:
-    """Open the Studio, build the page and serve it until interrupted."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    SESSIONS.sweep()
-    opening = engine.DOOR.open_in_background(open_studio, warm_up=None if ZERO_GPU else warm_up)
-    if ZERO_GPU:
-        opening.result()  # ZeroGPU forks its workers from this process, so the model must be here first
-    build().launch(**launch_options())
+    """Check the surroundings, open the Studio, build the page and serve it until a signal asks to stop."""
+    serving.prepare()
+    if ZERO_GPU:  # its workers are forked from this process, so the weights must be placed first, and from this thread
+        opening = engine.DOOR.open_here(open_studio)
+    else:
+        opening = engine.DOOR.open_in_background(open_studio, warm_up=warm_up)
+    study_door.DOOR.open_in_background()
+    server = serving.Server(build(), votes=study_door.DOOR.votes_kept, on_stop=study_door.DOOR.close)
+    server.launch(**launch_options())
+    server.tell_when_open(opening)
+    server.wait()
 
 
 if __name__ == "__main__":

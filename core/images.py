@@ -12,6 +12,7 @@ import os
 import re
 import struct
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import torch
 from PIL import Image, ImageCms
 
 from core.config import PhotoLimits
-from core.errors import DiskFull, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
+from core.errors import DiskFull, NotAPicture, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
 
 # Raster formats that Pillow decodes by itself; the others (EPS, PDF, WMF ...) would start other programs.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "TGA", "ICO")
@@ -34,7 +35,21 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, struct.error)
+# What Pillow's plugins raise over damaged files: whatever they stumble over, but for want of memory.
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ def load_photo(
         limits: bytes and pixels allowed; longer pictures are reduced to `max_side_px`.
 
     Raises:
-        PhotoUnreadable: not a picture, damaged, or no such file.
+        PhotoUnreadable: not a picture, damaged, or no such file; `NotAPicture` for documents with code in them.
         PhotoTooLarge: too many bytes, or too many pixels (known from the header, before decoding).
         PhotoTooSmall: the short side is below `min_side_px`.
         ValueError: an array of another shape or type.
@@ -86,8 +101,10 @@ def load_photo(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         got = f"more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} megapixels"
         raise PhotoTooLarge(label, got, f"{limits.max_megapixels:g} megapixels") from error
+    except PhotoUnreadable as error:
+        raise _refusal(data, label) from error
     except _DECODE_ERRORS as error:
-        raise PhotoUnreadable(label) from error
+        raise _refusal(data, label) from error
 
 
 def to_tensor(image: Image.Image, *, size_px: int | None = None, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -129,7 +146,7 @@ def save_png(image: Image.Image, path: str | Path) -> None:
     except BaseException as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFull(path.name) from error
         raise
 
@@ -138,6 +155,20 @@ def _known_formats() -> list[str]:
     """The allowed formats that this Pillow was built with."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _refusal(data: bytes, name: str) -> PhotoUnreadable:
+    """What to say about bytes that Pillow can't read: by their kind where a visitor would know its name."""
+    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    kinds = {
+        "an SVG drawing": start.startswith((b"<svg", b"<?xml")) and b"<svg" in start,
+        "a web page": start.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")),
+        "a PDF document": start.startswith(b"%pdf"),
+        "a HEIC photo": start[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1"),
+        "a video": start[4:12] in (b"ftypisom", b"ftypmp42", b"ftypqt  ") or start.startswith(b"\x1aE\xdf\xa3".lower()),
+    }
+    kind = next((words for words, fits in kinds.items() if fits), None)
+    return PhotoUnreadable(name) if kind is None else NotAPicture(name, kind)
 
 
 def _short_name(name: str | os.PathLike[str] | None) -> str:
@@ -180,6 +211,8 @@ def _finish(image: Image.Image, name: str, limits: PhotoLimits) -> Photo:
         raise PhotoTooSmall(name, min(width, height, *size), limits.min_side_px)
     try:
         image.load()  # also moves to the first frame of an animation
+        if image.width * image.height > limits.max_megapixels * 1e6:  # an icon's header may tell less than it holds
+            raise PhotoTooLarge(name, "more than its header says", f"{limits.max_megapixels:g} megapixels")
         turn = _UPRIGHT.get(_orientation(image))
         rgb = _to_rgb(image)
     except _DECODE_ERRORS as error:

@@ -1,7 +1,9 @@
-"""Puts a stylized crop back into its photo, with a soft edge.
+"""Puts a stylized crop back into its photo, so that no edge shows.
 
 The inverse of `core.quad.warp_to_quad`: every photo pixel inside the quad reads the crop, weighted by a mask that is 1
-over the face and falls to 0 at the quad's edge, so that no seam shows and pixels outside keep their bytes.
+over the face and falls to 0 at the quad's edge; pixels outside keep their bytes. Before that, the crop takes the
+photo's large-scale colours around the face and keeps its own lines there, so that a style with a white or a glaring
+ground makes no halo; the face itself keeps the style's colours.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
+from skimage.filters import gaussian
 
-from core.quad import side_of
+from core.quad import side_of, to_crop
 
 if TYPE_CHECKING:
     from core.align import AlignedFace
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
 SOLID_RADIUS = 0.78  # the mask is 1 up to this share of the half side ...
 EDGE_RADIUS = 0.985  # ... and 0 from here on
 ROUNDNESS = 3.0  # exponent of the superellipse: 2 is an ellipse, more is squarer
+SMALL_PX = 256  # side at which face and colours are found; both are smooth
+FACE_EDGE = 0.05  # how softly the face ends, as a share of the side
+COLOUR_SCALE = 0.04  # what is larger than this share of the side counts as colour, what is smaller as line
+FOREHEAD = 0.55  # from the eyes up, as a share of the way from eyes to chin
+TYPICAL_FACE = (0.24, 0.2, 0.76, 0.92)  # left, top, right, bottom in the FFHQ framing, where no landmarks are known
 
 
 def soft_mask(size_px: int) -> Image.Image:
@@ -28,6 +36,34 @@ def soft_mask(size_px: int) -> Image.Image:
     radius = (axis[:, None] + axis[None, :]) ** (1 / ROUNDNESS)
     ramp = np.clip((EDGE_RADIUS - radius) / (EDGE_RADIUS - SOLID_RADIUS), 0, 1)
     return Image.fromarray(np.rint(255 * ramp * ramp * (3 - 2 * ramp)).astype(np.uint8))
+
+
+def face_mask(face: AlignedFace) -> np.ndarray:
+    """Where the face is in its crop, float32 [SMALL_PX, SMALL_PX] in [0, 1]: jaw, cheeks and forehead, without hair."""
+    mask = Image.new("L", (SMALL_PX, SMALL_PX))
+    drawing = ImageDraw.Draw(mask)
+    if face.landmarks is None:
+        drawing.ellipse([SMALL_PX * share for share in TYPICAL_FACE], fill=255)
+    else:
+        points = to_crop(face.landmarks, face.quad, SMALL_PX)
+        up = FOREHEAD * (points[36:48].mean(0) - points[8])
+        outline = [*points[:17], *(points[17:27] + up)[::-1]]
+        drawing.polygon([tuple(point) for point in outline], fill=255)
+    return np.asarray(mask.filter(ImageFilter.GaussianBlur(FACE_EDGE * SMALL_PX)), dtype=np.float32) / 255
+
+
+def match_surroundings(result: Image.Image, face: AlignedFace) -> Image.Image:
+    """`result` (square RGB) with the large-scale colours of the face's own crop everywhere but in the face."""
+    small = (SMALL_PX, SMALL_PX)
+    drawn, seen = (
+        np.asarray(image.convert("RGB").resize(small, Image.Resampling.LANCZOS), dtype=np.float32)
+        for image in (result, face.image)
+    )
+    missing = gaussian(seen - drawn, COLOUR_SCALE * SMALL_PX, mode="nearest", channel_axis=-1, preserve_range=True)
+    missing *= 1 - face_mask(face)[..., None]
+    channels = (Image.fromarray(missing[..., i]).resize(result.size, Image.Resampling.BICUBIC) for i in range(3))
+    matched = np.asarray(result, dtype=np.float32) + np.stack([np.asarray(channel) for channel in channels], axis=-1)
+    return Image.fromarray(np.clip(np.rint(matched), 0, 255).astype(np.uint8))
 
 
 def paste_back(result: Image.Image, face: AlignedFace, photo: Photo) -> Image.Image:
@@ -47,6 +83,7 @@ def paste_back(result: Image.Image, face: AlignedFace, photo: Photo) -> Image.Im
     crop = result.convert("RGB")
     if side < crop.width / 2:  # one photo pixel covers several of the crop: average them first
         crop = crop.resize((max(8, round(side)),) * 2, Image.Resampling.LANCZOS)
+    crop = match_surroundings(crop, face)
     size = tuple((high - low).tolist())
     sampled = _warp(crop, face.quad - low, size, Image.Resampling.BICUBIC)
     weight = _warp(soft_mask(max(crop.width, 256)), face.quad - low, size, Image.Resampling.BILINEAR)

@@ -106,6 +106,13 @@ def from_crop(points: np.ndarray, quad: np.ndarray, size_px: int) -> np.ndarray:
     return quad[0] + share[:, :1] * (quad[3] - quad[0]) + share[:, 1:] * (quad[1] - quad[0])
 
 
+def to_crop(points: np.ndarray, quad: np.ndarray, size_px: int) -> np.ndarray:
+    """Points [N, 2] in the photo -> points in a crop of `size_px` made from a square `quad`; undoes `from_crop`."""
+    across, down = quad[3] - quad[0], quad[1] - quad[0]
+    away = np.asarray(points, dtype=np.float64) - quad[0]
+    return np.stack([away @ across / (across @ across), away @ down / (down @ down)], axis=1) * size_px - 0.5
+
+
 def _quarter_turn(vector: np.ndarray) -> np.ndarray:
     """(x, y) turned by 90 degrees, from the right towards the bottom."""
     return np.array([-vector[1], vector[0]])

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import torch
 from safetensors import SafetensorError
@@ -20,11 +21,12 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from core.config import FinetuneConfig
+from core.config import BackboneName, FinetuneConfig
 from core.errors import DiskFull, StyleFileInvalid, StyleForOtherBackbone
 
 FORMAT_VERSION = 1
 MAX_STYLE_BYTES = 150_000_000
+MAX_HEADER_BYTES = 1_000_000  # the full-size model's styles have 20 kB
 MAX_NAME_LENGTH = 80
 _META_KEY = "styleidentity"
 _DIGEST_KEY = "sha256"
@@ -80,7 +82,7 @@ def save_style(style: Style, path: Path) -> Path:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFull(path.name) from error
         raise
     return path
@@ -98,24 +100,23 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
         StyleForOtherBackbone: trained for another generator.
     """
     name = path.name
-    if path.stat().st_size > MAX_STYLE_BYTES:
-        raise StyleFileInvalid(name, f"it is larger than {MAX_STYLE_BYTES // 10**6} MB")
-    data = path.read_bytes()
-    header = _header(data, name)
+    header = _read_header(path)
     told, meta_values = _metadata(header, name)
     display = str(meta_values.pop("name"))[:MAX_NAME_LENGTH]
     meta = StyleMeta(**meta_values)
+    if meta.backbone not in get_args(BackboneName):
+        raise StyleFileInvalid(name, "it was made for a model that this app doesn't know")
     if meta.backbone != backbone:
         raise StyleForOtherBackbone(display, meta.backbone, backbone)
     if meta.fingerprint != fingerprint:
         raise StyleFileInvalid(name, "it was trained on another version of the model; train it again on this one")
     for key, entry in header.items():
         if key != "__metadata__" and (key not in shapes or entry.get("shape") != list(shapes[key])):
-            raise StyleFileInvalid(name, f"its part '{key}' does not fit the model")
+            raise StyleFileInvalid(name, f"its part '{key[:MAX_NAME_LENGTH]}' does not fit the model")
         if key != "__metadata__" and entry.get("dtype") != "F16":
-            raise StyleFileInvalid(name, f"its part '{key}' is not in half precision")
+            raise StyleFileInvalid(name, f"its part '{key[:MAX_NAME_LENGTH]}' is not in half precision")
     try:
-        tensors = parse_safetensors(data)
+        tensors = parse_safetensors(path.read_bytes())  # only now: nothing of a stranger's file is allocated before
     except (SafetensorError, ValueError) as error:
         raise StyleFileInvalid(name, "its data is damaged") from error
     if _digest(tensors, told) != header["__metadata__"].get(_DIGEST_KEY):
@@ -125,17 +126,24 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
     return Style(display, tensors, meta)
 
 
-def _header(data: bytes, name: str) -> dict:
-    size = int.from_bytes(data[:8], "little") if len(data) > 8 else 0
-    if not 2 <= size <= min(len(data) - 8, 10_000_000):
-        raise StyleFileInvalid(name, "it is not a safetensors file")
+def _read_header(path: Path) -> dict:
+    """A file's header, read without the tensors behind it."""
     try:
-        header = json.loads(data[8 : 8 + size])
+        total = path.stat().st_size
+        if total > MAX_STYLE_BYTES:
+            raise StyleFileInvalid(path.name, f"it is larger than {MAX_STYLE_BYTES // 10**6} MB")
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if not 2 <= size <= min(total - 8, MAX_HEADER_BYTES):
+                raise StyleFileInvalid(path.name, "it is not a safetensors file")
+            header = json.loads(file.read(size))
     except (ValueError, RecursionError) as error:
-        raise StyleFileInvalid(name, "it is not a safetensors file") from error
+        raise StyleFileInvalid(path.name, "it is not a safetensors file") from error
+    except FileNotFoundError as error:
+        raise StyleFileInvalid(path.name, "it is no longer here") from error
     entries = header.values() if isinstance(header, dict) else [None]
     if not all(isinstance(entry, dict) for entry in entries):
-        raise StyleFileInvalid(name, "it is not a safetensors file")
+        raise StyleFileInvalid(path.name, "it is not a safetensors file")
     return header
 
 

@@ -34,7 +34,7 @@ from core.errors import (
 )
 from core.images import Photo, load_photo
 from core.paste import paste_back, soft_mask
-from core.quad import box_quad, from_crop, peek, side_of
+from core.quad import box_quad, from_crop, peek, side_of, to_crop
 
 PREDICTOR = ASSETS_DIR / "mini" / "landmarks68.dat"
 
@@ -286,6 +286,36 @@ def test_paste_back_leaves_the_rest_untouched() -> None:
     assert np.array_equal(paste_back(face.image, away, photo), before)
     with pytest.raises(ValueError, match="square"):
         paste_back(Image.new("RGB", (64, 32)), face, photo)
+
+
+def test_points_find_the_way_into_the_crop_and_back() -> None:
+    quad = ffhq_quad(some_landmarks())
+    points = np.array([[10.0, 20.0], [300.5, 4.25]])
+    assert np.allclose(from_crop(to_crop(points, quad, 256), quad, 256), points)
+    assert np.allclose(to_crop(quad[[0]], quad, 256), [[-0.5, -0.5]])
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["landmarks", "no landmarks"])
+def test_paste_back_leaves_no_halo_and_keeps_the_style_in_the_face(known: bool) -> None:
+    points = some_landmarks() + np.array([100, 80])
+    along = np.linspace(np.pi, 0, 17)
+    points[:17] = np.stack([300 + 95 * np.cos(along), 270 + 130 * np.sin(along)], axis=1)  # jaw
+    points[17:27] = np.stack([np.linspace(230, 370, 10), np.full(10, 220)], axis=1)  # brows
+    quad = ffhq_quad(points)
+    photo = Photo(Image.new("RGB", (700, 700), (40, 70, 60)), "dark")
+    face = AlignedFace(warp_to_quad(photo.image, quad, 256), quad, points if known else None, photo.name)
+    white = Image.new("RGB", (256, 256), "white")
+    ImageDraw.Draw(white).line([(0, 40), (256, 40)], fill="black", width=3)
+    back = np.asarray(paste_back(white, face, photo), dtype=int)
+
+    def at(x: float, y: float) -> np.ndarray:
+        column, row = np.rint(from_crop(np.array([[x, y]]), quad, 256)[0]).astype(int)
+        return back[row, column]
+
+    assert at(128, 140).min() == 255, "the face keeps the style"
+    for corner in ((20, 128), (236, 128), (128, 250), (40, 225)):
+        assert np.abs(at(*corner) - (40, 70, 60)).max() <= 12, f"a halo at {corner}"
+    assert at(60, 40).max() < at(60, 60).max() - 15, "lines stay, also beside the face"
 
 
 def test_paste_back_is_quick_on_large_photos() -> None:

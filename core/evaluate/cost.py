@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from core.allocator import give_back_freed_memory
 from core.benchmark.machine import peak_memory_bytes
 from core.benchmark.timing import wait_for
 
@@ -51,7 +52,11 @@ def measure_cost(work: Callable[[], Result], device: torch.device) -> tuple[Resu
 
 
 def reset_peak_memory() -> bool:
-    """Let the system's record of this process's peak begin anew; False where it can't (only Linux can)."""
+    """Let the system's record of this process's peak begin anew; False where it can't (only Linux can).
+
+    What was freed before goes back to the system first, or it would count as in use.
+    """
+    give_back_freed_memory()
     try:
         _RESET.write_text("5")
     except OSError:

@@ -119,7 +119,7 @@ def _draw_frame(axes: Axes, rows: int, *, reach: float, colours: Mapping[str, st
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_facecolor("none")
-    axes.set_xlim(0, reach * 1.24)  # room for the words behind the longest bar
+    axes.set_xlim(0, reach * 1.36)  # room for the words behind the longest bar
     axes.set_ylim(rows - 0.5, -0.5)
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))

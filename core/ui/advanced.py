@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 
 from core.config import PRESET_STEPS, FinetuneConfig
+from core.ui.limits import limits
+from core.ui.words import fragment, label, t
 
 FIELDS = (
     "method",
@@ -22,36 +24,41 @@ FIELDS = (
     "seed",
     "preview_every",
 )
-_EMPTY_IS_DEFAULT = "Empty: the model's own default."
 
 
 def controls() -> list[Any]:
     """Create the controls, in the order of `FIELDS` (`anchor` is asked for in the open)."""
     default = FinetuneConfig()
+
+    def empty(text: str) -> Any:
+        return fragment(lambda: f"{t(text)} {t('Empty: the default.')}")
+
     with gr.Row():
-        method = gr.Radio([("Ours", "ours"), ("JoJoGAN (baseline)", "jojogan")], value="ours", label="Method")
-        steps = gr.Slider(1, 2000, PRESET_STEPS["sketch"], step=1, label="Steps", elem_id="steps")
-    with gr.Row():
-        rate = gr.Number(default.learning_rate, label="Learning rate", minimum=1e-6, maximum=0.1, step=1e-4)
-        alpha = gr.Textbox(
-            "", label="Alpha", info=f"Share of each picture's own look kept, 0 to 1. {_EMPTY_IS_DEFAULT}"
+        method = gr.Radio(
+            [(label("Ours"), "ours"), (label("JoJoGAN (baseline)"), "jojogan")], value="ours", label=label("Method")
+        )
+        steps = gr.Slider(
+            1, min(2000, limits().steps), PRESET_STEPS["sketch"], step=1, label=label("Steps"), elem_id="steps"
         )
     with gr.Row():
-        layers = gr.Textbox("", label="Mixed layers", info=f"For example 7, 9, 11. {_EMPTY_IS_DEFAULT}")
-        identity = gr.Textbox("", label="Identity weight", info=f"For example 0.001. {_EMPTY_IS_DEFAULT}")
-        style = gr.Textbox("", label="Texture weight", info=f"0 is the paper's loss. {_EMPTY_IS_DEFAULT}")
+        rate = gr.Number(default.learning_rate, label=label("Learning rate"), minimum=1e-6, maximum=0.1, step=1e-4)
+        alpha = gr.Textbox("", label=label("Alpha"), info=empty("Share of each picture's own look kept, 0 to 1."))
     with gr.Row():
-        per_step = gr.Textbox("", label="Pictures per step", info=f"0: all of them. {_EMPTY_IS_DEFAULT}")
-        anchors = gr.Slider(1, 16, default.anchors_per_step, step=1, label="Faces per step")
+        layers = gr.Textbox("", label=label("Mixed layers"), info=empty("For example 7, 9, 11."))
+        identity = gr.Textbox("", label=label("Identity weight"), info=empty("For example 0.001."))
+        style = gr.Textbox("", label=label("Texture weight"), info=empty("0 is the paper's loss."))
     with gr.Row():
-        seed = gr.Number(default.seed, label="Seed", precision=0, minimum=0)
-        every = gr.Slider(1, 100, default.preview_every, step=1, label="Steps between previews")
+        per_step = gr.Textbox("", label=label("Pictures per step"), info=empty("0: all of them."))
+        anchors = gr.Slider(1, 16, default.anchors_per_step, step=1, label=label("Faces per step"))
+    with gr.Row():
+        seed = gr.Number(default.seed, label=label("Seed"), precision=0, minimum=0)
+        every = gr.Slider(1, 100, default.preview_every, step=1, label=label("Steps between previews"))
     return [method, steps, rate, alpha, layers, identity, style, per_step, anchors, seed, every]
 
 
 def layers_from(text: str | None) -> tuple[int, ...] | None:
     """Return the layer numbers of a comma-separated list, None for an empty one. Raises gr.Error."""
-    parts = (text or "").replace(";", ",").split(",")
+    parts = str(text or "").replace(";", ",").split(",")
     try:
         layers = tuple(int(part) for part in parts if part.strip())
     except ValueError as error:
@@ -63,7 +70,7 @@ def layers_from(text: str | None) -> tuple[int, ...] | None:
 
 def weight_from(text: str | None) -> float | None:
     """Return a weight as a number, None for an empty text. Raises gr.Error."""
-    if not (text or "").strip():
+    if not str("" if text is None else text).strip():
         return None
     try:
         return float(str(text).replace(",", "."))

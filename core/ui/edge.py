@@ -12,11 +12,13 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 import gradio as gr
 
 from core.errors import DiskFull, StyleIdentityError
+from core.ui.words import translated
 
 LOGGER = logging.getLogger(__name__)
 
@@ -30,8 +32,8 @@ def sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, gr.Error):
         return error.message
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return str(DiskFull(str(error.filename or "the result")))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return str(DiskFull("the result"))
     LOGGER.error("unexpected failure in a handler", exc_info=error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return OUT_OF_MEMORY
@@ -42,14 +44,17 @@ def sentence(error: Exception) -> str:
 def _as_gradio_error() -> Iterator[None]:
     try:
         yield
-    except gr.Error:
+    except gr.Error as error:
+        error.print_exception = False  # it is meant for the visitor, not for the log
+        error.message, error.title = translated(error.message), translated(error.title)
         raise
-    except Exception as error:
-        raise gr.Error(sentence(error), title="That didn't work", print_exception=False) from error
+    except Exception as error:  # the page shows the text as HTML, and names in it come from strangers
+        text = escape(translated(sentence(error)), quote=False)
+        raise gr.Error(text, title=translated("That didn't work"), print_exception=False) from error
 
 
 def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a handler (plain or generator) so that every exception becomes `gr.Error` with a sentence.
+    """Wrap a handler (plain, generator or coroutine) so that every exception becomes `gr.Error` with a sentence.
 
     The signature is kept, since Gradio reads `gr.Request`, `gr.EventData` and `gr.Progress` from it.
     """
@@ -61,6 +66,15 @@ def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
                 yield from handler(*args, **options)
 
         return stream
+
+    if inspect.iscoroutinefunction(handler):
+
+        @functools.wraps(handler)
+        async def wait(*args: Any, **options: Any) -> Any:
+            with _as_gradio_error():
+                return await handler(*args, **options)
+
+        return wait
 
     @functools.wraps(handler)
     def call(*args: Any, **options: Any) -> Any:

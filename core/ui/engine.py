@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import spaces
 
 from core.errors import TrainingStopped
 from core.ui.edge import friendly
+from core.ui.limits import pictures_per_step
+from core.ui.visitors import SESSIONS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,28 +34,51 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 
+STYLES_IN_MEMORY = 8
 LOOK_SEED = 0  # of the natural look in which inverted artworks are shown
 ACCELERATOR = {"concurrency_id": "accelerator", "concurrency_limit": 1}
 FACES = {"concurrency_id": "faces", "concurrency_limit": 2}
 
 
 class StudioDoor:
-    """Opens the Studio once, in the background; a failed opening is tried again at the next call."""
+    """Opens the Studio once; a failed opening is tried again at the next call.
+
+    Whoever asks once it is open takes no lock: a ZeroGPU worker is forked at any moment, and a lock that another
+    thread holds just then would stay held in the worker for ever.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: Callable[[], Studio] | None = None
         self._warm_up: Callable[[Studio], object] | None = None
         self._opening: Future[Studio] | None = None
+        self._ready: Studio | None = None
 
     def open_in_background(
         self, open_studio: Callable[[], Studio], *, warm_up: Callable[[Studio], object] | None = None
     ) -> Future[Studio]:
         """Open the Studio in a thread, then let `warm_up` make the first visitor's wait shorter; return its future."""
         with self._lock:
-            self._open, self._warm_up = open_studio, warm_up
+            self._open, self._warm_up, self._ready = open_studio, warm_up, None
             self._opening = self._start()
             return self._opening
+
+    def open_here(self, open_studio: Callable[[], Studio]) -> Future[Studio]:
+        """Open the Studio in the calling thread and return its future, done.
+
+        ZeroGPU emulates the accelerator in the main thread alone, so weights must be placed from there.
+        """
+        future: Future[Studio] = Future()
+        try:
+            opened = open_studio()
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            self._ready = opened
+            future.set_result(opened)
+        with self._lock:
+            self._open, self._warm_up, self._opening = open_studio, None, future
+        return future
 
     def _start(self) -> Future[Studio]:
         future: Future[Studio] = Future()
@@ -63,6 +89,7 @@ class StudioDoor:
             except Exception as error:
                 future.set_exception(error)  # kept for whoever asks for the Studio
                 return
+            self._ready = opened
             future.set_result(opened)
             if self._warm_up is not None:
                 try:
@@ -78,6 +105,8 @@ class StudioDoor:
 
         Raises what the opening raised, and `concurrent.futures.TimeoutError` if it takes longer than `timeout_s`.
         """
+        if self._ready is not None:
+            return self._ready
         with self._lock:
             if self._opening is None:
                 raise RuntimeError("open_in_background() was not called")
@@ -85,6 +114,14 @@ class StudioDoor:
                 self._opening = self._start()
             opening = self._opening
         return opening.result(timeout=timeout_s)
+
+    def state(self) -> tuple[Literal["starting", "ok", "failed"], Studio | None]:
+        """Return how the opening stands, without waiting and without trying again."""
+        if self._ready is not None:
+            return "ok", self._ready
+        opening = self._opening
+        failed = opening is not None and opening.done() and opening.exception() is not None
+        return ("failed" if failed else "starting"), None
 
 
 DOOR = StudioDoor()
@@ -95,7 +132,7 @@ def studio() -> Studio:
     return DOOR.studio()
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=STYLES_IN_MEMORY)
 def _read_style(path: str, changed_ns: int) -> Style:
     return studio().load_style(Path(path))
 
@@ -106,9 +143,26 @@ def style_at(path: str) -> Style:
     return _read_style(path, file.stat().st_mtime_ns if file.exists() else 0)
 
 
+def forget_styles(_: Path) -> None:
+    """Drop the styles in memory, since one of them may be a visitor's who left."""
+    _read_style.cache_clear()
+
+
+SESSIONS.when_removed(forget_styles)
+
+
+# Accelerator seconds to declare, the longest that a call may take, since ZeroGPU ends it there. They are estimates with
+# room to spare, to be replaced by measurements: a worker starts and takes the weights over, every step launches some
+# thousand kernels whatever their size, and a picture's way forward and back through the networks costs as its pixels.
+START_S = 10.0
+STEP_S = 0.05
+TRAINING_S_PER_MEGAPIXEL = 0.03
+DRAWING_S = 0.5
+
+
 def draw_seconds(face: AlignedFace, inversion: Inversion | None, *_: object) -> int:
     """Accelerator seconds to declare for `draw`."""
-    return 15 if inversion is None else 10
+    return math.ceil(START_S + DRAWING_S * (2 if inversion is None else 1))
 
 
 @spaces.GPU(duration=draw_seconds)
@@ -129,7 +183,7 @@ def draw(
 
 def many_seconds(faces: Sequence[AlignedFace], *_: object) -> int:
     """Accelerator seconds to declare for a run over several faces."""
-    return 10 + 2 * len(faces)
+    return math.ceil(START_S + 2 * DRAWING_S * len(faces))
 
 
 @spaces.GPU(duration=many_seconds)
@@ -152,9 +206,11 @@ def looks(faces: Sequence[AlignedFace]) -> Iterator[Image.Image]:
 
 
 def train_seconds(references: Sequence[AlignedFace], config: FinetuneConfig, *_: object) -> int:
-    """Accelerator seconds to declare for `train`: proportional to pictures per step and to steps, at most 300."""
-    pictures = (config.references_per_step or len(references)) + config.anchors_per_step
-    return min(300, 15 + round(0.02 * config.steps * pictures))
+    """Accelerator seconds to declare for `train`: they grow with steps, pictures per step and the pictures' pixels."""
+    pictures = pictures_per_step(config, len(references)) + 1 / config.preview_every
+    megapixels = studio().backbone.resolution ** 2 / 1e6
+    step_s = STEP_S + pictures * TRAINING_S_PER_MEGAPIXEL * megapixels
+    return math.ceil(START_S + len(references) * DRAWING_S + config.steps * step_s)
 
 
 @spaces.GPU(duration=train_seconds)

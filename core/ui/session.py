@@ -1,32 +1,14 @@
-"""What one visitor has open: small picklable values for `gr.State`, a folder for files, and the stop flag of a run.
-
-A visitor's folder is named by a digest of Gradio's session hash. It outlives the tab by `KEEP_S` (a phone may lose
-its connection for a moment) and is then swept away, as Gradio does with its own state.
-"""
+"""What one visitor has open, as small picklable values for `gr.State`."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
-import shutil
-import threading
-import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-from core.config import data_dir
-from core.errors import DiskFull
 
 if TYPE_CHECKING:
     from core.align import AlignedFace
     from core.invert import Inversion
-
-LOGGER = logging.getLogger(__name__)
-
-KEEP_S = 3600.0
 
 Box = tuple[int, int, int, int]
 CropMode = Literal["detect", "aligned", "manual"]
@@ -99,7 +81,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class MyStyle:
-    """A style that this visitor trained or opened; `thumbnail` is a data address."""
+    """A style that this visitor trained or opened; `thumbnail` is a data address.
+
+    Its file has the folder `slug` to itself, with what the shelf shows beside it.
+    """
 
     slug: str
     title: str
@@ -111,70 +96,3 @@ class MyStyle:
 def new_key() -> str:
     """Return a short random name."""
     return uuid.uuid4().hex[:12]
-
-
-def sessions_dir() -> Path:
-    """Return the folder that holds every visitor's folder. Not created here."""
-    return data_dir() / "sessions"
-
-
-class Sessions:
-    """Open visitors of this process: their folders and stop flags. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: set[str] = set()
-
-    @staticmethod
-    def name_of(session_hash: str | None) -> str:
-        """Return the folder name of a session hash."""
-        return hashlib.sha256((session_hash or "anonymous").encode()).hexdigest()[:32]
-
-    def folder(self, session_hash: str | None) -> Path:
-        """Return the visitor's folder, created if missing. Raises DiskFull."""
-        name = self.name_of(session_hash)
-        with self._lock:
-            self._open.add(name)
-        path = sessions_dir() / name
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DiskFull(str(path)) from error
-        return path
-
-    def stop_flag(self, session_hash: str | None) -> Path:
-        """Return the file whose presence stops the visitor's training run.
-
-        A file and not an event, because a ZeroGPU worker is a forked process and shares no memory with the page.
-        """
-        return self.folder(session_hash) / "stop"
-
-    def leave(self, session_hash: str | None) -> None:
-        """Note that the tab was closed: stop its training, start the folder's last hour, sweep old ones."""
-        name = self.name_of(session_hash)
-        with self._lock:
-            self._open.discard(name)
-        path = sessions_dir() / name
-        if path.is_dir():
-            (path / "stop").touch()
-            os.utime(path)
-        self.sweep()
-
-    def sweep(self, *, keep_s: float = KEEP_S) -> None:
-        """Delete folders that nobody has open and that were left more than `keep_s` seconds ago."""
-        root = sessions_dir()
-        if not root.is_dir():
-            return
-        with self._lock:
-            still_open = set(self._open)
-        for path in root.iterdir():
-            try:
-                expired = time.time() - path.stat().st_mtime > keep_s
-            except FileNotFoundError:
-                continue
-            if path.is_dir() and path.name not in still_open and expired:
-                shutil.rmtree(path, ignore_errors=True)
-                LOGGER.info("removed an old visitor folder")
-
-
-SESSIONS = Sessions()

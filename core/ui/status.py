@@ -6,6 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from core.ui.edge import sentence
+from core.ui.study_door import DOOR
+from core.ui.words import t, translated
 
 if TYPE_CHECKING:
     from core.studio import Studio
@@ -37,23 +39,32 @@ LOADING_LINE = LoadingLine()
 def device_words(device: object) -> str:
     """Name a torch device as a visitor would."""
     kind = str(device).split(":")[0]
-    names = {"cpu": "this computer's processor", "mps": "Apple's graphics chip"}
-    return names.get(kind, "a graphics card")
+    names = {"cpu": t("the processor"), "mps": t("Apple's graphics chip")}
+    return names.get(kind, t("a graphics card"))
 
 
-def status_html(text: str, *, kind: str = "busy") -> str:
-    """Return the line; `kind` is "busy", "ready" or "failed" and colours the dot."""
-    return f'<p class="si-status" role="status"><span class="dot {kind}" aria-hidden="true"></span>{escape(text)}</p>'
+def status_html(text: str, *, kind: str = "busy", why: str = "") -> str:
+    """Return the line; `kind` is "busy", "ready" or "failed" and colours the dot. Phones leave `why` out."""
+    shown = f"<span>{escape(translated(text))}</span>"
+    if why:
+        shown += f'<span class="why">{escape(translated(why))}</span>'
+    dot = f'<span class="dot {kind}" aria-hidden="true"></span>'
+    return f'<p class="si-status" role="status">{dot}<span>{shown}</span></p>'
 
 
 def describe(studio: Studio) -> str:
     """Return the ready line of an open Studio."""
     choice = studio.choice
-    name = MODEL_NAMES.get(choice.name, choice.name)
-    where = f"{name}, {studio.backbone.resolution} px, on {device_words(studio.backbone.device)}."
+    where = t(
+        "{model}, {side} px, on {device}. Your pictures are deleted after you leave.",
+        model=t(MODEL_NAMES.get(choice.name, choice.name)),
+        side=studio.backbone.resolution,
+        device=device_words(studio.backbone.device),
+    )
+    where = f"{where} {translated(DOOR.votes_kept())}".rstrip()
     reason = choice.reason.strip()
-    reason = f" {reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
-    return status_html(f"{where}{reason} Your pictures are deleted after you leave.", kind="ready")
+    why = f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
+    return status_html(where, kind="ready", why=why)
 
 
 def failed(error: Exception) -> str:

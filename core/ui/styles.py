@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import PhotoUnreadable, StyleFileInvalid
 from core.ui import engine, widgets
+from core.ui.limits import limits
 from core.ui.session import MyStyle, new_key
 
 THUMBNAIL_PX = 224
@@ -60,20 +61,24 @@ def find(slug: str | None, mine: Sequence[MyStyle]) -> tuple[str, str] | None:
 
 
 def open_file(upload: str, folder: Path) -> MyStyle:
-    """Copy an uploaded style file into the visitor's folder and check it.
+    """Copy an uploaded style file into a folder of its own in the visitor's folder and check it.
 
     Raises StyleFileInvalid, StyleForOtherBackbone.
     """
     source = Path(upload)
     if source.suffix.lower() != ".safetensors":
         raise StyleFileInvalid(source.name, "it is not a .safetensors file")
+    if source.stat().st_size > limits().upload_bytes:
+        raise StyleFileInvalid(source.name, f"it is larger than {limits().upload_bytes // 10**6} MB")
     slug = f"my-{new_key()}"
-    path = folder / f"{slug}.safetensors"
-    shutil.copyfile(source, path)
+    own = folder / slug
+    path = own / f"{file_name(source.stem)}.safetensors"
+    own.mkdir(parents=True)
     try:
+        shutil.copyfile(source, path)
         style = engine.style_at(str(path))
     except Exception:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(own, ignore_errors=True)
         raise
     return MyStyle(slug, style.name, style.references, _NO_PICTURE, str(path))
 

@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from core.config import ASSETS_DIR
-from core.errors import StyleIdentityError
-from core.ui import engine, status, styles, widgets
+from core.errors import StyleIdentityError, TooManyPhotos, TooManyStyles
+from core.ui import compare, engine, status, styles, widgets
 from core.ui.edge import friendly
-from core.ui.session import SESSIONS, ChosenPhoto, Crop, MyStyle, Portrait
+from core.ui.limits import limits
+from core.ui.session import ChosenPhoto, Crop, MyStyle, Portrait
+from core.ui.uploads import published, uploaded_path, uploaded_paths
+from core.ui.visitors import SESSIONS
+from core.ui.words import t
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from core.studio import Studio
 
-SHOWN_PX = 640  # smaller results are enlarged for the page; the download keeps its size
 VIEW_PX = 900
-MAX_PHOTOS = 24
 TRAIN_TAB, STYLIZE_TAB = "new-style", "stylize"
 
 
@@ -41,7 +40,7 @@ def read_photo(path: str, *, name: str | None = None) -> tuple[ChosenPhoto, Port
     """
     from core.images import load_photo
 
-    photo = load_photo(path, name=name)
+    photo = load_photo(path, name=name, limits=limits().photo)
     width, height = photo.image.size
     view = widgets.data_address(photo.image, side_px=VIEW_PX)
     chosen = ChosenPhoto(str(path), photo.name, width, height, view)
@@ -66,7 +65,7 @@ def cut_out(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> Portra
     key = portrait_key(photo, crop)
     if portrait is not None and portrait.key == key:
         return portrait
-    source = load_photo(photo.path, name=photo.name)
+    source = load_photo(photo.path, name=photo.name, limits=limits().photo)
     face = engine.studio().align(source, face_index=photo.face_index, crop=crop.for_studio(photo.width, photo.height))
     return Portrait(key, face, None)
 
@@ -74,20 +73,26 @@ def cut_out(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> Portra
 # --- opening the page and choosing a photo -----------------------------------------------------------------
 
 
-def greet(chosen: str | None, mine: Sequence[MyStyle]) -> Iterator[tuple[Any, ...]]:
-    """Tell how the Studio opens, then fill the shelf. Values: status line, shelf, chosen style."""
-    SESSIONS.sweep()
+def greet(
+    chosen: str | None, mine: tuple[MyStyle, ...], tab_key: str | None, request: gr.Request
+) -> Iterator[tuple[Any, ...]]:
+    """Tell how the Studio opens, then fill the shelf. Values: status line, shelf, chosen style, own styles.
+
+    `tab_key` is the browser tab's secret: after a reload, the tab finds its own styles again.
+    """
+    SESSIONS.adopt(request.session_hash, tab_key)
     try:
+        mine = mine or SESSIONS.styles(request.session_hash)
         while True:
             try:
                 studio = engine.DOOR.studio(timeout_s=1.0)
                 break
             except Waiting:
-                yield status.LOADING_LINE.html(), gr.skip(), gr.skip()
+                yield status.LOADING_LINE.html(), gr.skip(), gr.skip(), mine
         chosen = chosen or styles.first_style()
-        yield status.describe(studio), styles.shelf(mine, chosen), chosen
+        yield status.describe(studio), styles.shelf(mine, chosen), chosen, mine
     except Exception as error:
-        yield status.failed(error), widgets.shelf([], None), None
+        yield status.failed(error), widgets.shelf([], None), None, mine
 
 
 def warm_up(studio: Studio) -> None:
@@ -118,35 +123,24 @@ def empty_result() -> tuple[Any, ...]:
     return gr.update(value=None, visible=False), gr.update(visible=True), gr.update(value=None, interactive=False)
 
 
-def uploaded_path(payload: Mapping[str, Any] | None) -> str | None:
-    """Return the path of an upload that Gradio passed on unread, None if the uploader was emptied.
-
-    Raises gr.Error for a path outside Gradio's upload folder, which only a forged request can hold.
-    """
-    if not payload or not payload.get("path"):
-        return None
-    path = Path(payload["path"]).resolve()
-    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
-        raise gr.Error("This file was not uploaded here. Choose it again.")
-    return str(path)
-
-
 @friendly
-def upload_photo(payload: Mapping[str, Any] | None, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:
+def upload_photo(
+    payload: Mapping[str, Any] | None, request: gr.Request, progress: gr.Progress = gr.Progress()
+) -> tuple[Any, ...]:
     """Take an uploaded or webcam photo."""
-    path = uploaded_path(payload)
+    path = uploaded_path(payload, request.session_hash)
     if path is None:
         return tuple(gr.skip() for _ in range(11))
-    progress(0.3, desc="Looking for faces")
+    progress(0.3, desc=t("Looking for faces"))
     return _photo_page(*read_photo(path))
 
 
 @friendly
 def pick_example(event: gr.EventData, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:
     """Take one of the example photos."""
-    progress(0.3, desc="Looking for faces")
+    progress(0.3, desc=t("Looking for faces"))
     path = example_paths()[int(event.pick)]
-    return _photo_page(*read_photo(str(path), name=path.stem.replace("_", " ")))
+    return _photo_page(*read_photo(str(path), name=t("Example {number}", number=int(event.pick) + 1)))
 
 
 @friendly
@@ -155,7 +149,7 @@ def ensure_photo(photo: ChosenPhoto | None) -> Any:
     examples = example_paths()
     if photo is not None or not examples:
         return tuple(gr.skip() for _ in range(11))
-    return _photo_page(*read_photo(str(examples[0]), name=examples[0].stem.replace("_", " ")))
+    return _photo_page(*read_photo(str(examples[0]), name=t("Example {number}", number=1)))
 
 
 @friendly
@@ -193,9 +187,17 @@ def go_to_training() -> Any:
 
 
 @friendly
-def open_style(upload: str, mine: tuple[MyStyle, ...], request: gr.Request) -> tuple[Any, Any, Any]:
+def open_style(
+    payload: Mapping[str, Any] | None, mine: tuple[MyStyle, ...], request: gr.Request
+) -> tuple[Any, Any, Any]:
     """Add a style file to the shelf and choose it. Values: own styles, chosen style, shelf."""
+    upload = uploaded_path(payload, request.session_hash)
+    if upload is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    if len(mine) >= limits().styles:
+        raise TooManyStyles(limits().styles)
     opened = styles.open_file(upload, SESSIONS.folder(request.session_hash))
+    SESSIONS.keep_style(opened)
     mine = (*mine, opened)
     return mine, opened.slug, styles.shelf(mine, opened.slug)
 
@@ -208,12 +210,6 @@ def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[str
     if found is None:
         raise gr.Error("Choose a style first, or make one under New style.", title="No style yet")
     return found
-
-
-def _enlarged(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    from PIL import Image as Pillow
-
-    return image if image.size == size else image.resize(size, Pillow.Resampling.LANCZOS)
 
 
 @friendly
@@ -236,24 +232,21 @@ def draw(
     if photo is None:
         raise gr.Error("Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet")
     title, path = _style_or_complain(chosen, mine)
-    progress(0.1, desc="Reading the face")
+    progress(0.1, desc=t("Reading the face"))
     portrait = cut_out(photo, portrait, crop)
-    progress(0.4, desc="Drawing")
+    progress(0.4, desc=t("Drawing"))
     inversion, stylized = engine.draw(portrait.face, portrait.inversion, path, strength / 100, keep_colour, int(seed))
     before, after = portrait.face.image, stylized.image
     if into_photo:
-        source = load_photo(photo.path, name=photo.name)
+        source = load_photo(photo.path, name=photo.name, limits=limits().photo)
         before, after = source.image, engine.studio().paste_back(stylized, portrait.face, source)
     file = SESSIONS.folder(request.session_hash) / f"portrait-{styles.file_name(title)}.png"
     save_png(after, file)
-    scale = max(1.0, SHOWN_PX / min(after.size))
-    size = (round(after.width * scale), round(after.height * scale))
-    shown = gr.update(value=(_enlarged(before, size), _enlarged(after, size)), visible=True)
     return (
         replace(portrait, inversion=inversion),
-        shown,
+        gr.update(value=compare.before_after(before, after), visible=True),
         gr.update(visible=False),
-        gr.update(value=str(file), interactive=True),
+        gr.update(value=published(file, request.session_hash, "portrait"), interactive=True),
     )
 
 
@@ -281,7 +274,7 @@ def redraw(
 
 @friendly
 def draw_several(
-    uploads: list[tuple[str, str | None]] | None,
+    payload: Sequence[Mapping[str, Any]] | None,
     chosen: str | None,
     mine: tuple[MyStyle, ...],
     strength: float,
@@ -293,29 +286,33 @@ def draw_several(
     """Draw several photos, the largest face of each. Values: results, download button, notes."""
     from core.images import load_photo, save_png
 
+    uploads = uploaded_paths(payload or [], request.session_hash)
     if not uploads:
         raise gr.Error("Add the photos first.", title="No photos yet")
-    if len(uploads) > MAX_PHOTOS:
-        raise gr.Error(f"{len(uploads)} photos are too many at once; keep {MAX_PHOTOS}.", title="Too many photos")
+    if len(uploads) > limits().photos:
+        raise TooManyPhotos(len(uploads), limits().photos)
     title, path = _style_or_complain(chosen, mine)
     faces, problems = [], []
-    for number, (upload, _) in enumerate(uploads):
-        progress((number, 2 * len(uploads)), desc="Looking for faces")
+    for number, upload in enumerate(uploads):
+        progress((number, 2 * len(uploads)), desc=t("Looking for faces"))
         try:
-            faces.append(engine.studio().align(load_photo(upload), face_index=0))
+            faces.append(engine.studio().align(load_photo(upload, limits=limits().photo), face_index=0))
         except StyleIdentityError as error:
             problems.append(str(error))
     folder = SESSIONS.folder(request.session_hash)
     notes = "".join(widgets.notice(problem) for problem in problems)
     files: list[Path] = []
+    shown: list[str] = []
     for stylized in engine.draw_many(tuple(faces), path, strength / 100, keep_colour, int(seed)) if faces else ():
         file = folder / f"{len(files) + 1:02d}-{styles.file_name(faces[len(files)].name)}-{styles.file_name(title)}.png"
         save_png(stylized.image, file)
         files.append(file)
-        progress((len(uploads) + len(files), 2 * len(uploads)), desc="Drawing")
-        yield gr.update(value=[str(file) for file in files], visible=True), gr.skip(), notes
+        shown.append(published(file, request.session_hash, f"photo {len(files)}"))
+        progress((len(uploads) + len(files), 2 * len(uploads)), desc=t("Drawing"))
+        yield gr.update(value=list(shown), visible=True), gr.skip(), notes
     archive = folder / f"portraits-{styles.file_name(title)}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
         for file in files:
             target.write(file, file.name)
-    yield gr.skip(), gr.update(value=str(archive) if files else None, interactive=bool(files)), notes
+    download = published(archive, request.session_hash, "archive") if files else None
+    yield gr.skip(), gr.update(value=download, interactive=bool(files)), notes

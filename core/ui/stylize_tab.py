@@ -8,9 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from core.ui import engine, widgets
+from core.config import ASSETS_DIR
+from core.ui import compare, engine, widgets
 from core.ui import stylize_handlers as on
 from core.ui.session import Crop
+from core.ui.words import fragment, label, t
 
 # The handler gets the upload unread, so that a broken picture meets our sentence and not Pillow's.
 AS_SENT = {"preprocess": False, "api_visibility": "private"}
@@ -18,6 +20,16 @@ AS_SENT = {"preprocess": False, "api_visibility": "private"}
 SHOW_RESULT = """() => {
   const result = document.querySelector('#result');
   if (result && window.innerWidth < 700) result.scrollIntoView({behavior: 'smooth', block: 'center'});
+}"""
+# A secret of this tab, gone with it: after a reload the visitor finds their own styles again.
+TAB_KEY = """(chosen, mine) => {
+  try {
+    const known = sessionStorage.getItem('styleidentity-tab');
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const key = known || Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    sessionStorage.setItem('styleidentity-tab', key);
+    return [chosen, mine, key];
+  } catch (error) { return [chosen, mine, '']; }
 }"""
 QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -35,17 +47,17 @@ class StylizeTab:
     result: list[Any]
 
 
-def photo_input(*, label: str, height: int, elem_id: str) -> gr.Image:
+def photo_input(*, height: int, elem_id: str) -> gr.Image:
     """Return an uploader (file, webcam, clipboard); listen to it with `AS_SENT`."""
     return gr.Image(
-        label=label,
+        label=label("Your photo"),
         type="filepath",
         image_mode=None,
         sources=["upload", "webcam", "clipboard"],
         height=height,
         buttons=[],
         elem_id=elem_id,
-        placeholder="# Drop a photo here\nor click to choose one. Both eyes should be visible.",
+        placeholder=label("# Drop a photo here\nor click to choose one. Both eyes should be visible."),
         webcam_options=gr.WebcamOptions(mirror=True),
     )
 
@@ -57,89 +69,107 @@ def _examples() -> gr.HTML | None:
     if not paths:
         return None
     tiles = "".join(
-        widgets.tile(str(i), f"Example {i + 1}", widgets.data_address(Image.open(path), side_px=160), bare=True)
+        widgets.tile(str(i), str(i + 1), widgets.data_address(Image.open(path), side_px=160), bare=True)
         for i, path in enumerate(paths)
     )
-    row = f'<div class="si-examples"><span class="si-hint">Or try</span><div class="si-tiles small">{tiles}</div></div>'
-    return gr.HTML(row, js_on_load=widgets.CLICKS, elem_id="examples")
+    row = f'<div class="si-examples">${{value}}<div class="si-tiles small" role="group">{tiles}</div></div>'
+    words = fragment(lambda: widgets.hint("Or try one of these"))
+    return gr.HTML(words, html_template=row, js_on_load=widgets.CLICKS, elem_id="examples")
+
+
+def _empty_result() -> gr.HTML:
+    """Return what stands in the portrait's place before there is one: a photo, a drawing, and what to do."""
+    from PIL import Image
+
+    photos, drawings = on.example_paths()[:1], sorted((ASSETS_DIR / "styles").glob("*.webp"))[:1]
+    pictures = "".join(
+        f'<img src="{widgets.data_address(Image.open(path), side_px=200)}" alt="">' for path in (*photos, *drawings)
+    )
+    frame = f'<div class="si-empty"><div class="pair" aria-hidden="true">{pictures}</div>${{value}}</div>'
+    words = fragment(
+        lambda: (
+            f"<strong>{t('Your portrait appears here')}</strong>"
+            f"<span>{t('Choose a photo or an example, then click a style.')}</span>"
+        )
+    )
+    return gr.HTML(words, html_template=frame, elem_id="empty")
 
 
 def _crop_settings() -> tuple[gr.Group, gr.Radio, gr.Group, list[gr.Slider]]:
     with gr.Group(visible=False, elem_id="crop") as panel:
         mode = gr.Radio(
-            [("Find the face", "detect"), ("The picture is already cropped", "aligned"), ("Choose a square", "manual")],
+            [
+                (label("Find the face"), "detect"),
+                (label("The picture is already cropped"), "aligned"),
+                (label("Choose a square"), "manual"),
+            ],
             value="detect",
-            label="How to cut out the face",
+            label=label("How to cut out the face"),
         )
         with gr.Group(visible=False) as manual:
             sliders = [
-                gr.Slider(0, 100, 50, step=1, label="Across (%)"),
-                gr.Slider(0, 100, 50, step=1, label="Down (%)"),
-                gr.Slider(10, 100, 70, step=1, label="Size (%)"),
+                gr.Slider(0, 100, 50, step=1, label=label("Across (%)"), buttons=[]),
+                gr.Slider(0, 100, 50, step=1, label=label("Down (%)"), buttons=[]),
+                gr.Slider(10, 100, 70, step=1, label=label("Size (%)"), buttons=[]),
             ]
     return panel, mode, manual, sliders
 
 
 def _several(chosen: gr.State, mine: gr.State, drawing: list[Any]) -> None:
-    with gr.Accordion("Several photos at once", open=False, elem_id="several"):
+    with gr.Accordion(label("Several photos at once"), open=False, elem_id="several"):
         uploads = gr.Gallery(
-            label="Photos", interactive=True, columns=4, height=180, object_fit="cover", buttons=[], type="filepath"
+            label=label("Photos"),
+            interactive=True,
+            columns=4,
+            height=180,
+            object_fit="cover",
+            buttons=[],
+            type="filepath",
+            elem_id="several-photos",
         )
-        button = gr.Button("Draw them all", variant="primary")
+        button = gr.Button(label("Draw them all"), variant="primary")
         notes = gr.HTML("")
         results = gr.Gallery(
-            label="Portraits", interactive=False, columns=4, visible=False, format="png", buttons=["download"]
+            label=label("Portraits"), interactive=False, columns=4, visible=False, format="png", buttons=["download"]
         )
-        archive = gr.DownloadButton("Download all (zip)", interactive=False)
+        archive = gr.DownloadButton(label("Download all (zip)"), interactive=False)
     button.click(
         on.draw_several,
         [uploads, chosen, mine, *drawing],
         [results, archive, notes],
         show_progress_on=notes,
-        api_visibility="private",
+        **AS_SENT,
         **engine.ACCELERATOR,
     )
 
 
 def _input_column() -> SimpleNamespace:
     with gr.Column(scale=5, min_width=320):
-        uploader = photo_input(label="Your photo", height=widgets.PHOTO_HEIGHT_PX, elem_id="photo")
+        uploader = photo_input(height=widgets.PHOTO_AREA_PX, elem_id="photo")
         view = gr.HTML("", visible=False, js_on_load=widgets.CLICKS, elem_id="photo-view")
         examples = _examples()
         crop_panel, crop_mode, manual, crop_sliders = _crop_settings()
         with gr.Row(elem_classes="si-row"):
-            gr.HTML('<p class="si-label">Style</p>')
+            gr.HTML(fragment(lambda: f'<h2 class="si-label">{t("Style")}</h2>'))
             style_file = gr.UploadButton(
-                "Open a style file", file_types=[".safetensors"], size="sm", elem_id="open-style", min_width=150
+                label("Open a style file"), file_types=[".safetensors"], size="sm", elem_id="open-style", min_width=150
             )
         shelf = gr.HTML(widgets.shelf_loading(), js_on_load=widgets.CLICKS, elem_id="shelf")
-        button = gr.Button("Draw my portrait", variant="primary", size="lg", elem_id="draw")
+        button = gr.Button(label("Draw my portrait"), variant="primary", size="lg", elem_id="draw")
     return SimpleNamespace(**locals())
 
 
 def _result_column(chosen: gr.State, mine: gr.State) -> SimpleNamespace:
     with gr.Column(scale=6, min_width=320):
-        empty = gr.HTML(
-            '<div class="si-empty"><strong>Your portrait appears here</strong>'
-            "<span>Choose a photo or an example, then click a style.</span></div>"
-        )
-        slider = gr.ImageSlider(
-            label="Before and after",
-            show_label=False,
-            format="png",
-            interactive=False,
-            visible=False,
-            max_height=620,
-            elem_id="result",
-            buttons=["fullscreen"],
-        )
-        strength = gr.Slider(0, 100, 100, step=5, label="Strength (%)", elem_id="strength")
+        empty = _empty_result()
+        slider = gr.HTML("", visible=False, js_on_load=compare.CUT, elem_id="result")
+        strength = gr.Slider(0, 100, 100, step=5, label=label("Strength (%)"), buttons=[], elem_id="strength")
         with gr.Row(elem_classes="si-row"):
-            keep = gr.Checkbox(False, label="Keep my colours", elem_id="keep-colour", min_width=150)
-            into = gr.Checkbox(False, label="Put back into my photo", elem_id="into-photo", min_width=150)
-        download = gr.DownloadButton("Download the portrait", interactive=False, elem_id="download")
-        with gr.Accordion("Advanced", open=False):
-            seed = gr.Number(0, label="Seed", info="Same seed, same picture.", precision=0, minimum=0)
+            keep = gr.Checkbox(False, label=label("Keep my colours"), elem_id="keep-colour", min_width=150)
+            into = gr.Checkbox(False, label=label("Put back into my photo"), elem_id="into-photo", min_width=150)
+        download = gr.DownloadButton(label("Download the portrait"), interactive=False, elem_id="download")
+        with gr.Accordion(label("Advanced"), open=False):
+            seed = gr.Number(0, label=label("Seed"), info=label("Same seed, same picture."), precision=0, minimum=0)
         _several(chosen, mine, [strength, keep, seed])
     return SimpleNamespace(**locals())
 
@@ -157,8 +187,14 @@ def build(tabs: gr.Tabs, status_line: gr.HTML, page: gr.Blocks) -> StylizeTab:
     settings = [photo, portrait, crop, chosen, mine, right.strength, right.keep, right.into, right.seed]
     tab = StylizeTab(photo, chosen, mine, left.shelf, photo_page, settings, result)
 
+    tab_key = gr.Textbox(visible=False)  # its value comes from the browser's tab
     page.load(
-        on.greet, [chosen, mine], [status_line, left.shelf, chosen], show_progress="hidden", api_visibility="private"
+        on.greet,
+        [chosen, mine, tab_key],
+        [status_line, left.shelf, chosen, mine],
+        js=TAB_KEY,
+        show_progress="hidden",
+        api_visibility="private",
     )
     _connect_photo(tab, left, crop)
     _connect_styles(tab, left, right, tabs)
@@ -199,7 +235,7 @@ def _connect_styles(tab: StylizeTab, left: SimpleNamespace, right: SimpleNamespa
         on.open_style,
         [left.style_file, tab.mine],
         [tab.mine, tab.chosen, left.shelf],
-        api_visibility="private",
+        **AS_SENT,
         **engine.FACES,
     ).success(on.redraw, tab.settings, tab.result, **drawing)
     left.button.click(on.draw, tab.settings, tab.result, **drawing).success(None, js=SHOW_RESULT)

@@ -6,12 +6,15 @@ One accent (ink blue), a serif for the title only, 12 px corners, visible focus 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import gradio as gr
 from gradio.themes.utils import colors, sizes
+
+from core.ui.words import CHINESE, catalogue
 
 LIGHT: Mapping[str, str] = MappingProxyType(
     {
@@ -52,7 +55,7 @@ DARK: Mapping[str, str] = MappingProxyType(
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
-STYLE_SHEET = Path(__file__).with_name("page.css")
+STYLE_SHEETS = (Path(__file__).with_name("page.css"), Path(__file__).with_name("study.css"))
 
 # Gradio's variable -> our token; each is set for light and dark.
 _VARIABLES: Mapping[str, str] = MappingProxyType(
@@ -166,13 +169,26 @@ def make_theme() -> gr.themes.Base:
 
 
 def make_css() -> str:
-    """Return the tokens as custom properties (`--si-...`) followed by the style sheet."""
+    """Return the tokens as custom properties (`--si-...`) followed by the style sheets."""
 
     def block(selector: str, tokens: Mapping[str, str]) -> str:
         lines = "\n".join(f"  --si-{name}: {value};" for name, value in tokens.items())
         return f"{selector} {{\n{lines}\n}}\n"
 
-    return block(":root", LIGHT) + block(":root.dark, .dark", DARK) + STYLE_SHEET.read_text(encoding="utf-8")
+    sheets = "".join(sheet.read_text(encoding="utf-8") for sheet in STYLE_SHEETS)
+    return block(":root", LIGHT) + block(":root.dark, .dark", DARK) + _words() + sheets
+
+
+def _words() -> str:
+    """Return words for places where Gradio has words of its own that can't be set, as `--si-drop-...`."""
+    words = {
+        "portraits": "Drop portraits here, or click to choose them",
+        "photos": "Drop photos here, or click to choose them",
+    }
+    english = "".join(f" --si-drop-{name}: {json.dumps(text)};" for name, text in words.items())
+    told = {name: json.dumps(catalogue().get(text, text), ensure_ascii=False) for name, text in words.items()}
+    chinese = "".join(f" --si-drop-{name}: {text};" for name, text in told.items())
+    return f":root {{{english} }}\n:root:lang({CHINESE}) {{{chinese} }}\n"
 
 
 def contrast(first: str, second: str) -> float:

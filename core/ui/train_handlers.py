@@ -9,27 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from core.config import MAX_REFERENCES, PRESET_STEPS
-from core.errors import NoReferences, StyleIdentityError, TooManyReferences
-from core.ui import advanced, engine, styles, widgets
+from core.config import PRESET_STEPS
+from core.errors import NoReferences, StyleIdentityError, TooManyReferences, TooManyStyles
+from core.ui import advanced, compare, engine, queueing, styles, widgets
 from core.ui.edge import friendly
-from core.ui.session import SESSIONS, ChosenPhoto, MyStyle, Reference, new_key
-from core.ui.stylize_handlers import STYLIZE_TAB, example_paths, read_photo, uploaded_path
+from core.ui.limits import check_training, limits
+from core.ui.session import ChosenPhoto, MyStyle, Reference, new_key
+from core.ui.stylize_handlers import STYLIZE_TAB, example_paths, read_photo
+from core.ui.uploads import published, uploaded_path, uploaded_paths
+from core.ui.visitors import SESSIONS
+from core.ui.words import t
 
 if TYPE_CHECKING:
     from core.align import AlignedFace
     from core.config import FinetuneConfig
+    from core.studio import TrainingStep
     from core.style import Style
 
 CARD_PX = 224
-PREVIEW_PX = 512
 STEP_TITLES = ("Drop your pictures", "Choose what it should become", "Train, then use it")
 STOPPED = "Training was stopped; nothing was saved. Your pictures are still here."
 
 
 def heads(references: Sequence[Reference], *, trained: bool = False) -> tuple[str, str, str]:
     """Return the three step headings: each lights up when the one before it is done."""
-    ready = bool(usable(references)) and len(references) <= MAX_REFERENCES
+    ready = bool(usable(references)) and len(references) <= limits().references
     later = "done" if trained else "on" if ready else "off"
     states = ("done" if ready else "on", later, later)
     return tuple(  # type: ignore[return-value]
@@ -48,8 +52,9 @@ def usable(references: Sequence[Reference]) -> list[AlignedFace]:
 def _page(references: Sequence[Reference]) -> tuple[Any, ...]:
     """Values for: references, cards, the three headings, train button."""
     count = len(references)
-    problem = str(TooManyReferences(count, MAX_REFERENCES)) if count > MAX_REFERENCES else ""
-    cards = widgets.reference_cards(references, limit=MAX_REFERENCES, problem=problem)
+    limit = limits().references
+    problem = str(TooManyReferences(count, limit)) if count > limit else ""
+    cards = widgets.reference_cards(references, limit=limit, problem=problem)
     ready = bool(usable(references)) and not problem
     return tuple(references), cards, *heads(references), gr.update(interactive=ready)
 
@@ -59,7 +64,7 @@ def _aligned(reference: Reference) -> Reference:
 
     photo = None
     try:
-        photo = load_photo(reference.path, name=reference.name)
+        photo = load_photo(reference.path, name=reference.name, limits=limits().photo)
         face = engine.studio().align(photo, crop="aligned" if reference.aligned else "detect")
     except StyleIdentityError as error:
         return replace(reference, face=None, crop_view="", look_view="", problem=str(error), readable=photo is not None)
@@ -71,7 +76,7 @@ def _filled(references: list[Reference], progress: gr.Progress) -> Iterator[tupl
     """Align what is new, then show each one's photo-like inversion; yields the page after every picture."""
     todo = [i for i, item in enumerate(references) if item.face is None and not item.problem]
     for number, i in enumerate(todo):
-        progress((number, 2 * len(todo)), desc="Looking for faces")
+        progress((number, 2 * len(todo)), desc=t("Looking for faces"))
         references[i] = _aligned(references[i])
         yield _page(references)
     waiting = [i for i, item in enumerate(references) if item.face is not None and not item.look_view]
@@ -81,20 +86,22 @@ def _filled(references: list[Reference], progress: gr.Progress) -> Iterator[tupl
     pictures = engine.looks(tuple(references[i].face for i in waiting))
     for number, (i, picture) in enumerate(zip(waiting, pictures, strict=True)):
         references[i] = replace(references[i], look_view=widgets.data_address(picture, side_px=CARD_PX))
-        progress((len(waiting) + number, 2 * len(waiting)), desc="Seeing each face as a photo")
+        progress((len(waiting) + number, 2 * len(waiting)), desc=t("Seeing each face as a photo"))
         yield _page(references)
 
 
 @friendly
 def add_references(
-    uploads: list[str] | None,
+    payload: object,
     references: tuple[Reference, ...],
     aligned: bool,
+    request: gr.Request,
     progress: gr.Progress = gr.Progress(),
 ) -> Iterator[tuple[Any, ...]]:
     """Add dropped pictures. Values: the uploader (emptied), then `_page`."""
-    added = [Reference(new_key(), str(path), Path(path).name, aligned) for path in uploads or ()]
-    together = [*references, *added]
+    uploads = uploaded_paths(payload or [], request.session_hash)
+    added = [Reference(new_key(), path, Path(path).name, bool(aligned)) for path in uploads]
+    together = [*references, *added][: 2 * limits().references]  # a few too many can be chosen from, a thousand not
     yield None, *_page(together)
     for page in _filled(together, progress):
         yield gr.skip(), *page
@@ -131,9 +138,9 @@ def preset_steps(preset: str) -> Any:
 
 
 @friendly
-def upload_own(payload: Mapping[str, Any] | None) -> tuple[ChosenPhoto | None, str]:
+def upload_own(payload: Mapping[str, Any] | None, request: gr.Request) -> tuple[ChosenPhoto | None, str]:
     """Take the photo for the preview. Values: own photo, a sentence if its face can't be used."""
-    path = uploaded_path(payload)
+    path = uploaded_path(payload, request.session_hash)
     own = None if path is None else read_photo(path)[0]
     return own, widgets.notice(own.problem) if own else ""
 
@@ -144,7 +151,7 @@ def _preview_face(own: ChosenPhoto | None, photo: ChosenPhoto | None) -> tuple[A
 
     chosen = own or photo
     if chosen is not None and (own is not None or not chosen.problem):
-        source = load_photo(chosen.path, name=chosen.name)
+        source = load_photo(chosen.path, name=chosen.name, limits=limits().photo)
         return engine.studio().align(source, face_index=chosen.face_index), True
     examples = example_paths()
     return (engine.studio().align(load_photo(examples[0])) if examples else None), False
@@ -158,8 +165,8 @@ def _config(preset: str, anchor: str, values: Sequence[Any]) -> FinetuneConfig:
 
 
 def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
-    if len(references) > MAX_REFERENCES:
-        raise TooManyReferences(len(references), MAX_REFERENCES)
+    if len(references) > limits().references:
+        raise TooManyReferences(len(references), limits().references)
     faces = usable(references)
     if not faces:
         raise NoReferences()
@@ -168,7 +175,7 @@ def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
 
 def _running(message: Any, preview: Any = None) -> tuple[Any, ...]:
     """Values while training: style, run view, preview, train, stop, finish box, name, download, last two headings."""
-    shown = gr.skip() if preview is None else gr.update(value=preview, visible=True)
+    shown = gr.skip() if preview is None else gr.update(value=compare.preview(preview), visible=True)
     return gr.skip(), message, shown, gr.update(interactive=False), gr.update(visible=True), *_unchanged(5)
 
 
@@ -195,16 +202,31 @@ def train(
     """Train a style; `settings` are the advanced controls' values. Values as in `_running`."""
     faces = _checked(references)
     config = _config(preset, anchor, settings)
-    flag = SESSIONS.stop_flag(request.session_hash)
-    flag.unlink(missing_ok=True)
+    check_training(config, len(faces), seconds=engine.train_seconds(faces, config))
+    if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
+        raise TooManyStyles(limits().styles)
     yield _running(widgets.hint("Getting ready: reading every picture."))
     preview, is_own = _preview_face(own, photo)
     if anchor == "photo" and not is_own:
         raise gr.Error("Add your photo first: this style is made for one person.", title="No photo yet")
-    name = "My style"
-    losses: list[float] = []
     own_photo = preview if anchor == "photo" else None
-    for item in engine.train(tuple(faces), config, name, own_photo, preview, str(flag)):
+    flag = SESSIONS.begin_run(request.session_hash)
+    try:
+        run = engine.train(tuple(faces), config, t("My style"), own_photo, preview, str(flag))
+        yield from _shown(run, faces, references, request)
+    finally:
+        SESSIONS.end_run(request.session_hash, flag)
+
+
+def _shown(
+    run: Iterator[TrainingStep | Style],
+    faces: Sequence[AlignedFace],
+    references: Sequence[Reference],
+    request: gr.Request,
+) -> Iterator[tuple[Any, ...]]:
+    """Show a run's steps, then its style or that it was stopped. Values as in `_running`."""
+    losses: list[float] = []
+    for item in run:
         if not hasattr(item, "step"):
             yield _finished(item, len(faces), references, request)
             return
@@ -212,19 +234,13 @@ def train(
         if item.preview is None and item.step % 5 and item.step != item.steps:
             continue
         view = widgets.training_run(item.step, item.steps, losses, item.seconds_left)
-        yield _running(view, _enlarged(item.preview))
+        yield _running(view, item.preview)
     yield stopped()
-
-
-def _enlarged(image: Any) -> Any:
-    if image is None or image.width >= PREVIEW_PX:
-        return image
-    return image.resize((PREVIEW_PX, PREVIEW_PX), 1)  # 1 is Pillow's Lanczos
 
 
 def _saved(style: Style, folder: Path) -> str:
     """Write a style under its name into a folder of its own."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return str(engine.studio().save_style(style, folder / f"{styles.file_name(style.name)}.safetensors"))
 
 
@@ -233,6 +249,7 @@ def _finished(style: Style, count: int, references: Sequence[Reference], request
     path = _saved(style, SESSIONS.folder(request.session_hash) / slug)
     thumbnail = next(item.crop_view for item in references if item.face is not None)
     made = MyStyle(slug, style.name, count, thumbnail, path)
+    SESSIONS.keep_style(made)
     done = widgets.hint("Done. Give it a name, then use it or download it.")
     return (
         made,
@@ -242,15 +259,24 @@ def _finished(style: Style, count: int, references: Sequence[Reference], request
         gr.update(visible=False),
         gr.update(visible=True),
         style.name,
-        gr.update(value=path, interactive=True),
+        gr.update(value=published(path, request.session_hash, slug), interactive=True),
         *heads(references, trained=True)[1:],
     )
 
 
-def stop(request: gr.Request) -> str:
-    """Ask the visitor's run to stop at its next step."""
-    SESSIONS.stop_flag(request.session_hash).touch()
-    return widgets.hint("Stopping after this step.")
+async def stop(request: gr.Request) -> tuple[Any, ...]:
+    """Ask the visitor's run to stop at its next step, or take it out of the line. Values as in `_running`."""
+    if SESSIONS.stop_runs(request.session_hash):
+        return _running(widgets.hint("Stopping after this step."))
+    await queueing.leave_line(request.session_hash, train)
+    return stopped()
+
+
+def line_up(references: tuple[Reference, ...]) -> tuple[Any, ...]:
+    """Show, as soon as the button is pressed, how to get out of the line again. Values as in `_running`."""
+    if not usable(references):
+        return _unchanged(10)
+    return _running(widgets.hint("Your training starts as soon as it is your turn."))
 
 
 # --- after training ----------------------------------------------------------------------------------------
@@ -264,10 +290,12 @@ def rename(made: MyStyle | None, name: str, request: gr.Request) -> tuple[Any, A
         return _unchanged(2)
     folder = SESSIONS.folder(request.session_hash) / made.slug
     path = _saved(replace(engine.style_at(made.path), name=title), folder)
-    for older in folder.glob("*.safetensors"):  # names typed on the way; the last one may still be downloading
+    renamed = replace(made, title=title, path=path)
+    SESSIONS.keep_style(renamed)
+    for older in folder.glob("*.safetensors"):  # names typed on the way; another tab may still use the last one
         if str(older) not in (path, made.path):
             older.unlink(missing_ok=True)
-    return replace(made, title=title, path=path), gr.update(value=path)
+    return renamed, gr.update(value=published(path, request.session_hash, made.slug))
 
 
 @friendly

@@ -6,27 +6,34 @@ from typing import Any
 
 import gradio as gr
 
-from core.config import MAX_REFERENCES
 from core.ui import advanced, engine, widgets
 from core.ui import stylize_handlers as stylizing
 from core.ui import train_handlers as on
+from core.ui.limits import limits
 from core.ui.stylize_tab import AS_SENT, QUICK, StylizeTab, photo_input
+from core.ui.words import fragment, label
 
 PRIVATE = {"api_visibility": "private"}
+
+
+def hint(text: str) -> Any:
+    """Return a quiet line of help for a component that is there from the start."""
+    return fragment(lambda: widgets.hint(text))
 
 
 def _step_one(head: str) -> tuple[Any, ...]:
     with gr.Column(elem_classes="step-box", min_width=320):
         title = gr.HTML(head)
         drop = gr.File(
-            label=f"1 to {MAX_REFERENCES} portraits in one style",
+            label=label("1 to {limit} portraits in one style", limit=limits().references),
             file_count="multiple",
             file_types=["image"],
             height=150,
             elem_id="references",
         )
-        aligned = gr.Checkbox(False, label="These pictures are already cropped to the face", elem_id="aligned")
-        cards = gr.HTML(widgets.reference_cards((), limit=MAX_REFERENCES), js_on_load=widgets.CLICKS, elem_id="cards")
+        aligned = gr.Checkbox(False, label=label("These pictures are already cropped to the face"), elem_id="aligned")
+        empty = fragment(lambda: widgets.reference_cards((), limit=limits().references))
+        cards = gr.HTML(empty, js_on_load=widgets.CLICKS, elem_id="cards")
     return title, drop, aligned, cards
 
 
@@ -34,22 +41,28 @@ def _step_two(head: str) -> tuple[Any, ...]:
     with gr.Column(elem_classes="step-box", min_width=320):
         title = gr.HTML(head)
         preset = gr.Radio(
-            [("Sketch: lines and tone, quickest", "sketch"), ("Cartoon: new shapes and colours", "cartoon")],
+            [
+                (label("Sketch: lines and tone, quickest"), "sketch"),
+                (label("Cartoon: new shapes and colours"), "cartoon"),
+            ],
             value="sketch",
-            label="Kind of picture",
+            label=label("Kind of picture"),
             elem_id="preset",
         )
         anchor = gr.Radio(
-            [("Everyone: use it on any photo", "style"), ("This photo: closest to one person", "photo")],
+            [
+                (label("Everyone: use it on any photo"), "style"),
+                (label("One person: closest to your photo"), "photo"),
+            ],
             value="style",
-            label="Made for",
+            label=label("Made for"),
             elem_id="anchor",
         )
-        with gr.Accordion("Your photo, for the preview", open=False, elem_id="own-photo"):
-            gr.HTML(widgets.hint("Left empty, the preview uses your photo from Stylize, or an example."))
-            upload = photo_input(label="Your photo", height=200, elem_id="train-photo")
+        with gr.Accordion(label("Your photo, for the preview"), open=False, elem_id="own-photo"):
+            gr.HTML(hint("Left empty, the preview uses your photo from Stylize, or an example."))
+            upload = photo_input(height=200, elem_id="train-photo")
             complaint = gr.HTML("")
-        with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        with gr.Accordion(label("Advanced"), open=False, elem_id="advanced"):
             controls = advanced.controls()
     return title, preset, anchor, upload, complaint, controls
 
@@ -58,33 +71,24 @@ def _step_three(head: str) -> tuple[Any, ...]:
     with gr.Column(elem_classes="step-box", min_width=320):
         title = gr.HTML(head)
         with gr.Row():
-            start = gr.Button("Train the style", variant="primary", size="lg", interactive=False, elem_id="train")
-            stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop")
-        run = gr.HTML(
-            widgets.hint("You can watch it learn here, on your own photo, and stop at any time."), elem_id="run"
-        )
+            start = gr.Button(
+                label("Train the style"), variant="primary", size="lg", interactive=False, elem_id="train"
+            )
+            stop = gr.Button(label("Stop"), variant="stop", size="lg", visible=False, elem_id="stop")
+        run = gr.HTML(hint("You can watch it learn here, on your own photo, and stop at any time."), elem_id="run")
         with gr.Column(visible=False, elem_id="finish") as finish:
-            name = gr.Textbox("My style", label="Name", max_length=60, elem_id="style-name")
+            name = gr.Textbox("", label=label("Name"), max_length=60, elem_id="style-name")
             with gr.Row():
-                use = gr.Button("Use it in Stylize", variant="primary", elem_id="use")
-                download = gr.DownloadButton("Download the style", interactive=False, elem_id="download-style")
-        preview = gr.Image(
-            label="Preview",
-            show_label=False,
-            interactive=False,
-            visible=False,
-            format="png",
-            height=440,
-            buttons=[],
-            elem_id="preview",
-        )
+                use = gr.Button(label("Use it in Stylize"), variant="primary", elem_id="use")
+                download = gr.DownloadButton(label("Download the style"), interactive=False, elem_id="download-style")
+        preview = gr.HTML("", visible=False, elem_id="preview")
     return title, start, stop, run, preview, finish, name, use, download
 
 
 def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
     """Lay out the tab inside the current `gr.Tab` and connect its events."""
     references, made, own = gr.State(()), gr.State(None), gr.State(None)
-    first, second, third = on.heads(())
+    first, second, third = (fragment(lambda i=i: on.heads(())[i]) for i in range(3))
     title_one, drop, aligned, cards = _step_one(first)
     with gr.Row(equal_height=False):
         title_two, preset, anchor, upload, complaint, controls = _step_two(second)
@@ -92,7 +96,9 @@ def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
 
     page = [references, cards, title_one, title_two, title_three, start]
     looking = {**PRIVATE, **engine.ACCELERATOR}
-    drop.upload(on.add_references, [drop, references, aligned], [drop, *page], show_progress_on=drop, **looking)
+    drop.upload(
+        on.add_references, [drop, references, aligned], [drop, *page], show_progress_on=drop, **looking | AS_SENT
+    )
     cards.click(on.click_card, references, page, show_progress="hidden", **looking)
     aligned.input(on.toggle_aligned, [references, aligned], page, show_progress_on=drop, **looking)
     preset.input(on.preset_steps, preset, controls[advanced.FIELDS.index("steps")], **QUICK)
@@ -102,6 +108,7 @@ def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
     )
 
     parts = [made, run, preview, start, stop, finish, name, download, title_two, title_three]
+    start.click(on.line_up, references, parts, **QUICK)
     training = start.click(
         on.train,
         [references, stylize.photo, own, preset, anchor, *controls],
@@ -113,7 +120,7 @@ def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
     training.failure(lambda: on.stopped(""), None, parts, **QUICK)
     shelving = [on.shelve, [made, stylize.mine, stylize.chosen], [stylize.mine, stylize.shelf]]
     training.success(*shelving, **QUICK)
-    stop.click(on.stop, None, run, **QUICK)
+    stop.click(on.stop, None, parts, **QUICK)
     name.input(on.rename, [made, name], [made, download], trigger_mode="always_last", **QUICK).success(
         *shelving, **QUICK
     )

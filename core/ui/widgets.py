@@ -1,7 +1,7 @@
 """Small pieces of HTML: style tiles, the photo with its faces, reference cards, the course of a training run.
 
 Every function is pure: values in, escaped HTML out. Buttons carry `data-pick`; `CLICKS` sends it to the server as
-`event.pick` of a click, or of a submit for the tile that leads to another tab.
+`event.pick` of a click, or of a submit for the tile that leads to another tab. Words are in the visitor's language.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from core.ui.session import ChosenPhoto, Crop, Reference
+from core.ui.words import t, translated
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,7 +28,8 @@ element.addEventListener('click', (event) => {
   trigger(button.dataset.pick === 'new' ? 'submit' : 'click', {pick: button.dataset.pick});
 });
 """
-PHOTO_HEIGHT_PX = 240
+PHOTO_HEIGHT_PX = 208
+PHOTO_AREA_PX = 252  # with the line under it; the uploader is as tall, so that nothing jumps
 NEW_STYLE = "new"
 
 
@@ -42,12 +44,12 @@ def data_address(image: Image.Image, *, side_px: int, quality: int = 85) -> str:
 
 def notice(text: str) -> str:
     """Return a sentence about a problem, announced to screen readers; empty for an empty text."""
-    return f'<p class="si-notice" role="alert">{escape(text)}</p>' if text else ""
+    return f'<p class="si-notice" role="alert">{escape(translated(text))}</p>' if text else ""
 
 
 def hint(text: str) -> str:
     """Return a quiet line of help."""
-    return f'<p class="si-hint">{escape(text)}</p>'
+    return f'<p class="si-hint">{escape(translated(text))}</p>'
 
 
 def tile(pick: str, title: str, picture: str, *, caption: str = "", chosen: bool = False, bare: bool = False) -> str:
@@ -62,27 +64,28 @@ def tile(pick: str, title: str, picture: str, *, caption: str = "", chosen: bool
 
 def pictures_word(count: int) -> str:
     """Return "1 picture" or "4 pictures"; nothing for an unknown number."""
-    return "" if count < 1 else "1 picture" if count == 1 else f"{count} pictures"
+    return "" if count < 1 else t("1 picture") if count == 1 else t("{count} pictures", count=count)
 
 
 def shelf(tiles: Sequence[tuple[str, str, int, str]], chosen: str | None) -> str:
     """Return the style shelf: (slug, title, references, picture) each, then the tile that leads to New style."""
     shown = [
-        tile(slug, title, picture, caption=pictures_word(count), chosen=slug == chosen)
+        tile(slug, translated(title), picture, caption=pictures_word(count), chosen=slug == chosen)
         for slug, title, count, picture in tiles
     ]
     new = (
         f'<button type="button" class="si-tile new" data-pick="{NEW_STYLE}">'
         '<span class="pic"><span class="plus" aria-hidden="true">+</span></span>'
-        '<span class="name">New style</span><span class="count">1–14 pictures</span></button>'
+        f'<span class="name">{t("New style")}</span><span class="count">{t("1–14 pictures")}</span></button>'
     )
     empty = "" if shown else hint("No styles yet. Make one from a few pictures, or open a style file.")
-    return f'{empty}<div class="si-tiles" role="group" aria-label="Styles">{"".join(shown)}{new}</div>'
+    return f'{empty}<div class="si-tiles" role="group" aria-label="{t("Styles")}">{"".join(shown)}{new}</div>'
 
 
-def shelf_loading(count: int = 6) -> str:
-    """Return the shelf's skeleton."""
-    blank = '<span class="si-tile"><span class="pic si-skeleton"></span><span class="name">&nbsp;</span></span>'
+def shelf_loading(count: int = 7) -> str:
+    """Return the shelf's skeleton, as tall as the shelf."""
+    words = '<span class="name">&nbsp;</span><span class="count">&nbsp;</span>'
+    blank = f'<span class="si-tile"><span class="pic si-skeleton"></span>{words}</span>'
     return f'<div class="si-tiles" aria-busy="true">{blank * count}</div>'
 
 
@@ -107,18 +110,19 @@ def photo_view(photo: ChosenPhoto | None, crop: Crop) -> str:
         marks = "".join(
             f'<button type="button" {_placed("face", box, photo.width, photo.height)} data-pick="{i}" '
             f'aria-pressed="{str(i == photo.face_index).lower()}" '
-            f'aria-label="Face {i + 1} of {len(photo.boxes)}"></button>'
+            f'aria-label="{t("Face {number} of {count}", number=i + 1, count=len(photo.boxes))}"></button>'
             for i, box in enumerate(photo.boxes)
         )
     several = len(photo.boxes) > 1 and crop.mode == "detect"
-    text = f"{len(photo.boxes)} faces found. Click the one you want." if several else photo.name
+    text = t("{count} faces found. Click the one you want.", count=len(photo.boxes)) if several else photo.name
     ratio = photo.width / photo.height
     return (
         f'<div class="si-photo" style="aspect-ratio:{photo.width}/{photo.height};'
-        f'width:min(100%,{round(PHOTO_HEIGHT_PX * ratio)}px)"><img src="{photo.view}" alt="Your photo">{marks}</div>'
+        f'width:min(100%,{round(PHOTO_HEIGHT_PX * ratio)}px)">'
+        f'<img src="{photo.view}" alt="{t("Your photo")}">{marks}</div>'
         f'<div class="si-photo-foot"><span class="si-hint">{escape(text)}</span>'
-        '<button type="button" class="si-link" data-pick="crop">Crop it differently</button>'
-        '<button type="button" class="si-link" data-pick="another">Use another photo</button></div>'
+        f'<button type="button" class="si-link" data-pick="crop">{t("Crop it differently")}</button>'
+        f'<button type="button" class="si-link" data-pick="another">{t("Use another photo")}</button></div>'
         f"{notice(photo.problem if crop.mode == 'detect' else '')}"
     )
 
@@ -127,19 +131,21 @@ def reference_card(reference: Reference) -> str:
     """Return one style picture: crop and photo-like inversion, or what is wrong with it and how to fix it."""
     name, key = escape(reference.name), escape(reference.key)
     remove = (
-        f'<button type="button" class="si-link" data-pick="remove:{key}" aria-label="Remove {name}">Remove</button>'
+        f'<button type="button" class="si-link" data-pick="remove:{key}" '
+        f'aria-label="{t("Remove")} {name}">{t("Remove")}</button>'
     )
     if reference.problem:
-        fix = f'<button type="button" class="si-link" data-pick="aligned:{key}">Use it as it is</button>'
+        fix = f'<button type="button" class="si-link" data-pick="aligned:{key}">{t("Use it as it is")}</button>'
         fix = fix if reference.readable and not reference.aligned else ""
-        body = f'<p class="why" role="alert">{escape(reference.problem)}</p>'
+        body = f'<p class="why" role="alert">{escape(translated(reference.problem))}</p>'
         return f'<div class="si-card bad"><p class="title">{name}</p>{body}<div class="acts">{fix}{remove}</div></div>'
     blank = '<div class="si-skeleton"></div>'
-    crop = f'<img src="{reference.crop_view}" alt="Face cut out of {name}">' if reference.crop_view else blank
-    look = f'<img src="{reference.look_view}" alt="{name} as a photo">' if reference.look_view else blank
+    cut, seen = t("The face cut out of {name}", name=name), t("{name} as a photo", name=name)
+    crop = f'<img src="{reference.crop_view}" alt="{cut}">' if reference.crop_view else blank
+    look = f'<img src="{reference.look_view}" alt="{seen}">' if reference.look_view else blank
     return (
-        f'<div class="si-card"><div class="pair"><figure>{crop}<figcaption>the face we use</figcaption></figure>'
-        f"<figure>{look}<figcaption>as a photo</figcaption></figure></div>"
+        f'<div class="si-card"><div class="pair"><figure>{crop}<figcaption>{t("the face we use")}</figcaption></figure>'
+        f"<figure>{look}<figcaption>{t('as a photo')}</figcaption></figure></div>"
         f'<p class="title">{name}</p><div class="acts">{remove}</div></div>'
     )
 
@@ -147,7 +153,8 @@ def reference_card(reference: Reference) -> str:
 def reference_cards(references: Sequence[Reference], *, limit: int, problem: str = "") -> str:
     """Return all cards under a count, or the empty state."""
     if not references:
-        return hint(f"No pictures yet. Drop 1 to {limit} portraits in the style you like; four to eight work well.")
+        empty = "No pictures yet. Drop 1 to {limit} portraits in the style you like; four to eight work well."
+        return hint(t(empty, limit=limit))
     cards = "".join(reference_card(reference) for reference in references)
     return f'{notice(problem)}<div class="si-cards">{cards}</div>'
 
@@ -156,19 +163,19 @@ def step_head(number: int, title: str, state: str) -> str:
     """Return a step's heading; `state` is "off", "on" or "done"."""
     mark = "✓" if state == "done" else str(number)
     number_html = f'<span class="number" aria-hidden="true">{mark}</span>'
-    return f'<div class="si-step {state}">{number_html}<h2>{escape(title)}</h2></div>'
+    return f'<div class="si-step {state}">{number_html}<h2>{escape(t(title))}</h2></div>'
 
 
 def time_left(seconds: float | None) -> str:
     """Return "about 2 minutes left" and the like."""
     if seconds is None:
-        return "estimating the time left"
+        return t("estimating the time left")
     if seconds < 5:
-        return "almost done"
+        return t("almost done")
     if seconds < 55:
-        return f"about {max(5, round(seconds / 5) * 5)} seconds left"
+        return t("about {count} seconds left", count=max(5, round(seconds / 5) * 5))
     minutes = max(1, round(seconds / 60))
-    return f"about {minutes} minute{'s' if minutes > 1 else ''} left"
+    return t("about 1 minute left") if minutes == 1 else t("about {count} minutes left", count=minutes)
 
 
 def loss_curve(losses: Sequence[float]) -> str:
@@ -182,7 +189,8 @@ def loss_curve(losses: Sequence[float]) -> str:
     points = " ".join(
         f"{600 * i / (len(shown) - 1):.1f},{112 - 104 * (value - low) / span:.1f}" for i, value in enumerate(shown)
     )
-    label = f"Difference from your style pictures, from {losses[0]:.3f} to {losses[-1]:.3f}"
+    ends = {"first": f"{losses[0]:.3f}", "last": f"{losses[-1]:.3f}"}
+    label = t("Difference from your style pictures, from {first} to {last}", **ends)
     return (
         f'<svg viewBox="0 0 600 120" preserveAspectRatio="none" role="img" aria-label="{label}">'
         f'<line x1="0" y1="119" x2="600" y2="119"></line><polyline points="{points}"></polyline></svg>'
@@ -194,8 +202,8 @@ def training_run(step: int, steps: int, losses: Sequence[float], seconds_left: f
     share = 100 * step / max(1, steps)
     return (
         f'<div class="si-run"><div class="bar" role="progressbar" aria-valuemin="0" aria-valuemax="{steps}" '
-        f'aria-valuenow="{step}" aria-label="Training"><span style="width:{share:.1f}%"></span></div>'
-        f'<div class="line"><span>Step {step} of {steps}</span><span>{time_left(seconds_left)}</span></div>'
-        f'{loss_curve(losses)}<p class="si-hint">The curve is the difference from your style pictures; it should fall.'
-        "</p></div>"
+        f'aria-valuenow="{step}" aria-label="{t("Training")}"><span style="width:{share:.1f}%"></span></div>'
+        f'<div class="line"><span>{t("Step {step} of {steps}", step=step, steps=steps)}</span>'
+        f"<span>{time_left(seconds_left)}</span></div>{loss_curve(losses)}"
+        f"{hint('The curve is the difference from your style pictures; it should fall.')}</div>"
     )

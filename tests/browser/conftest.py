@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.app_process import free_port
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -28,6 +29,18 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM_OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 START_LIMIT_S = 60.0
 SLOW_MS = 90_000
+COUNT_SHIFTS = """
+window.layoutShift = 0;
+window.layoutShifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) {
+    if (entry.hadRecentInput) continue;
+    window.layoutShift += entry.value;
+    const moved = entry.sources.map((source) => source.node?.id || source.node?.className || source.node?.nodeName);
+    window.layoutShifts.push(`${entry.value.toFixed(4)} ${moved}`);
+  }
+}).observe({ type: 'layout-shift', buffered: true });
+"""
 
 
 def missing(reason: str) -> None:
@@ -51,13 +64,6 @@ def chromium() -> Iterator[Browser]:
         browser = play.chromium.launch(executable_path=path, args=list(CHROMIUM_OPTIONS))
         yield browser
         browser.close()
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(url: str) -> bool:
@@ -105,13 +111,17 @@ def app_url(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def visit(chromium: Browser, app_url: str) -> Iterator[Callable[..., Page]]:
-    """Function that opens the page (`width`, `height`, `dark`) and waits until the styles are on the shelf."""
+    """Function that opens the page (`width`, `height`, `dark`, `locale`) and waits until the styles are on the shelf.
+
+    What moves by itself is summed up as `window.layoutShift` (web.dev's CLS, without its session windows).
+    """
     contexts = []
 
-    def open_page(*, width: int = 1280, height: int = 900, dark: bool = False) -> Page:
+    def open_page(*, width: int = 1280, height: int = 900, dark: bool = False, locale: str = "en-US") -> Page:
         context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale=locale
         )
+        context.add_init_script(COUNT_SHIFTS)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(SLOW_MS)

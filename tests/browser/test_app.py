@@ -166,9 +166,9 @@ def test_phone_stacks_without_sideways_scrolling(visit: Visit, screenshots: Path
     page.click("#shelf button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    button, result = page.locator("#draw").bounding_box(), page.locator("#result").bounding_box()
-    assert button and result
-    assert 0 <= result["y"] - (button["y"] + button["height"]) < 40, "the result is directly under the button"
+    gap = """() => document.querySelector("#result").getBoundingClientRect().top
+        - document.querySelector("#draw").getBoundingClientRect().bottom"""
+    page.wait_for_function(f"() => {{ const gap = ({gap})(); return gap >= 0 && gap < 40; }}")  # directly under it
     page.screenshot(path=screenshots / "phone.png", full_page=True)
     page.locator("button[role=tab][data-tab-id=new-style]").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

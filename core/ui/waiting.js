@@ -1,0 +1,48 @@
+// Puts Gradio's "queue: 2/5 | 12.3/40.0s" into plain words. The words go into an attribute that the style sheet shows,
+// so that Gradio's own text stays as it writes it.
+(() => {
+  const WORDS = "WORDS";
+  const words = WORDS[document.documentElement.lang] || WORDS.en;
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+  const duration = (seconds) => {
+    if (seconds < 50) return fill(words.seconds, { count: Math.max(5, Math.round(seconds / 5) * 5) });
+    const minutes = Math.max(1, Math.round(seconds / 60));
+    return minutes === 1 ? words.minute : fill(words.minutes, { count: minutes });
+  };
+
+  const told = (text) => {
+    const place = text.match(/queue: (\d+)\/(\d+) \|/);
+    const time = text.match(/([\d.]+)\/([\d.]+)s\s*$/);
+    const left = time ? Math.max(0, time[2] - time[1]) : null;
+    if (!place && !/processing \|/.test(text)) return '';
+    const where = !place
+      ? words.working
+      : Number(place[1]) === 1 ? words.next : fill(words.place, { place: place[1], size: place[2] });
+    return left === null ? where : `${where} ${duration(left)}`;
+  };
+
+  const retell = (node) => {
+    const line = (node.nodeType === Node.TEXT_NODE ? node.parentElement : node)?.closest?.('.progress-text');
+    if (!line) return;
+    const text = told(line.textContent);
+    if (text) {
+      if (line.dataset.words !== text) line.dataset.words = text;
+    } else if (line.dataset.words) {
+      delete line.dataset.words;
+    }
+  };
+
+  const watch = () => new MutationObserver((changes) => {
+    for (const change of changes) {
+      retell(change.target);
+      for (const node of change.addedNodes) {
+        retell(node);
+        node.querySelectorAll?.('.progress-text').forEach(retell);
+      }
+    }
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+
+  if (document.body) watch();
+  else document.addEventListener('DOMContentLoaded', watch);
+})();

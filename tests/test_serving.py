@@ -1,0 +1,331 @@
+"""Operations: checks at the start, `/health`, logs that name nobody, and a stop that takes seconds."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+import structlog
+
+from core.errors import DataFolderUnwritable, WeightsUnavailable
+from core.ui import engine, health, limits, logs, queueing, serving
+from tests.visitor import ROOT, environment, serve
+
+EMPTY_PAGE = SimpleNamespace(
+    _queue=SimpleNamespace(event_queue_per_concurrency_id={}, active_jobs=[], event_ids_to_events={}), fns={}
+)
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch) -> engine.StudioDoor:
+    """A door of the test's own."""
+    opened = engine.StudioDoor()
+    monkeypatch.setattr(health, "DOOR", opened)
+    return opened
+
+
+def studio(name: str = "mini") -> SimpleNamespace:
+    """As much of a Studio as operators hear of."""
+    return SimpleNamespace(
+        backbone=SimpleNamespace(name=name, fingerprint="0123", device="cpu", dtype="torch.bfloat16")
+    )
+
+
+# --- the data folder ---------------------------------------------------------------------------------------
+
+
+def test_the_data_folder_is_made_and_tried(own_data_dir: Path) -> None:
+    assert serving.check_data_folder() == own_data_dir
+    assert own_data_dir.is_dir() and list(own_data_dir.iterdir()) == []
+
+
+def test_a_data_folder_that_can_t_be_written_is_named(own_data_dir: Path) -> None:
+    own_data_dir.write_bytes(b"a file where the folder should be")
+    with pytest.raises(DataFolderUnwritable, match="set STYLEIDENTITY_DATA to a folder that is") as caught:
+        serving.check_data_folder()
+    assert str(own_data_dir) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "complaint"),
+    [
+        ("STYLEIDENTITY_LIMIT_STEPS", "lots", "must be a whole number"),
+        ("STYLEIDENTITY_LOG", "xml", "must be 'json' or 'console'"),
+        ("STYLEIDENTITY_LOG_LEVEL", "loud", "must be a level's name"),
+        ("STYLEIDENTITY_DATA", "/dev/null/data", "can't be written"),
+    ],
+)
+def test_the_start_is_refused_with_a_sentence(
+    variable: str, text: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits.limits.cache_clear()
+    monkeypatch.setenv(variable, text)
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    monkeypatch.setattr(traceback, "print_exc", traceback.print_exc)  # put back afterwards
+    try:
+        with pytest.raises(SystemExit, match=complaint) as caught:
+            serving.prepare()
+    finally:
+        logging.getLogger().handlers[:], logging.getLogger().level = before
+        limits.limits.cache_clear()
+    assert str(caught.value).startswith("StyleIdentity can't start: ")
+
+
+# --- health ------------------------------------------------------------------------------------------------
+
+
+def test_health_follows_the_studio(door: engine.StudioDoor) -> None:
+    def asked(**options: object) -> tuple[dict, int]:
+        return health.report(EMPTY_PAGE, **{"votes": "", "stopping": False, "uptime_s": 3.4} | options)
+
+    release = threading.Event()
+
+    def opening() -> SimpleNamespace:
+        release.wait(10)
+        raise WeightsUnavailable("model.pt", "no network")
+
+    future = door.open_in_background(opening)
+    assert asked()[0]["status"] == "starting" and asked()[1] == 200
+    release.set()
+    assert future.exception(timeout=10) is not None
+    answer, status = asked()
+    assert (answer["status"], answer["backbone"], status) == ("failed", None, 503)
+    door.open_here(studio)
+    answer, status = asked(votes="Votes are kept on this machine only.")
+    assert status == 200
+    assert answer == {
+        "status": "ok",
+        "version": health.VERSION,
+        "backbone": "mini",
+        "fingerprint": "0123",
+        "device": "cpu",
+        "queue": {"waiting": 0, "running": 0, "waiting_jobs": 0, "running_jobs": 0},
+        "votes": "Votes are kept on this machine only.",
+        "uptime_s": 3,
+    }
+    assert asked(stopping=True)[0]["status"] == "stopping" and asked(stopping=True)[1] == 503
+
+
+def test_opening_here_runs_in_this_thread_and_keeps_the_failure(door: engine.StudioDoor) -> None:
+    threads: list[threading.Thread] = []
+
+    def opening() -> SimpleNamespace:
+        threads.append(threading.current_thread())
+        if len(threads) == 1:
+            raise WeightsUnavailable("model.pt", "no network")
+        return studio()
+
+    assert isinstance(door.open_here(opening).exception(), WeightsUnavailable)
+    assert door.state() == ("failed", None)
+    assert door.open_here(opening).result() is door.studio()
+    assert threads == [threading.main_thread()] * 2
+
+
+def test_an_open_studio_is_given_without_a_lock(door: engine.StudioDoor) -> None:
+    """A forked worker may inherit the lock held by a thread that doesn't exist there."""
+    opened = door.open_here(studio).result()
+    with door._lock:
+        assert door.studio() is opened
+        assert door.state() == ("ok", opened)
+
+
+def test_the_line_is_counted_by_kind() -> None:
+    def event(lane: str, session: str = "a") -> SimpleNamespace:
+        return SimpleNamespace(concurrency_id=lane, session_hash=session, alive=True)
+
+    job, light, waiting = event("accelerator"), event("7"), event("accelerator", "b")
+    page = SimpleNamespace(
+        _queue=SimpleNamespace(
+            event_queue_per_concurrency_id={"accelerator": SimpleNamespace(queue=[waiting])},
+            active_jobs=[[job], None, [light]],
+            event_ids_to_events={"1": job, "2": light, "3": waiting},
+        ),
+        fns={3: SimpleNamespace(concurrency_id="accelerator"), 4: SimpleNamespace(concurrency_id="4")},
+    )
+    assert queueing.line(page) == queueing.Line(waiting=1, running=2, waiting_jobs=1, running_jobs=1)
+    assert (queueing.jobs_of(page, "a"), queueing.jobs_of(page, "b"), queueing.jobs_of(page, "c")) == (1, 1, 0)
+    assert [queueing.is_job(page, index) for index in (3, 4, 5, "3", None)] == [True, False, False, False, False]
+    queueing.end_all(page)
+    assert not job.alive and not light.alive
+    assert page._queue.event_queue_per_concurrency_id["accelerator"].queue == []
+
+
+# --- logs --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What the configured logs write; pytest's own handlers come back afterwards."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    stream = io.StringIO()
+    yield stream
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
+
+
+def test_logs_are_json_lines(written: io.StringIO) -> None:
+    logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "json"})
+    structlog.get_logger("styleidentity").info("ready", backbone="mini")
+    logging.getLogger("core.ui.visitors").warning("%d folders", 3)
+    logging.getLogger("httpx").info("HTTP Request: GET http://10.1.2.3/")
+    first, second = map(json.loads, written.getvalue().splitlines())
+    assert {"event": "ready", "backbone": "mini", "level": "info", "logger": "styleidentity"}.items() <= first.items()
+    assert {"event": "3 folders", "level": "warning", "logger": "core.ui.visitors"}.items() <= second.items()
+    assert first["timestamp"].endswith("Z")
+
+
+def test_a_failure_is_logged_by_kind_and_place_only(written: io.StringIO) -> None:
+    logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "json"})
+
+    def handler() -> None:
+        raise ValueError("/home/anna/holiday.jpg from 10.1.2.3")
+
+    try:
+        handler()
+    except ValueError as error:
+        logging.getLogger("core.ui.edge").error("unexpected failure in a handler", exc_info=error)
+        structlog.get_logger("styleidentity").exception("again")
+    text = written.getvalue()
+    assert "holiday" not in text and "10.1.2.3" not in text
+    for line in map(json.loads, text.splitlines()):
+        assert line["failure"]["kind"] == "ValueError"
+        assert line["failure"]["at"][-1].startswith("tests/test_serving.py:")
+
+
+def test_what_gradio_prints_is_logged_without_its_text(
+    written: io.StringIO, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "json"})
+    monkeypatch.setattr(traceback, "print_exc", traceback.print_exc)  # put back afterwards
+    logs.log_printed_failures()
+    elsewhere = io.StringIO()
+    try:
+        raise ValueError("holiday.jpg")
+    except ValueError:
+        traceback.print_exc()
+        traceback.print_exc(file=elsewhere)
+    assert json.loads(written.getvalue())["failure"]["kind"] == "ValueError"
+    assert "holiday" not in written.getvalue() + capsys.readouterr().err
+    assert "holiday" in elsewhere.getvalue(), "a file of the caller's own gets everything"
+
+
+def test_people_read_plain_lines(written: io.StringIO) -> None:
+    logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "console", "STYLEIDENTITY_LOG_LEVEL": "warning"})
+    structlog.get_logger("styleidentity").info("ready")
+    structlog.get_logger("styleidentity").warning("the model could not be opened", reason="no network")
+    assert "ready" not in written.getvalue()
+    assert "the model could not be opened" in written.getvalue() and "reason" in written.getvalue()
+
+
+def test_the_start_is_told(written: io.StringIO, own_data_dir: Path) -> None:
+    logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "json"})
+    server = serving.Server(EMPTY_PAGE, votes=lambda: "Votes are kept on this machine only.")
+    opening: Future = Future()
+    server.tell_when_open(opening)
+    opening.set_result(studio())
+    failing: Future = Future()
+    server.tell_when_open(failing)
+    failing.set_exception(WeightsUnavailable("model.pt", "no network"))
+    ready, failed = map(json.loads, written.getvalue().splitlines())
+    assert ready["event"] == "ready"
+    told = {name: ready[name] for name in ("backbone", "device", "precision", "data_folder", "votes")}
+    assert told == {
+        "backbone": "mini",
+        "device": "cpu",
+        "precision": "bfloat16",
+        "data_folder": str(own_data_dir),
+        "votes": "Votes are kept on this machine only.",
+    }
+    assert "Check the network" in failed["reason"] and failed["failure"]["kind"] == "WeightsUnavailable"
+
+
+def test_the_page_is_launched_behind_the_gate_with_bounded_memory(written: io.StringIO) -> None:
+    given: dict[str, object] = {}
+
+    def launch(**options: object) -> tuple[None, str, None]:
+        given.update(options)
+        return None, "http://127.0.0.1:1/", None
+
+    server = serving.Server(SimpleNamespace(**vars(EMPTY_PAGE), launch=launch))
+    assert server.launch(share=False) == "http://127.0.0.1:1/"
+    assert given["state_session_capacity"] == limits.limits().visitors
+    assert given["prevent_thread_lock"] and given["share"] is False
+    assert [item.cls for item in given["app_kwargs"]["middleware"]] == [serving.Gate]
+    assert "/health" in [route.path for route in given["app_kwargs"]["routes"]]
+
+
+# --- the end -----------------------------------------------------------------------------------------------
+
+
+def test_votes_are_handed_over_but_not_waited_for_endlessly(
+    monkeypatch: pytest.MonkeyPatch, written: io.StringIO
+) -> None:
+    logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "json"})
+    monkeypatch.setattr(serving, "HANDOVER_S", 0.2)
+    closed: list[bool] = []
+    page = SimpleNamespace(**vars(EMPTY_PAGE), close=lambda verbose: closed.append(verbose))
+    release = threading.Event()
+    started = time.monotonic()
+    serving.Server(page, on_stop=lambda: release.wait(30)).stop(grace_s=0.1)
+    assert time.monotonic() - started < 5 and closed == [False]
+    release.set()
+
+    def broken() -> None:
+        raise OSError("disk")
+
+    serving.Server(page, on_stop=broken).stop(grace_s=0.1)
+    assert closed == [False, False]
+    assert "could not be handed over" in written.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, tmp_path: Path) -> None:
+    with serve(tmp_path / "data") as server:
+        reply = httpx.get(f"{server.address}health")
+        assert reply.status_code == 200
+        assert reply.json()["status"] == "ok" and reply.json()["backbone"] == "mini"
+        photo = {"files": ("holiday-of-anna.png", b"not a picture")}
+        assert httpx.post(f"{server.address}gradio_api/upload", files=photo).status_code == 200
+        assert len(list((server.data / "uploads").rglob("*.png"))) == 1
+        started = time.monotonic()
+        assert server.end(number) == 0
+        assert time.monotonic() - started < 10
+        events = [line["event"] for line in server.logged()]
+        assert events.index("serving") < events.index("stopping") < events.index("stopped")
+        assert {"ready", "serving"} <= set(events)
+        assert list((server.data / "uploads").iterdir()) == []
+        text = server.log.read_text()
+        assert "holiday" not in text and "Traceback" not in text
+
+
+@pytest.mark.slow
+def test_the_app_says_why_it_can_t_start(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"1")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.tiny_app"],
+        cwd=ROOT,
+        env=environment(blocked / "data"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "StyleIdentity can't start: The data folder" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,23 @@
+"""The real app on the tiny backbone of the tests: `python -m tests.tiny_app`. Styles train within a second or two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import app
+from core.backbone import MINI_DIR, BackboneChoice
+from core.backbone_mini import LANDMARKS_FILE
+from core.faces import FaceFinder
+from core.studio import Studio
+from tests.tiny_backbone import tiny_backbone
+
+
+def open_tiny() -> Studio:
+    """A Studio with the real face finder and networks of made-up weights."""
+    backbone = replace(tiny_backbone(), finder=FaceFinder(MINI_DIR / LANDMARKS_FILE))
+    return Studio(backbone, BackboneChoice("mini", "the tests need no good pictures"))
+
+
+if __name__ == "__main__":
+    app.open_studio = open_tiny
+    app.main()
