@@ -109,3 +109,8 @@ def tiny() -> Backbone:
     from tests.tiny_backbone import tiny_backbone
 
     return tiny_backbone()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright keeps an event loop running, in which `asyncio.run` can't be called."""
+    items.sort(key=lambda item: "browser" in item.keywords)

@@ -26,7 +26,7 @@ from tests.visitor import API, ROOT, Running, Visitor, environment, serve
 
 pytestmark = pytest.mark.slow
 
-KILLS = 6
+KILLS = 4
 
 
 def python(*arguments: object, code: str = "") -> subprocess.Popen:
