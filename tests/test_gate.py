@@ -28,6 +28,8 @@ PAGE = SimpleNamespace(
 
 async def gradio(scope: dict, receive: Callable, send: Callable) -> None:
     """What stands behind the gate here: tells what arrived, or answers as the path asks."""
+    if scope["path"] == f"{API}/upload/full":
+        raise OSError(errno.ENOSPC, "No space left on device")
     request = Request(scope, receive)
     body = await request.body()
     answer: Response = JSONResponse({"body": len(body), "range": request.headers.get("range")})
@@ -188,6 +190,8 @@ def test_a_disk_that_fills_up_meanwhile_is_told_too() -> None:
     body = {"data": [], "fn_index": LIGHT}
     reply = ask("POST", f"{API}/run/full", json=body)
     assert reply.status_code == 507 and reply.json()["detail"] == gate.NO_SPACE
+    reply = ask("POST", f"{API}/upload/full", content=b"x" * 1500)
+    assert reply.status_code == 507, "before anything was read"
     with pytest.raises(OSError, match="Input/output error"):
         ask("POST", f"{API}/run/broken", json=body)
 

@@ -75,28 +75,35 @@ class Gate:
             await self.app(scope, receive, send)
             return
         guarded = _with_headers(send, is_file=_is_file(scope["path"]))
-        started = False
+        started = read = False
 
         async def answer(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await guarded(message)
 
+        async def ask() -> Message:
+            nonlocal read
+            message = await receive()
+            read = message["type"] == "http.disconnect" or not message.get("more_body", False)
+            return message
+
         try:
-            scope, receive = await self._admit(scope, receive)
-            await self.app(scope, receive, _sentences_are_no_faults(answer) if _is_run(scope["path"]) else answer)
+            admitted, body = await self._admit(scope, ask)
+            await self.app(admitted, body, _sentences_are_no_faults(answer) if _is_run(scope["path"]) else answer)
         except _TooLarge:
             if not started:
                 limit = f"{self._limit(scope['path']) / 1e6:.0f}"
                 refusal = _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE.format(limit=limit))
-                await refusal(scope, receive, guarded)
+                await refusal(scope, ask, guarded)
         except _Refused as refused:
-            await _refusal(refused.status, refused.sentence)(scope, receive, guarded)
+            await _refusal(refused.status, refused.sentence)(scope, ask, guarded)
         except OSError as error:
             if started or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
-            await _drain(receive)  # a browser that is still sending would not read the answer
-            await _refusal(HTTPStatus.INSUFFICIENT_STORAGE, NO_SPACE)(scope, receive, guarded)
+            while not read:  # a browser that is still sending would not read the answer
+                await ask()
+            await _refusal(HTTPStatus.INSUFFICIENT_STORAGE, NO_SPACE)(scope, ask, guarded)
 
     async def _admit(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
         """Return what Gradio may see of a request. Raises `_Refused` or `_TooLarge`."""
@@ -212,14 +219,6 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             return b"".join(parts)
-
-
-async def _drain(receive: Receive) -> None:
-    """Read what is left of a body, and drop it."""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
