@@ -156,6 +156,7 @@ def test_the_main_flow_works_from_the_keyboard(visit: Visit) -> None:
 
 def test_training_works_from_the_keyboard(visit: Visit, shared_dir: Path) -> None:
     page = visit()
+    page.on("filechooser", lambda _: None)  # the browser begins to tell of choosers some time after the first listener
     tab_to(page, "#shelf button.new")
     page.keyboard.press("Enter")
     page.wait_for_selector("#references")
