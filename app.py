@@ -17,6 +17,7 @@ from core.ui import (
     api,
     arrival,
     engine,
+    queueing,
     quick_tab,
     results_tab,
     serving,
@@ -51,11 +52,6 @@ def open_studio() -> Studio:
     return Studio.open(on_progress=status.LOADING_LINE.on_progress)
 
 
-def leave(request: gr.Request) -> None:
-    """Clean up after a closed tab."""
-    SESSIONS.leave(request.session_hash)
-
-
 def build() -> gr.Blocks:
     """Return the page; needs no Studio yet."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S)) as page:
@@ -73,6 +69,11 @@ def build() -> gr.Blocks:
                 vote_tab.build(vote, tabs, runs)
             with gr.Tab(label("Results"), id=RESULTS_TAB) as results:
                 results_tab.build(results, tabs, runs)
+
+        def leave(request: gr.Request) -> None:
+            SESSIONS.leave(request.session_hash)
+            queueing.forget_page(page, request.session_hash)
+
         page.unload(leave)
     return page.queue(max_size=limits().waiting + QUEUE_RESERVE, default_concurrency_limit=8)
 

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import httpx
 import pytest
 import structlog
@@ -161,6 +162,19 @@ def test_the_line_is_counted_by_kind() -> None:
     queueing.end_all(page)
     assert not job.alive and not light.alive
     assert page._queue.event_queue_per_concurrency_id["accelerator"].queue == []
+
+
+def test_a_closed_tab_leaves_its_states_and_nothing_else() -> None:
+    with gr.Blocks() as page:
+        kept, shown = gr.State(None), gr.HTML("")
+    session = page.state_holder["tab"]
+    session[kept._id] = "photo"
+    session._update_value_in_config(shown._id, "x" * 1000)
+    queueing.forget_page(page, "tab")
+    queueing.forget_page(page, "nobody")
+    assert session.state_data == {kept._id: "photo"} and session.config_values == {}
+    session._update_value_in_config(shown._id, "back")  # as the page does once the tab is connected again
+    assert session.config_values[shown._id]["props"]["value"] == "back"
 
 
 # --- logs --------------------------------------------------------------------------------------------------

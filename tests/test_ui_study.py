@@ -473,6 +473,11 @@ def test_the_status_line_says_where_votes_are_kept(monkeypatch: pytest.MonkeyPat
 # --- results -----------------------------------------------------------------------------------------------
 
 
+def close_every_study() -> None:
+    for pack in DOOR.study().packs_open():
+        DOOR.opened().store.set_open(pack.slug, False)
+
+
 @pytest.mark.usefixtures("pack")
 def test_results_wait_during_a_run() -> None:
     memory, stage = start()
@@ -486,12 +491,26 @@ def test_results_wait_during_a_run() -> None:
     assert "middle of a run" in results_handlers.show(memory, False)[0]
     vote_handlers.finish(memory)
     assert "No results yet: 1 finished" in results_handlers.show(memory, False)[0]
-    assert "No results yet: 1 finished" in results_handlers.show(None, False)[0]
-    assert results_handlers.may_look({"codes": ["0000-0000-0000"]}), "a run that is no more hides nothing"
+    assert (
+        "No results yet: 1 finished" in results_handlers.show({"codes": [*memory["codes"], "0000-0000-0000"]}, False)[0]
+    )
+
+
+@pytest.mark.usefixtures("pack")
+@pytest.mark.parametrize("runs", [None, {"codes": []}, {"codes": ["0000-0000-0000"]}])
+def test_results_wait_for_the_own_choices(runs: dict[str, list[str]] | None) -> None:
+    top, settings, body = results_handlers.show(runs, False)
+    assert "Choose for yourself first" in top and 'data-pick="vote"' in top
+    assert not settings["visible"] and body == ""
+    with pytest.raises(gr.Error, match="Choose for yourself first"):
+        results_handlers.download(runs, SimpleNamespace(session_hash="s"))
+    close_every_study()
+    assert "No results yet: 0 finished" in results_handlers.show(runs, False)[0]
 
 
 @pytest.mark.usefixtures("pack")
 def test_results_with_enough_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    close_every_study()
     votes = votes_of(40, seed=3, pack="drawn")
     monkeypatch.setattr(type(DOOR.opened().store), "votes", lambda self, pack=None: votes)
     top, settings, body = results_handlers.show(None, False)

@@ -1,4 +1,4 @@
-"""The one place that looks into Gradio's queue: who waits, who runs, and how to leave the line."""
+"""The one place that looks into Gradio's queue and sessions: who waits and runs, and how to leave the line or page."""
 
 from __future__ import annotations
 
@@ -79,3 +79,13 @@ def end_all(page: gr.Blocks) -> None:
     for job in list(queue.active_jobs):
         for event in job or ():
             event.alive = False
+
+
+def forget_page(page: gr.Blocks, session_hash: str | None) -> None:
+    """Drop Gradio's copy of all that a closed tab showed, about a megabyte that only deep links (off here) would read.
+
+    The visitor's states stay for Gradio's hour, since a phone that lost its connection comes back to them.
+    """
+    session = page.state_holder.session_data.get(session_hash)
+    if session is not None:
+        session.config_values.clear()

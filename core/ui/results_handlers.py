@@ -23,16 +23,17 @@ from core.ui.uploads import published
 from core.ui.vote_handlers import VOTE_TAB, Runs, codes_of
 
 
-def may_look(runs: Runs | None) -> bool:
-    """Whether this browser has no run in the middle; one that no longer exists doesn't count."""
-    study = DOOR.study()
+def why_not_yet(runs: Runs | None) -> str:
+    """Return why this browser may not look at the results: only after its own runs, or when no study is open."""
+    study, finished = DOOR.study(), False
     for code in codes_of(runs):
         try:
             if study.screen(code).kind != "finished":
-                return False
-        except StyleIdentityError:
+                return views.UNFINISHED
+        except StyleIdentityError:  # a run that is no more
             continue
-    return True
+        finished = True
+    return "" if finished or study.results_allowed(None) else views.NOT_BEGUN
 
 
 @functools.lru_cache(maxsize=4)
@@ -57,11 +58,11 @@ def _address(png: bytes) -> str:
 @friendly
 def show(runs: Runs | None, leave_out: bool) -> tuple[Any, ...]:
     """Values for: headline and figure, settings, tables and notes."""
-    if not may_look(runs):
-        return views.hidden(), gr.update(visible=False), ""
+    if why := why_not_yet(runs):
+        return views.hidden(why), gr.update(visible=False), ""
     made = _report(tuple(DOOR.opened().store.votes()), not leave_out)
     if made.main_table is None:
-        return views.head(made, invite=not codes_of(runs)), gr.update(visible=leave_out), views.notes(made)
+        return views.head(made), gr.update(visible=leave_out), views.notes(made)
     body = views.tables(made) + views.joint(made) + views.notes(made)
     return views.head(made) + _chart(made), gr.update(visible=True), body
 
@@ -69,8 +70,8 @@ def show(runs: Runs | None, leave_out: bool) -> tuple[Any, ...]:
 @friendly
 def download(runs: Runs | None, request: gr.Request) -> Any:
     """Write the answers under pseudonyms, with their codebook, as one file to download."""
-    if not may_look(runs):
-        raise gr.Error(views.HIDDEN, title="Not yet")
+    if why := why_not_yet(runs):
+        raise gr.Error(why, title="Not yet")
     store = DOOR.opened().store
     with tempfile.TemporaryDirectory(prefix="answers-") as folder:
         written = export(

@@ -10,7 +10,8 @@ from core.study.report import GROUP_TITLES, Report
 from core.study.tables import ArmResult, Table
 from core.ui.words import t, translated
 
-HIDDEN = "You are in the middle of a run. The results wait until it is finished, so that they can't sway you."
+UNFINISHED = "You are in the middle of a run. The results wait until it is finished, so that they can't sway you."
+NOT_BEGUN = "Choose for yourself first: the results show once you have finished a run, so that they can't sway you."
 _DASH = "–"
 _SIGNIFICANT = 0.05
 
@@ -40,19 +41,18 @@ def _to_vote(text: str) -> str:
 # --- headline, figure, or why there is none ----------------------------------------------------------------
 
 
-def hidden() -> str:
-    """Return what stands here during an unfinished run."""
-    return (
-        f'<div class="si-empty st-wait"><strong>{escape(t("Not yet"))}</strong><span>{escape(t(HIDDEN))}</span>'
-        f"{_to_vote('Go on voting')}</div>"
-    )
+def hidden(why: str) -> str:
+    """Return what stands here before the visitor may look: `UNFINISHED` or `NOT_BEGUN`."""
+    button = _to_vote("Take part" if why == NOT_BEGUN else "Go on voting")
+    words = f"<strong>{escape(t('Not yet'))}</strong><span>{escape(t(why))}</span>"
+    return f'<div class="si-empty st-wait">{words}{button}</div>'
 
 
-def head(report: Report, *, invite: bool = True) -> str:
-    """Return the headline with what it rests on, or the empty state, which may invite to take part."""
+def head(report: Report) -> str:
+    """Return the headline with what it rests on, or the empty state."""
     headline = escape(translated(report.headline))
     if report.main_table is None:
-        return _too_few(report, headline, _to_vote("Take part") if invite else "")
+        return _too_few(report, headline)
     return (
         f'<section class="st-results"><h2>{headline}</h2><p class="st-rest">{escape(_rests_on(report))}</p></section>'
     )
@@ -71,14 +71,13 @@ def _rests_on(report: Report) -> str:
     return " ".join(words)
 
 
-def _too_few(report: Report, headline: str, button: str) -> str:
+def _too_few(report: Report, headline: str) -> str:
     done = min(report.participants, report.minimum)
     return (
         f'<div class="si-empty st-wait"><strong>{headline}</strong><div class="bar" role="progressbar" '
         f'aria-label="{escape(t("People who have finished"))}" aria-valuemin="0" aria-valuemax="{report.minimum}" '
         f'aria-valuenow="{done}"><i style="width:{100 * done / max(1, report.minimum):.0f}%"></i></div>'
-        f"<span>{escape(t('A few votes say more about chance than about portraits.'))}</span>"
-        f"{button}</div>"
+        f"<span>{escape(t('A few votes say more about chance than about portraits.'))}</span></div>"
     )
 
 

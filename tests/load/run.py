@@ -22,7 +22,7 @@ from tests.visitor import Outcome, Running, Visitor
 SAME = 2.0  # mean difference of 8-bit levels: threads may sum up in another order
 LIGHT_S = 0.3
 WATCH_S, SETTLING_S = 1.0, 60.0
-GROWTH_MB_PER_MIN, GROWTH_SHARE = 8.0, 0.05
+FLOOR_S, GROWTH = 30.0, 0.05  # windows for the lowest memory, and how much of it may come on top in the whole run
 STRENGTHS = (100, 60, 30)
 RELOADING = 0.1  # share of drawings after which the page is loaded anew
 SEED = 1
@@ -204,19 +204,25 @@ def resident_mb(pid: int) -> float:
 
 
 def _memory(seen: Seen, seconds: float) -> dict[str, Any]:
-    """Growth after the first minute, as a straight line through all points; a run of under two minutes can't tell."""
+    """Whether the floor rises after the first minute; a training run takes memory for a while, and a leak never gives it back.
+
+    The floor is the least within each half minute; its rise is a straight line through all of them. A run of under two
+    minutes can't tell.
+    """
     peak = {"peak_mb": round(max(mb for _, mb in seen.memory))}
     if seconds < 2 * SETTLING_S:
         return peak
-    points = np.array([(at, mb) for at, mb in seen.memory if at > SETTLING_S])
-    slope = float(np.polyfit(points[:, 0] / 60, points[:, 1], 1)[0])
-    early, late = points[: max(1, len(points) // 5), 1].mean(), points[-max(1, len(points) // 5) :, 1].mean()
+    windows = collections.defaultdict(list)
+    for at, mb in seen.memory:
+        if SETTLING_S < at < seconds:
+            windows[int(at // FLOOR_S)].append(mb)
+    floors = np.array([[window * FLOOR_S / 60, min(values)] for window, values in sorted(windows.items())])
+    slope, start = np.polyfit(floors[:, 0] - floors[0, 0], floors[:, 1], 1)
     return {
         **peak,
-        "settled_mb": round(float(early)),
-        "end_mb": round(float(late)),
-        "mb_per_minute": round(slope, 2),
-        "flat": bool(slope < GROWTH_MB_PER_MIN or late < early * (1 + GROWTH_SHARE)),
+        "floor_mb": [round(mb) for mb in floors[:, 1]],
+        "mb_per_minute": round(float(slope), 2),
+        "flat": bool(slope * (floors[-1, 0] - floors[0, 0]) < GROWTH * start),
     }
 
 
