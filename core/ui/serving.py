@@ -6,9 +6,7 @@ deletes the uploads and ends the process; a second signal ends it at once.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import signal
 import sys
 import tempfile
@@ -24,6 +22,7 @@ import spaces
 import structlog
 from starlette.middleware import Middleware
 
+from core.allocator import keep_freed_memory
 from core.config import VERSION, data_dir
 from core.errors import DataFolderUnwritable, StyleIdentityError
 from core.ui import health, logs, queueing, study_door, study_pictures
@@ -41,7 +40,6 @@ SWEEP_S = 300.0
 GRACE_S = 4.0  # for the running job
 HANDOVER_S = 8.0  # for the votes
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-MEMORY_ARENAS, _M_ARENA_MAX = 2, -8  # the latter is mallopt's name for the former
 # Gradio keeps a table of the last events and works it through after each one, for a page that is switched off here.
 UNUSED_STATISTICS = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000"}
 
@@ -60,22 +58,13 @@ def check_data_folder() -> Path:
     return folder
 
 
-def share_freed_memory() -> None:
-    """Let glibc's threads share what they free: else each of some forty keeps what a drawing took, and memory creeps up.
-
-    As `MALLOC_ARENA_MAX` does, which would have to be set before the process starts; nothing happens elsewhere.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, MEMORY_ARENAS)
-
-
 def prepare() -> None:
     """Check the settings and folders, and tell Gradio where uploads go; call it before the page is built.
 
     Ends the process with a sentence where something must be put right first.
     """
     try:
-        share_freed_memory()
+        keep_freed_memory()  # before threads have heaps of their own, each of which would keep what a drawing took
         logs.configure()
         logs.log_printed_failures()
         limits()

@@ -204,10 +204,10 @@ def resident_mb(pid: int) -> float:
 
 
 def _memory(seen: Seen, seconds: float) -> dict[str, Any]:
-    """Whether the floor rises after the first minute; a training run takes memory for a while, and a leak never gives it back.
+    """Whether the floor of memory rises after the first minute; a run of under two minutes can't tell.
 
-    The floor is the least within each half minute; its rise is a straight line through all of them. A run of under two
-    minutes can't tell.
+    The floor is the least within each half minute, since training takes memory for a while and a leak never gives it
+    back; its rise is that of a straight line through all of them.
     """
     peak = {"peak_mb": round(max(mb for _, mb in seen.memory))}
     if seconds < 2 * SETTLING_S:
