@@ -72,7 +72,7 @@ class Backbone:
         finder: face detector with landmarks.
         recipes: defaults by method.
         sample_faces: anchors for backbones whose codes alone make no face.
-        colour_steps: optimisation steps that end an inversion, see `core.invert.match_colours`; 0 leaves them out.
+        refining_steps: optimisation steps that end an inversion, see `core.invert.refine`; 0 leaves them out.
     """
 
     name: BackboneName
@@ -87,7 +87,7 @@ class Backbone:
     finder: FaceFinder
     recipes: Mapping[Method, Recipe]
     sample_faces: SampleFaces | None = None
-    colour_steps: int = 0
+    refining_steps: int = 0
 
     def resolve(self, config: FinetuneConfig) -> FinetuneConfig:
         """Fill in what the configuration leaves to the backbone; `ValueError` for layers it does not have."""

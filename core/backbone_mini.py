@@ -21,7 +21,7 @@ from core.perceptual import DiscriminatorFeatures
 WEIGHTS_FILE = "mini.safetensors"
 FACES_FILE = "faces.safetensors"
 LANDMARKS_FILE = "landmarks68.dat"
-COLOUR_STEPS = 12
+REFINING_STEPS = 6
 BLOCKS = MappingProxyType({"ours": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
 
 
@@ -63,7 +63,7 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
             }
         ),
         sample_faces=SampleFaces(faces["features"].float(), faces["codes"].float()),
-        colour_steps=COLOUR_STEPS,
+        refining_steps=REFINING_STEPS,
     )
 
 

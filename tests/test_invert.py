@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from core.backbone import Backbone
-from core.invert import COLOUR_RATE, invert, match_colours
+from core.invert import CODE_RATE, MAP_RATE, invert, refine
 from core.studio import Studio
 from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
 
@@ -41,32 +41,27 @@ def test_codes_can_be_trained_through(tiny: Backbone) -> None:
     assert factor.grad is not None
 
 
-def large_areas(picture: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.avg_pool2d(picture, 16)
-
-
-def test_colours_are_pulled_to_the_photo(tiny: Backbone) -> None:
+def test_the_drawing_is_pulled_to_the_photo(tiny: Backbone) -> None:
     picture = (sampled_pictures(tiny, 1) * 0.8 + torch.tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)).clamp(-1, 1)
     with torch.no_grad():
         w_plus, features = tiny.encoder(picture)
     before = copies(tiny.generator)
     errors = []
     for steps in (0, 6, 24):
-        moved = match_colours(w_plus, features, picture, replace(tiny, colour_steps=steps))
-        drawn = tiny.generator(moved, features=features)
-        errors.append((large_areas(drawn) - large_areas(picture)).abs().mean().item())
-        assert not moved.requires_grad and (moved - w_plus).abs().max() <= steps * COLOUR_RATE * 1.5
+        codes, structure = refine(w_plus, features, picture, replace(tiny, refining_steps=steps))
+        errors.append((tiny.generator(codes, features=structure) - picture).abs().mean().item())
+        for moved, given, rate in ((codes, w_plus, CODE_RATE), (structure, features, MAP_RATE)):
+            assert not moved.requires_grad and (moved - given).abs().max() <= steps * rate * 1.5
     assert errors[2] < errors[1] < errors[0]
     assert same_state(tiny.generator, before)
     assert all(parameter.grad is None for parameter in tiny.generator.parameters())
 
 
-def test_an_inversion_ends_with_the_backbones_colour_steps(tiny: Backbone) -> None:
+def test_an_inversion_ends_with_the_backbones_refining_steps(tiny: Backbone) -> None:
     face = as_face(sampled_pictures(tiny, 1))
-    plain, matched = invert(face, tiny), invert(face, replace(tiny, colour_steps=3))
-    assert torch.equal(plain.features, matched.features), "the person stays"
-    assert not torch.equal(plain.w_plus, matched.w_plus)
-    assert torch.equal(matched.w_plus, invert(face, replace(tiny, colour_steps=3)).w_plus)
+    plain, refined, again = (invert(face, replace(tiny, refining_steps=steps)) for steps in (0, 3, 3))
+    assert not torch.equal(plain.w_plus, refined.w_plus) and not torch.equal(plain.features, refined.features)
+    assert torch.equal(refined.w_plus, again.w_plus) and torch.equal(refined.features, again.features)
 
 
 def test_a_face_of_its_own_comes_back(mini_studio: Studio) -> None:
