@@ -161,6 +161,7 @@ def crops(shared_dir: Path, folder: Path, count: int = 3) -> Path:
 
 @needs_mini
 def test_reconstruction_report(studio: object, shared_dir: Path, tmp_path: Path) -> None:
+    from core.evaluate.probes import RANDOM_LOOKS
     from core.evaluate.reconstruction import evaluate_reconstruction
 
     photos = crops(shared_dir, tmp_path / "set")
@@ -181,6 +182,10 @@ def test_reconstruction_report(studio: object, shared_dir: Path, tmp_path: Path)
     assert report["destylization"]["n"] == 2
     assert report["destylization"]["styles"]
     assert {"n", "colour_gap_closed_mean", "ssim_to_structure_mean"} <= set(report["appearance_swap"])
+    looks = report["random_looks"]
+    assert looks["n"] == 2 * RANDOM_LOOKS == len(list((tmp_path / "out" / "looks").glob("*.png")))
+    assert 0.2 < looks["ssim_mean"] < 1
+    assert looks["colour_error_mean"] > report["colour_error_mean"]
     for folder in (tmp_path / "out", tmp_path / "out" / "aligned"):
         files = sorted(folder.glob("*.png"))
         assert [file.stem for file in files] == ["london_0000", "london_0001", "london_0002", "no_face"]

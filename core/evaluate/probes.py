@@ -1,8 +1,9 @@
-"""Two probes of the inversion beyond its own reconstruction.
+"""Three probes of the inversion beyond its own reconstruction.
 
 Destylization: a photo drawn in a style that the encoder was not trained on should come back as the photo when it is
 inverted and reconstructed. Appearance swap (Eq. 1 of StyleIdentityGAN with alpha 0 and another photo's code): the
-result should keep the first face's structure and take the second's colours.
+result should keep the first face's structure and take the second's colours. Random looks (alpha 0 and a sampled code, as in
+training): the result should still be the same person.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from core.metrics.ssim import ssim_gray_gauss11, to_gray
 from core.pretrain.styles import HELD_OUT
 from core.studio import Studio
 
+RANDOM_LOOKS = 4  # per face
 MIN_COLOUR_GAP = 15.0  # levels; faces nearer in colour than this say nothing about a swap
 Progress = Callable[[str, int, int], None]
 
@@ -122,6 +124,31 @@ def appearance_swap(
     return {
         "n": len(rows),
         **{f"{name}_mean": mean_of(row[name] for row in rows if row[name] is not None) for name in names},
+    }
+
+
+def random_looks(
+    studio: Studio, probes: Sequence[Probe], save: Path, *, identity: Embedding | None, on_progress: Progress
+) -> dict[str, object]:
+    """Every probe with `RANDOM_LOOKS` sampled appearance codes, the same for all.
+
+    Returns:
+        `n` drawings; `ssim_mean`, `colour_error_mean`, `identity_mean`: to the photo. Pictures go to
+        `save/looks/<stem>_<seed>.png`.
+    """
+    folder = save / "looks"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, probe in enumerate(probes):
+        on_progress("random looks", number, len(probes))
+        for seed in range(RANDOM_LOOKS):
+            result = at_side(studio.reconstruct(probe.inversion, random_look_seed=seed))
+            save_png(result, folder / f"{probe.stem}_{seed}.png")
+            rows.append(_versus(probe.original, result, probe.eyes, identity))
+    on_progress("random looks", len(probes), len(probes))
+    measures = ("ssim", "colour_error", "identity")
+    return {"n": len(rows)} | {
+        f"{measure}_mean": mean_of(row[measure] for row in rows if row[measure] is not None) for measure in measures
     }
 
 

@@ -18,7 +18,7 @@ from core.align import AlignedFace
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.evaluate.listing import Listed, spread
 from core.evaluate.pictures import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture, rgb
-from core.evaluate.probes import Probe, appearance_swap, destylization
+from core.evaluate.probes import Probe, appearance_swap, destylization, random_looks
 from core.images import save_png
 from core.metrics.colour import mean_absolute_colour_error
 from core.metrics.identity import Embedding, identity_similarity
@@ -61,7 +61,7 @@ def evaluate_reconstruction(
         save: folder for `<stem>.png` (reconstruction), `aligned/<stem>.png` (its input), both 256 px, and the probes'.
         identity: recogniser of 112 px crops; without it the identity numbers are None.
         crop: "detect" finds the face; "aligned" takes every picture as an FFHQ crop.
-        probes: pictures, evenly spread, for destylization and appearance swap; 0 leaves both out.
+        probes: pictures, evenly spread, for destylization, appearance swap and random looks; 0 leaves them out.
 
     Returns:
         JSON-ready report. Seconds are those of inversion and reconstruction, the median over pictures.
@@ -92,6 +92,7 @@ def evaluate_reconstruction(
     if kept:
         report["destylization"] = destylization(studio, kept, save, identity=identity, on_progress=on_progress)
         report["appearance_swap"] = appearance_swap(studio, kept, save, identity=identity, on_progress=on_progress)
+        report["random_looks"] = random_looks(studio, kept, save, identity=identity, on_progress=on_progress)
     report["pictures"] = [asdict(row) for row in rows]
     return report
 
