@@ -57,7 +57,7 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
         recipes=MappingProxyType(
             {
                 "ours": Recipe(
-                    layers, alpha=0.0, identity_weight=0.02, style_weight=1.0, colour_weight=1.0, references_per_step=2
+                    layers, alpha=0.0, identity_weight=0.05, style_weight=0.25, colour_weight=1.0, references_per_step=2
                 ),
                 "jojogan": Recipe(layers, alpha=0.0, identity_weight=0.0, references_per_step=2),
             }

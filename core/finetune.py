@@ -10,7 +10,8 @@ this photo (as in the paper), or the base generator's renderings of sampled face
 
 Differs from the paper: several anchors may share a run; and where `style_weight` is not 0 (the embedded backbone) the
 Gram statistics of the anchors' results are pulled towards the references', which teaches strokes where no reference
-has the anchor's shape. `style_weight=0` is the paper's loss.
+has the anchor's shape. The fewer the references, the more their statistics tell of the subjects instead of the style, so
+the weight counts in full from `STATISTICS_REFERENCES` on, in proportion below. `style_weight=0` is the paper's loss.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from core.style import Style, StyleMeta, config_values
 
 MICRO_BATCH = 2
 SAMPLED_ANCHORS = 8
+STATISTICS_REFERENCES = 5
 ADAM_BETAS = (0.0, 0.99)
 
 
@@ -152,6 +154,7 @@ class _Run:
         self, references: Sequence[Example], anchors: Sequence[Example], config: FinetuneConfig, backbone: Backbone
     ) -> None:
         self.config, self.backbone = config, backbone
+        self.style_weight = (config.style_weight or 0.0) * min(1.0, len(references) / STATISTICS_REFERENCES)
         self.recipe = backbone.recipes[config.method]
         self.measure: Perceptual = backbone.measures[config.method]
         self.rng = torch.Generator().manual_seed(config.seed)
@@ -164,7 +167,7 @@ class _Run:
         self.anchors: list[Example] = []
         self.anchor_looks: list[Look] = []
         self.grams: list[Tensor] = []
-        if config.identity_weight or config.style_weight:
+        if config.identity_weight or self.style_weight:
             self._remember_anchors(anchors)
 
     @torch.no_grad()
@@ -217,8 +220,8 @@ class _Run:
         anchor, config = self.anchors[pick], self.config
         drawn = self.measure(self._draw(self.tuned, anchor.w_plus, anchor.features))
         loss = (config.identity_weight or 0.0) * self.measure.distance(drawn, self.anchor_looks[pick])
-        if config.style_weight:
-            loss = loss + config.style_weight * style_distance(drawn, self.grams)
+        if self.style_weight:
+            loss = loss + self.style_weight * style_distance(drawn, self.grams)
         (loss / count).backward()
         return loss.item() / count
 

@@ -18,15 +18,17 @@ from core import weights
 from core.backbone import (
     MINI_DIR,
     Backbone,
+    best_device,
     choose_backbone,
     compute_dtype,
     device_words,
+    find_device,
     freeze,
     load_backbone,
 )
 from core.backbone_mini import FACES_FILE, WEIGHTS_FILE, load_mini
 from core.config import BACKBONE_ENV, FinetuneConfig
-from core.errors import EmbeddedFileDamaged, WeightsCorrupted
+from core.errors import DeviceUnusable, EmbeddedFileDamaged, WeightsCorrupted
 from core.studio import Studio
 from tests.hub_stand_in import running_hub
 
@@ -62,6 +64,13 @@ def test_other_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_backbone()
     with pytest.raises(ValueError, match="'mini' or 'ffhq', got 'auto'"):
         load_backbone("auto")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["toaster", "meta", "cuda:99"])
+def test_devices_are_tried_out(name: str) -> None:
+    with pytest.raises(DeviceUnusable, match=f"'{name}' can't be used.*--device"):
+        load_backbone("mini", device=name)
+    assert find_device("cpu") == torch.device("cpu") and find_device() == best_device()
 
 
 def test_auto_without_a_gpu_asks_nobody(without_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +124,7 @@ def test_auto_offline_is_quick(with_gpu: None) -> None:
 
 def test_resolve_fills_in_the_defaults_of_the_method(tiny: Backbone) -> None:
     ours, jojogan = tiny.resolve(FinetuneConfig()), tiny.resolve(FinetuneConfig(method="jojogan"))
-    assert (ours.swap_layers, ours.alpha, ours.identity_weight, ours.style_weight) == (tuple(range(8)), 0.0, 0.02, 1.0)
+    assert (ours.swap_layers, ours.alpha, ours.identity_weight, ours.style_weight) == (tuple(range(8)), 0.0, 0.05, 0.25)
     assert (jojogan.identity_weight, jojogan.style_weight) == (0.0, 0.0)
     assert tiny.resolve(ours) == ours
 

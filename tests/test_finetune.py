@@ -156,7 +156,16 @@ def test_equation_2_adds_the_weighted_terms(tiny: Backbone, references: list[Exa
     assert identity > 0.01 and style > 0.01
     plain = first_loss(tiny, references, anchor)
     assert first_loss(tiny, references, anchor, identity_weight=2.0) - plain == pytest.approx(2 * identity, rel=1e-3)
-    assert first_loss(tiny, references, anchor, style_weight=0.5) - plain == pytest.approx(0.5 * style, rel=1e-3)
+    weighted = 0.5 * style / finetuning.STATISTICS_REFERENCES
+    assert first_loss(tiny, references, anchor, style_weight=0.5) - plain == pytest.approx(weighted, rel=1e-3)
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 0.2), (4, 0.8), (5, 1.0), (14, 1.0)])
+def test_statistics_of_few_references_count_less(
+    tiny: Backbone, references: list[Example], count: int, share: float
+) -> None:
+    given = [references[i % len(references)] for i in range(count)]
+    assert finetuning._Run(given, (), replace(PAPER, style_weight=0.5), tiny).style_weight == pytest.approx(0.5 * share)
 
 
 def test_the_identity_term_holds_on_to_the_anchor(tiny: Backbone, references: list[Example], anchor: Example) -> None:

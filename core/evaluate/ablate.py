@@ -1,7 +1,7 @@
 """The paper's ablations: ours, few-shot, with other values of lambda or alpha, or with other numbers of references.
 
 The paper tries lambda 0.0005, 0.001 and 0.002 with LPIPS on the 1024 px backbone, whose default is 0.001. The embedded
-backbone measures identity by another distance, of another scale, and defaults to 0.02, so the same numbers mean
+backbone measures identity by another distance, of another scale, and defaults to 0.05, so the same numbers mean
 something else there: `lambda=0.5x,1x,2x` are the paper's steps as multiples of the running backbone's default.
 """
 
