@@ -75,7 +75,8 @@ def build() -> gr.Blocks:
             queueing.forget_page(page, request.session_hash)
 
         page.unload(leave)
-    return page.queue(max_size=limits().waiting + QUEUE_RESERVE, default_concurrency_limit=8)
+    # `api_open=False`: a direct call of a queued event would run beside the line, uncounted.
+    return page.queue(api_open=False, max_size=limits().waiting + QUEUE_RESERVE, default_concurrency_limit=8)
 
 
 def launch_options() -> dict[str, Any]:

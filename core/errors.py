@@ -283,7 +283,8 @@ class TooManyStyles(StyleIdentityError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"You already have {limit} styles of your own here. Download the ones you like, then reload the page."
+            f"You already have {limit} styles of your own here. "
+            "Download the ones you like, then open this page in a new tab."
         )
 
 
@@ -318,3 +319,22 @@ class TableWithheld(StyleIdentityError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"There is nothing to draw yet. {reason}")
+
+
+class DatasetUnread(StyleIdentityError):
+    """Votes in the dataset are missing from what a command needs whole."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(
+            f"The dataset's votes have not been read, so nothing was done. {state} Try again, or unset "
+            "STYLEIDENTITY_VOTES_DATASET to work with this machine's votes alone."
+        )
+
+
+class DeviceUnusable(StyleIdentityError):
+    """A device was named that PyTorch doesn't know, or can't compute on here."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"'{name}' can't be used for computing ({reason}). Give another --device, such as cpu, or leave it out."
+        )

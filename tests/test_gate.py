@@ -22,7 +22,10 @@ from core.ui.gate import API, Gate
 LIMITS = DemoLimits(payload_bytes=2000, request_bytes=5000, photo_bytes=3000, waiting=3, jobs=2)
 JOB, LIGHT = 4, 5
 PAGE = SimpleNamespace(
-    fns={JOB: SimpleNamespace(concurrency_id="accelerator"), LIGHT: SimpleNamespace(concurrency_id="1")}
+    fns={
+        JOB: SimpleNamespace(concurrency_id="accelerator", api_name="stylize"),
+        LIGHT: SimpleNamespace(concurrency_id="1", api_name="list_styles"),
+    }
 )
 
 
@@ -61,8 +64,12 @@ def ask(method: str, path: str, *, stopping: bool = False, **options: Any) -> ht
 @pytest.fixture(autouse=True)
 def line(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How long the line is and how many jobs the visitor has in it."""
-    counts = {"waiting": 0, "jobs": 0}
-    monkeypatch.setattr(queueing, "line", lambda page: queueing.Line(waiting=counts["waiting"]))
+    counts = {"waiting": 0, "waiting_jobs": 0, "jobs": 0}
+
+    def counted(page: object) -> queueing.Line:
+        return queueing.Line(waiting=counts["waiting"], waiting_jobs=counts["waiting_jobs"])
+
+    monkeypatch.setattr(queueing, "line", counted)
     monkeypatch.setattr(queueing, "jobs_of", lambda page, session: counts["jobs"])
     return counts
 
@@ -168,6 +175,44 @@ def test_one_visitor_has_only_so_many_jobs(line: dict[str, int]) -> None:
     assert reply.status_code == 429
     assert reply.json()["detail"].startswith("You already have 2 drawings or trainings in line.")
     assert join(fn_index=LIGHT).status_code == 200, "light events go on"
+
+
+@pytest.mark.parametrize("path", ["call/stylize", "call/stylize/", "call/v2/stylize"])
+def test_calls_by_name_are_counted_too(path: str, line: dict[str, int]) -> None:
+    line["jobs"] = LIMITS.jobs - 1
+    body = {"data": [], "session_hash": "abc", "fn_index": LIGHT}  # the number that Gradio doesn't read here
+    assert ask("POST", f"{API}/{path}", json=body).status_code == 200
+    line["jobs"] = LIMITS.jobs
+    reply = ask("POST", f"{API}/{path}", json=body)
+    assert reply.status_code == 429
+    assert reply.json()["detail"].startswith("You already have 2 drawings or trainings in line.")
+    assert ask("POST", f"{API}/call/list_styles", json=body).status_code == 200
+
+
+def test_agents_share_one_session_and_a_part_of_the_line(line: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = DemoLimits(waiting=40, jobs=2)
+    monkeypatch.setitem(globals(), "LIMITS", limits)
+    body = {"data": [], "fn_index": JOB, "session_hash": "agents"}
+
+    def call(agent: str) -> httpx.Response:
+        return ask("POST", f"{API}/queue/join", json=body, headers={"x-gradio-user": agent})
+
+    line["jobs"] = limits.waiting // gate.PROGRAMS_SHARE - 1
+    assert call("api").status_code == 429, "a program of its own counts as one visitor"
+    assert call("mcp").status_code == 200
+    line["jobs"] += 1
+    reply = call("mcp")
+    assert reply.status_code == 429 and reply.json()["detail"] == gate.BUSY
+
+
+def test_programs_without_a_session_don_t_fill_the_line(line: dict[str, int]) -> None:
+    line["waiting_jobs"] = LIMITS.jobs - 1
+    assert ask("POST", f"{API}/call/stylize", json={"data": []}).status_code == 200
+    line["waiting_jobs"] = LIMITS.jobs
+    reply = ask("POST", f"{API}/call/stylize", json={"data": []})
+    assert reply.status_code == 429 and reply.json()["detail"] == gate.BUSY
+    assert ask("POST", f"{API}/call/list_styles", json={"data": []}).status_code == 200
+    assert join().status_code == 200, "a visitor on the page comes before"
 
 
 def test_a_stopping_server_takes_no_new_work() -> None:

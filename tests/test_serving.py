@@ -306,6 +306,31 @@ def test_votes_are_handed_over_but_not_waited_for_endlessly(
     assert "could not be handed over" in written.getvalue()
 
 
+def test_a_sweep_that_fails_doesn_t_end_the_server(monkeypatch: pytest.MonkeyPatch, written: io.StringIO) -> None:
+    logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "json"})
+    swept: list[str] = []
+
+    def broken(kind: str) -> None:
+        swept.append(kind)
+        raise FileNotFoundError(kind)
+
+    monkeypatch.setattr(serving, "SWEEP_S", -1.0)
+    monkeypatch.setattr(serving.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(serving.SESSIONS, "sweep", lambda: broken("visitors"))
+    monkeypatch.setattr(serving.UPLOADS, "sweep", lambda in_use: broken("uploads"))
+    server = serving.Server(SimpleNamespace(**vars(EMPTY_PAGE), blocks={}))
+    rounds = iter([False, False, True])
+    ended: list[str] = []
+    monkeypatch.setattr(server, "_asked", SimpleNamespace(wait=lambda seconds: next(rounds)))
+    monkeypatch.setattr(server, "stop", lambda: ended.append("stopped"))
+    monkeypatch.setattr(server, "_end", lambda code: ended.append(f"ended {code}"))
+    server.wait()
+    assert swept == ["visitors", "uploads"] * 2 and ended == ["stopped", "ended 0"]
+    told = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [line["event"] for line in told] == ["the sweep failed"] * 4
+    assert told[0]["failure"]["kind"] == "FileNotFoundError"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, tmp_path: Path) -> None:

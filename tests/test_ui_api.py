@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import inspect
+import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
+import httpx
 import pytest
+from gradio import processing_utils
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from core.ui import api
+from core.config import ASSETS_DIR, DemoLimits
+from core.ui import api, engine, fetching
 from core.ui.stylize_handlers import example_paths
 from tests.app_process import AppProcess
 
+if TYPE_CHECKING:
+    from core.studio import Studio
+
 ENDPOINTS = {"list_styles", "stylize", "train"}
+WEB_FILE = {"path": "http://127.0.0.1:9/me.jpg", "meta": {"_type": "gradio.FileData"}}  # Gradio fetches it itself
+PUBLIC, PRIVATE = "localhost", "127.0.0.1"  # names of this machine that the tests let count as a public host, or don't
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +106,36 @@ def test_training_streams_and_returns_a_style_that_draws(client: Client, tmp_pat
         ({"photo": None}, "Send each file"),
         ({"photo": {"path": "/etc/hostname"}}, "not uploaded here"),
         ({"photo": "http://127.0.0.1:9/me.jpg"}, "web address can't be fetched"),
+        ({"photo": WEB_FILE}, "web address can't be fetched"),
+        ({"photo": "http://[x"}, "web address can't be fetched"),
+        ({"photo": "http://127.0.0.1:9/file=\0"}, "web address can't be fetched"),
+        ({"photo": "\0"}, "Send each file"),
+        ({"seed": 2**31}, "'seed' is a number from 0 to"),
+        ({"seed": None}, "'seed' is a number from 0 to"),
         ({"photo": "data:image/png;base64,!!"}, "data address can't be read"),
         ({"photo": "data:image/png;base64,aGVsbG8="}, "We couldn't read 'picture'"),
-        ({"style_file": "data:,aGVsbG8="}, "not a style this app can use"),
+        (
+            {"style_file": "data:,aGVsbG8="},
+            "'style.safetensors' is not a style this app can use: it is not a safetensors file",
+        ),
     ],
 )
 def test_wrong_arguments_get_a_sentence(client: Client, arguments: dict[str, object], sentence: str) -> None:
     given = {"photo": handle_file(str(example_paths()[0])), **arguments}
     with pytest.raises(AppError, match=sentence):
         client.predict(**given, api_name="/stylize")
+
+
+def test_queued_endpoints_can_t_be_run_beside_the_line(address: str, client: Client) -> None:
+    numbers = {item["api_name"]: item["id"] for item in client.config["dependencies"]}
+    for name in ("stylize", "train"):
+        for path in (name, "predict"):
+            body = {"data": [], "fn_index": numbers[name]} if path == "predict" else {"data": []}
+            reply = httpx.post(f"{address}gradio_api/run/{path}", json=body)
+            assert reply.status_code == 404 and "join the queue" in reply.json()["detail"]
+    body = {"data": [], "fn_index": numbers["list_styles"]}
+    assert httpx.post(f"{address}gradio_api/run/predict", json=body).status_code == 200
+    assert client.predict(api_name="/list_styles")[0]["slug"]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +153,94 @@ def test_wrong_training_gets_a_sentence(client: Client, arguments: dict[str, obj
     given = {"references": [handle_file(str(example_paths()[0]))], "steps": 3, **arguments}
     with pytest.raises(AppError, match=sentence):
         client.predict(**given, api_name="/train")
+
+
+# --- style files and web addresses -------------------------------------------------------------------------
+
+
+def test_a_style_file_may_be_a_data_address(mini_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "studio", lambda: mini_studio)
+    content = (ASSETS_DIR / "styles" / "pencil.safetensors").read_bytes()
+    given = f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
+    with api._chosen_style("", given, SimpleNamespace(session_hash=None)) as (title, path):
+        assert title == "Pencil" and engine.style_at(path).name == title
+    assert engine._read_style.cache_info().currsize == 0, "a caller's style is forgotten with its file"
+
+
+class Site(BaseHTTPRequestHandler):
+    """Serves a small file, one without end, a slow one, and redirects."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Answer as the path asks."""
+        self.asked.append(self.path)
+        leads_to = {"/inside": f"http://{PRIVATE}:{self.server.server_port}/secret", "/moved": "small", "/loop": "loop"}
+        self.send_response(302 if self.path in leads_to else 404 if self.path == "/gone" else 200)
+        if self.path in leads_to:
+            self.send_header("Location", leads_to[self.path])
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the caller hung up
+            self.wfile.write(b"picture")
+            while self.path == "/endless":
+                self.wfile.write(b"x" * 1000)
+            while self.path == "/slow":
+                self.wfile.write(b"x")
+                time.sleep(0.02)
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A site that counts as public under one of its names; Gradio fetches as in the app."""
+    server = ThreadingHTTPServer((PRIVATE, 0), Site)
+    Site.asked.clear()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(processing_utils, "PUBLIC_HOSTNAME_WHITELIST", [PUBLIC])
+    monkeypatch.setattr(processing_utils, "async_ssrf_protected_get", processing_utils.async_ssrf_protected_get)
+    monkeypatch.setattr(fetching, "limits", lambda: DemoLimits(photo_bytes=2_000_000))
+    fetching.use_in_gradio()
+    yield f"http://{PUBLIC}:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def fetched(address: str, folder: Path) -> bytes:
+    """What Gradio takes from a web address."""
+    return Path(processing_utils.ssrf_protected_download(address, cache_dir=str(folder))).read_bytes()
+
+
+@pytest.mark.parametrize("path", ["small", "moved"])
+def test_public_addresses_are_fetched(site: str, path: str, tmp_path: Path) -> None:
+    assert fetched(f"{site}/{path}", tmp_path) == b"picture"
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("endless", "more than 2 MB"),
+        ("slow", "takes too long"),
+        ("loop", "can't be fetched"),
+        ("gone", "can't be fetched"),
+        ("inside", "can't be fetched"),
+    ],
+)
+def test_an_address_that_gives_no_file_in_time_gets_a_sentence(
+    site: str, path: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "FETCH_S", 1.0)
+    with pytest.raises(gr.Error, match=sentence):
+        fetched(f"{site}/{path}", tmp_path)
+    assert "/secret" not in Site.asked and len(Site.asked) <= 1 + fetching.MAX_REDIRECTS
+    assert not [found for found in tmp_path.rglob("*") if found.is_file()]
+
+
+def test_a_private_address_is_never_asked(site: str, tmp_path: Path) -> None:
+    with pytest.raises(gr.Error, match="can't be fetched"):
+        fetched(site.replace(PUBLIC, PRIVATE), tmp_path)
+    assert not Site.asked
 
 
 @pytest.mark.slow

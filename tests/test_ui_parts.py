@@ -6,18 +6,21 @@ import asyncio
 import dataclasses
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 from PIL import Image
 
+import app
 from core.config import FinetuneConfig
 from core.errors import NoFaceFound, NoReferences, TrainingStopped
 from core.ui import (
     advanced,
     edge,
     engine,
+    quick_handlers,
     session,
     status,
     styles,
@@ -192,10 +195,115 @@ def test_training_needs_a_usable_reference() -> None:
         train_handlers._checked((session.Reference("k", "p", "a", problem="no face"),))
 
 
-def test_uploads_from_elsewhere_are_refused() -> None:
-    assert stylize_handlers.uploaded_path(None) is None
-    with pytest.raises(gr.Error):
-        stylize_handlers.uploaded_path({"path": "/etc/hostname"})
+def two_references() -> tuple[session.Reference, ...]:
+    """Two pictures that a visitor just dropped."""
+    return tuple(session.Reference(key, f"{key}.png", f"{key}.png") for key in "ab")
+
+
+def test_a_removed_picture_doesn_t_come_back_from_a_running_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    aligned = {"face": object(), "crop_view": "data:,"}
+    monkeypatch.setattr(train_handlers, "_aligned", lambda item: dataclasses.replace(item, **aligned))
+    monkeypatch.setattr(engine, "looks", lambda faces: [Image.new("RGB", (8, 8))] * len(faces))
+    removed: set[str] = set()
+    run = train_handlers.toggle_aligned(two_references(), removed, True, lambda *_, **__: None)
+    shown = next(run)[0]
+    left = train_handlers.remove_card(shown, removed, SimpleNamespace(pick="b"))[0]
+    assert [item.key for item in left] == ["a"]
+    pages = list(run)
+    assert pages and all([item.key for item in page[0]] == ["a"] for page in pages)
+
+
+def test_only_the_chosen_picture_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_handlers, "_aligned", lambda item: dataclasses.replace(item, problem="no face"))
+    click = SimpleNamespace(pick="b")
+    *_, page = train_handlers.use_as_it_is(two_references(), set(), click, lambda *_, **__: None)
+    assert [item.aligned for item in page[0]] == [False, True]
+
+
+def test_a_stop_in_the_first_moments_reaches_the_run(monkeypatch: pytest.MonkeyPatch, own_data_dir: object) -> None:
+    def run(*given: object) -> Iterator[SimpleNamespace]:
+        if not Path(str(given[-1])).exists():
+            yield SimpleNamespace(step=1, steps=1, loss=0.0, preview=None, seconds_left=None)
+
+    sessions = visitors.Sessions()
+    monkeypatch.setattr(train_handlers, "SESSIONS", sessions)
+    monkeypatch.setattr(train_handlers, "_config", lambda *_: FinetuneConfig(steps=3))
+    monkeypatch.setattr(train_handlers, "_preview_face", lambda *_: (None, False))
+    monkeypatch.setattr(engine, "train_seconds", lambda *_: 1)
+    monkeypatch.setattr(engine, "train", run)
+    visitor = SimpleNamespace(session_hash="visitor")
+    reference = session.Reference("k", "p", "a", face=object())
+    stream = train_handlers.train(visitor, (reference,), None, None, "sketch", "style")
+    next(stream)
+    told = asyncio.run(train_handlers.stop(visitor))
+    assert "Stopping after this step." in told[1]
+    assert list(stream) == [train_handlers.stopped()]
+    assert sessions.stop_runs("visitor") == 0, "the run's flag is gone with it"
+
+
+def test_an_unexpected_failure_of_stop_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(session_hash: str) -> int:
+        raise OSError("disk")
+
+    monkeypatch.setattr(train_handlers.SESSIONS, "stop_runs", broken)
+    with pytest.raises(gr.Error, match="our side"):
+        asyncio.run(train_handlers.stop(SimpleNamespace(session_hash="visitor")))
+
+
+def events_of(page: gr.Blocks, handler: object) -> list[gr.blocks.BlockFunction]:
+    """The page's events that run a handler."""
+    return [event for event in page.fns.values() if event.fn is handler]
+
+
+def test_another_photo_and_stop_end_the_drawing_they_replace() -> None:
+    page = app.build()
+    draws = {
+        event._id for handler in ("draw", "redraw") for event in events_of(page, getattr(stylize_handlers, handler))
+    }
+    parts = {getattr(block, "elem_id", None): block._id for block in page.blocks.values()}
+    assert len(draws) > 10
+    for elem_id, name in (("photo", "change"), ("examples", "click"), ("photo-view", "submit")):
+        ended = {i for event in page.fns.values() if (parts[elem_id], name) in event.targets for i in event.cancels}
+        assert ended == draws, elem_id
+    (several,) = events_of(page, stylize_handlers.draw_several)
+    stops = [event.cancels for event in page.fns.values() if (parts["several-stop"], "click") in event.targets]
+    assert [several._id] in stops
+
+
+def test_removing_waits_for_nobody_and_other_work_shows_that_it_waits() -> None:
+    page = app.build()
+    (remove,), (use,) = (events_of(page, fn) for fn in (train_handlers.remove_card, train_handlers.use_as_it_is))
+    assert not remove.queue
+    assert use.queue and use.show_progress == "full" and use.show_progress_on
+    card = widgets.reference_card(session.Reference("k", "p", "a.png", problem="no face"))
+    assert card.count('data-event="submit"') == 1, "only Remove is a submit"
+
+
+@pytest.mark.parametrize(("number", "seed"), [(None, 0), (0, 0), (7.0, 7), (2**31 - 1, 2**31 - 1)])
+def test_an_emptied_seed_is_the_first(number: float | None, seed: int) -> None:
+    assert stylize_handlers._seed(number) == seed
+
+
+@pytest.mark.parametrize("number", [-1, 2**31, 1e300, float("inf"), float("nan")])
+def test_a_huge_seed_gets_a_sentence(number: float) -> None:
+    with pytest.raises(gr.Error, match="The seed is a number from 0 to 2147483647"):
+        stylize_handlers._seed(number)
+
+
+def test_seeds_are_bounded_on_the_page() -> None:
+    page = app.build()
+    seeds = [block for block in page.blocks.values() if isinstance(block, gr.Number) and "eed" in str(block.label)]
+    assert [block.maximum for block in seeds] == [2**31 - 1] * 2
+
+
+@pytest.mark.parametrize("text", ["inf", "-Infinity", "nan", "1e999", "much"])
+@pytest.mark.parametrize("field", ["alpha", "identity_weight", "style_weight", "references_per_step"])
+def test_settings_that_are_no_finite_number_get_a_sentence(field: str, text: str) -> None:
+    with gr.Blocks():
+        values = [control.value for control in advanced.controls()]
+    values[advanced.FIELDS.index(field)] = text
+    with pytest.raises(gr.Error, match="as numbers"):
+        advanced.overrides(values)
 
 
 def test_the_door_opens_once_and_tries_again_after_a_failure() -> None:
@@ -242,5 +350,12 @@ def test_declared_accelerator_time_grows_with_steps_pictures_and_pixels(monkeypa
 
     short = declared(150, 1, 256)
     assert short < declared(500, 1, 256) < declared(500, 8, 256) < declared(500, 8, 1024)
-    assert engine.draw_seconds(None, object()) < engine.draw_seconds(None, None) + 1
     assert engine.many_seconds([None] * 3) < engine.many_seconds([None] * 24)
+
+
+def test_declared_drawing_time_follows_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "START_S", 7.0)
+    monkeypatch.setattr(engine, "DRAWING_S", 2.0)
+    assert (engine.draw_seconds(None, object()), engine.draw_seconds(None, None)) == (9, 11)
+    assert quick_handlers.arms_seconds(None, object(), ["a", "b", "c"]) == 13
+    assert quick_handlers.arms_seconds(None, None, ["a", "b", "c"]) == 15

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -196,6 +198,32 @@ def test_folders_of_earlier_processes_get_their_hour_too(sessions: Sessions, clo
     assert not before.exists() and used.is_dir()
 
 
+def test_a_visitor_who_comes_back_during_the_sweep_breaks_nothing(sessions: Sessions, clock: Clock) -> None:
+    class ForgottenAtOnce(dict):
+        def __setitem__(self, name: str, seen: object) -> None:
+            self.pop(name, None)
+
+    folder = sessions.folder("before")
+    restarted = Sessions(clock)
+    restarted._orphans = ForgottenAtOnce()
+    restarted.sweep()
+    assert folder.is_dir()
+
+
+def test_a_duplicated_tab_keeps_the_folder_of_both(sessions: Sessions, clock: Clock) -> None:
+    for session in ("one", "copy"):
+        sessions.adopt(session, "k" * 32)
+    folder = sessions.folder("one")
+    sessions.leave("copy")
+    clock.now_s += KEEP_S + 1
+    sessions.sweep()
+    assert folder.is_dir(), "its other tab is open"
+    sessions.leave("one")
+    clock.now_s += KEEP_S + 1
+    sessions.sweep()
+    assert not folder.exists()
+
+
 def test_those_who_listen_hear_of_a_deleted_folder(sessions: Sessions, clock: Clock) -> None:
     heard: list[Path] = []
     sessions.when_removed(heard.append)
@@ -234,6 +262,19 @@ def test_leaving_and_the_end_of_the_server_stop_runs(sessions: Sessions) -> None
     assert one.exists() and not two.exists()
     assert sessions.stop_all() == 2
     assert two.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_no_flag_doesn_t_break_the_stop(
+    sessions: Sessions, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions.begin_run("a")
+
+    def touch(path: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "touch", touch)
+    assert sessions.stop_all() == 1
 
 
 # --- uploads -----------------------------------------------------------------------------------------------
@@ -395,6 +436,25 @@ def test_files_that_nobody_uses_go_after_a_while(
         folder.sweep({str(used)})
         assert {path for path in (part, shown, used) if path.exists()} == left
     assert not shown.parent.exists()
+
+
+def test_a_folder_that_vanishes_during_the_sweep_is_passed_over(
+    folder: uploads.UploadFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "_clock", clock)
+    gone, old, scan = upload(folder, b"gone").parent, upload(folder, b"old"), os.scandir
+
+    def scandir(path: str | Path) -> object:
+        if str(path) == str(gone):  # a number for those that are being deleted
+            shutil.rmtree(gone, ignore_errors=True)
+        return scan(path)
+
+    folder.sweep()
+    clock.now_s += uploads.UNCLAIMED_S + 1
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        folder.sweep()
+    assert not gone.exists() and not old.exists()
 
 
 def test_a_file_that_was_sent_again_stays(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from core.config import PRESET_STEPS, FinetuneConfig
-from core.ui.limits import limits
+from core.ui.limits import MAX_SEED, limits
 from core.ui.words import fragment, label, t
 
 FIELDS = (
@@ -51,7 +52,7 @@ def controls() -> list[Any]:
         per_step = gr.Textbox("", label=label("Pictures per step"), info=empty("0: all of them."))
         anchors = gr.Slider(1, 16, default.anchors_per_step, step=1, label=label("Faces per step"))
     with gr.Row():
-        seed = gr.Number(default.seed, label=label("Seed"), precision=0, minimum=0)
+        seed = gr.Number(default.seed, label=label("Seed"), precision=0, minimum=0, maximum=MAX_SEED)
         every = gr.Slider(1, 100, default.preview_every, step=1, label=label("Steps between previews"))
     return [method, steps, rate, alpha, layers, identity, style, per_step, anchors, seed, every]
 
@@ -73,7 +74,10 @@ def weight_from(text: str | None) -> float | None:
     if not str("" if text is None else text).strip():
         return None
     try:
-        return float(str(text).replace(",", "."))
+        weight = float(str(text).replace(",", "."))
+        if not math.isfinite(weight):
+            raise ValueError("got infinity or no number, expected a finite one")
+        return weight
     except ValueError as error:
         raise gr.Error(
             "Write alpha, weights and pictures per step as numbers, for example 0.001, or leave them empty."

@@ -26,7 +26,8 @@ from gradio.utils import get_upload_folder
 
 from core.ui import engine, styles
 from core.ui.edge import friendly
-from core.ui.limits import check_training, limits
+from core.ui.fetching import UNREACHABLE
+from core.ui.limits import MAX_SEED, check_training, limits
 from core.ui.uploads import uploaded_path
 from core.ui.visitors import SESSIONS
 
@@ -53,9 +54,12 @@ def _decoded(address: str) -> bytes:
 
 def _own_result(address: str) -> Path | None:
     """Return the file behind an address that an earlier call returned, None for any other address."""
-    path = Path(unquote(urlsplit(address).path.partition("/file=")[2])).resolve()
     folder = Path(get_upload_folder()).resolve()
-    return path if path.is_relative_to(folder) and path.is_file() else None
+    try:
+        path = Path(unquote(urlsplit(address).path.partition("/file=")[2])).resolve()
+        return path if path.is_relative_to(folder) and path.is_file() else None
+    except (ValueError, OSError):  # no address, or no file's name
+        return None
 
 
 @contextmanager
@@ -78,8 +82,8 @@ def _file(given: object, request: gr.Request) -> Iterator[Path]:
         else:
             try:
                 path = Path(ssrf_protected_download(given, cache_dir=folder))
-            except Exception as error:
-                raise gr.Error("This web address can't be fetched. Check that it is public, or upload.") from error
+            except ValueError as error:
+                raise gr.Error(UNREACHABLE) from error
         yield path
 
 
@@ -162,7 +166,7 @@ def stylize(
     from core.images import save_png
 
     strength = _number(strength, "strength", 0, 1)
-    number, seed = _whole(face, "face", 1, 100), _whole(seed, "seed", 0, 2**31 - 1)
+    number, seed = _whole(face, "face", 1, 100), _whole(seed, "seed", 0, MAX_SEED)
     source, aligned = _face(photo, request, number=number)
     with _chosen_style(style, style_file, request) as (title, path):
         _, stylized = engine.draw(aligned, None, path, strength, bool(keep_colours), seed)
@@ -177,8 +181,13 @@ def _chosen_style(slug: object, file: object, request: gr.Request) -> Iterator[t
     """Give title and path of a ready-made style or of a caller's style file, checked."""
     if file is not None:
         with _file(file, request) as upload, tempfile.TemporaryDirectory() as folder:
-            opened = styles.open_file(str(upload), Path(folder))
-            yield opened.title, opened.path
+            named = Path(folder) / "style.safetensors"  # a data or web address may have no such ending
+            named.symlink_to(upload.resolve())
+            opened = styles.open_file(str(named), Path(folder))
+            try:
+                yield opened.title, opened.path
+            finally:
+                engine.forget_styles(named)
         return
     found = styles.find(str(slug) if slug else styles.first_style(), ())
     if found is None:
@@ -194,7 +203,7 @@ def _config(
     if not isinstance(references, list) or not 1 <= len(references) <= limits().references:
         raise gr.Error(f"'references' is a list of 1 to {limits().references} pictures.")
     given: dict[str, object] = {"method": _one_of(method, "method", ("ours", "jojogan")), "anchor": anchor}
-    given["seed"] = _whole(seed, "seed", 0, 2**31 - 1)
+    given["seed"] = _whole(seed, "seed", 0, MAX_SEED)
     if steps is not None:
         given["steps"] = _whole(steps, "steps", 1, limits().steps)
     return engine.studio().config(_one_of(preset, "preset", ("sketch", "cartoon")), **given)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 API = "/gradio_api"
 MAX_SESSION_HASH = 64
+PROGRAMS_SHARE = 4  # of the line, one part in this many for callers that can't be told apart
 UNUSED = ("/monitoring", *(f"{API}/{name}" for name in ("process_recording", "deep_link", "vibe-", "dev/", "proxy=")))
 WEB_ADDRESSES = (f"{API}/file=http:", f"{API}/file=https:", f"{API}/file/http:", f"{API}/file/https:")
 
@@ -119,7 +120,7 @@ class Gate:
         if not _is_join(path) and not _is_run(path):
             return scope, _counted(scope, receive, self._limit(path))
         body = await _body(scope, receive, self._limit(path))
-        self._check_call(path, body)
+        self._check_call(scope, body)
         return scope, _replayed(body, receive)
 
     def _limit(self, path: str) -> int:
@@ -135,7 +136,7 @@ class Gate:
         if folder is not None and shutil.disk_usage(folder).free < self.limits.free_disk_bytes:
             raise _Refused(HTTPStatus.INSUFFICIENT_STORAGE, NO_SPACE)
 
-    def _check_call(self, path: str, body: bytes) -> None:
+    def _check_call(self, scope: Scope, body: bytes) -> None:
         """Refuse calls that can't be read, and new work where the line or the visitor's share of it is full."""
         try:
             values = json.loads(body)
@@ -149,16 +150,29 @@ class Gate:
         )
         if not known or not (session is None or (isinstance(session, str) and 0 < len(session) <= MAX_SESSION_HASH)):
             raise _Refused(HTTPStatus.BAD_REQUEST, UNREADABLE)
-        if not _is_join(path):
+        if not _is_join(scope["path"]):
             return
         if self.stopping():
             raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
         if queueing.line(page).waiting >= self.limits.waiting:
             raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, BUSY)
-        if session and queueing.is_job(page, values.get("fn_index")):
+        name = _called_name(scope["path"])
+        if queueing.is_job(page, queueing.index_of(page, name) if name else values.get("fn_index")):
+            self._check_share(page, session, is_agent=_header(scope, b"x-gradio-user") == b"mcp")
+
+    def _check_share(self, page: gr.Blocks, session: str | None, *, is_agent: bool) -> None:
+        """Refuse a job of a visitor who has enough of them, and of programs once they would fill the line.
+
+        All agents come in one session, Gradio's own; a program may have none, and is counted with everybody.
+        """
+        if session and not is_agent:
             count = queueing.jobs_of(page, session)
             if count >= self.limits.jobs:
                 raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, ENOUGH.format(count=count))
+            return
+        count = queueing.jobs_of(page, session) if session else queueing.line(page).waiting_jobs
+        if count >= max(self.limits.jobs, self.limits.waiting // PROGRAMS_SHARE):
+            raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, BUSY)
 
 
 def _is_file(path: str) -> bool:
@@ -171,6 +185,11 @@ def _is_upload(path: str) -> bool:
 
 def _is_join(path: str) -> bool:
     return path.rstrip("/") == f"{API}/queue/join" or path.startswith(f"{API}/call/")
+
+
+def _called_name(path: str) -> str:
+    """The endpoint that a path names, which for Gradio goes before any number in the body."""
+    return path.rstrip("/").rpartition("/")[2] if path.startswith(f"{API}/call/") else ""
 
 
 def _is_run(path: str) -> bool:

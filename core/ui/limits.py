@@ -9,6 +9,8 @@ import spaces
 from core.config import DemoLimits, FinetuneConfig, demo_limits
 from core.errors import TooManyReferences, TrainingTooLong
 
+MAX_SEED = 2**31 - 1  # what every random generator in use takes
+
 
 @functools.cache
 def limits() -> DemoLimits:

@@ -45,6 +45,11 @@ def is_job(page: gr.Blocks, function_index: object) -> bool:
     return function is not None and function.concurrency_id == ACCELERATOR["concurrency_id"]
 
 
+def index_of(page: gr.Blocks, name: str) -> int | None:
+    """Return the number of the event handler that programs call by this name."""
+    return next((number for number, function in page.fns.items() if function.api_name == name), None)
+
+
 def _is_job(event: Any) -> bool:
     return event.concurrency_id == ACCELERATOR["concurrency_id"]
 

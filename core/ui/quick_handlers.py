@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +22,14 @@ from core.config import ASSETS_DIR, data_dir
 from core.errors import StyleIdentityError
 from core.study import design
 from core.study.packs import ARM_TITLES, ARMS, Arm
-from core.study.records import LABELS
+from core.study.records import LABELS, Group
 from core.ui import engine, widgets
 from core.ui import vote_views as views
 from core.ui.edge import friendly
 from core.ui.session import ChosenPhoto, Crop, Portrait
 from core.ui.study_door import DOOR
 from core.ui.stylize_handlers import cut_out
-from core.ui.vote_handlers import Runs, codes_of, said
+from core.ui.vote_handlers import Runs, codes_of, current, said
 from core.ui.words import t
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def arm_styles(slug: str | None) -> Mapping[Arm, Path]:
 
 def arms_seconds(face: AlignedFace, inversion: Inversion | None, paths: Sequence[str]) -> int:
     """Accelerator seconds to declare for `draw_arms`."""
-    return 10 + 5 * len(paths)
+    return math.ceil(engine.START_S + engine.DRAWING_S * (len(paths) + (inversion is None)))
 
 
 @spaces.GPU(duration=arms_seconds)
@@ -133,8 +134,14 @@ def vote(ballot: Ballot | None, runs: Runs | None, event: gr.EventData) -> tuple
     choice = said(event, "choice")
     if ballot is None or said(event, "ticket") != ballot.token or not (choice is None or choice in LABELS):
         return widgets.hint("This comparison is over. Make another one if you like."), None
-    DOOR.study().quick_vote(ballot.token, order=ballot.order, choice=choice, style=ballot.style)
+    DOOR.study().quick_vote(ballot.token, order=ballot.order, choice=choice, style=ballot.style, group=_group(runs))
     return views.quick_thanks(_whose(ballot) if _may_know(runs) else ()), None
+
+
+def _group(runs: Runs | None) -> Group | None:
+    """What was said at the beginning of this browser's latest run, None without one."""
+    code = current(runs)
+    return None if code is None else DOOR.study().group_of(code)
 
 
 def _whose(ballot: Ballot) -> tuple[tuple[str, str], ...]:

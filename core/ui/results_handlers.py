@@ -73,11 +73,13 @@ def download(runs: Runs | None, request: gr.Request) -> Any:
     if why := why_not_yet(runs):
         raise gr.Error(why, title="Not yet")
     store = DOOR.opened().store
+    votes = store.votes()
+    participants = store.participants(withdrawn=True)  # read last: a withdrawal in between counts
     with tempfile.TemporaryDirectory(prefix="answers-") as folder:
         written = export(
             Path(folder) / "answers",
-            votes=store.votes(),
-            participants=store.participants(),
+            votes=votes,
+            participants=participants,
             quick_votes=store.quick_votes(),
             salt=export_salt(),
         )

@@ -25,7 +25,7 @@ from starlette.middleware import Middleware
 from core.allocator import keep_freed_memory
 from core.config import VERSION, data_dir
 from core.errors import DataFolderUnwritable, StyleIdentityError
-from core.ui import health, logs, queueing, study_door, study_pictures
+from core.ui import fetching, health, logs, queueing, study_door, study_pictures
 from core.ui.gate import Gate
 from core.ui.limits import limits
 from core.ui.uploads import UPLOADS
@@ -71,6 +71,7 @@ def prepare() -> None:
         check_data_folder()
         SESSIONS.sweep()
         UPLOADS.open()
+        fetching.use_in_gradio()
     except (StyleIdentityError, ValueError, OSError) as error:
         sys.exit(f"StyleIdentity can't start: {error}")
     if not spaces.config.Config.zero_gpu:  # there, sockets of workers live in the folder, whose paths must be short
@@ -154,11 +155,21 @@ class Server:
         swept = time.monotonic()
         while not self._asked.wait(0.2):  # short, since a signal's handler runs between two waits only
             if time.monotonic() - swept > SWEEP_S:
-                SESSIONS.sweep()
-                UPLOADS.sweep(SESSIONS.uploads_in_use() | self._shown_to_all())
+                self._sweep()
                 swept = time.monotonic()
         self.stop()
         self._end(0)
+
+    def _sweep(self) -> None:
+        """Delete what visitors left behind; a failure is no reason to stop serving."""
+        try:
+            SESSIONS.sweep()
+        except Exception:
+            self.log.error("the sweep failed", exc_info=True)
+        try:
+            UPLOADS.sweep(SESSIONS.uploads_in_use() | self._shown_to_all())
+        except Exception:
+            self.log.error("the sweep failed", exc_info=True)
 
     def _shown_to_all(self) -> set[str]:
         """Files of the page itself, such as an example's picture."""

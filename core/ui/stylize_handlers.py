@@ -15,7 +15,7 @@ from core.config import ASSETS_DIR
 from core.errors import StyleIdentityError, TooManyPhotos, TooManyStyles
 from core.ui import compare, engine, status, styles, widgets
 from core.ui.edge import friendly
-from core.ui.limits import limits
+from core.ui.limits import MAX_SEED, limits
 from core.ui.session import ChosenPhoto, Crop, MyStyle, Portrait
 from core.ui.uploads import published, uploaded_path, uploaded_paths
 from core.ui.visitors import SESSIONS
@@ -152,13 +152,18 @@ def ensure_photo(photo: ChosenPhoto | None) -> Any:
     return _photo_page(*read_photo(str(examples[0]), name=t("Example {number}", number=1)))
 
 
+def leave_photo() -> tuple[Any, ...]:
+    """Go back to the uploader. Values as in `click_photo`."""
+    hidden = gr.update(visible=False)
+    return None, gr.update(value=None, visible=True), gr.update(value="", visible=False), hidden, *empty_result()
+
+
 @friendly
 def click_photo(photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> tuple[Any, ...]:
-    """Choose a face, show the crop settings, or go back. Values: photo state, uploader, view, crop panel, result."""
+    """Choose a face or show the crop settings. Values: photo state, uploader, view, crop panel, result."""
     unchanged = (gr.skip(), gr.skip(), gr.skip())
-    if photo is None or event.pick == "another":
-        hidden = gr.update(visible=False)
-        return None, gr.update(value=None, visible=True), gr.update(value="", visible=False), hidden, *empty_result()
+    if photo is None:
+        return leave_photo()
     if event.pick == "crop":
         return gr.skip(), gr.skip(), gr.skip(), gr.update(visible=True), *unchanged
     chosen = replace(photo, face_index=min(int(event.pick), len(photo.boxes) - 1), problem="")
@@ -212,6 +217,13 @@ def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[str
     return found
 
 
+def _seed(number: float | None) -> int:
+    """Return the seed that the visitor chose, 0 for an emptied field. Raises gr.Error."""
+    if not 0 <= (number or 0) <= MAX_SEED:
+        raise gr.Error(t("The seed is a number from 0 to {limit}.", limit=MAX_SEED), title="That didn't work")
+    return int(number or 0)
+
+
 @friendly
 def draw(
     photo: ChosenPhoto | None,
@@ -222,7 +234,7 @@ def draw(
     strength: float,
     keep_colour: bool,
     into_photo: bool,
-    seed: float,
+    seed: float | None,
     request: gr.Request,
     progress: gr.Progress = gr.Progress(),
 ) -> tuple[Any, ...]:
@@ -235,7 +247,7 @@ def draw(
     progress(0.1, desc=t("Reading the face"))
     portrait = cut_out(photo, portrait, crop)
     progress(0.4, desc=t("Drawing"))
-    inversion, stylized = engine.draw(portrait.face, portrait.inversion, path, strength / 100, keep_colour, int(seed))
+    inversion, stylized = engine.draw(portrait.face, portrait.inversion, path, strength / 100, keep_colour, _seed(seed))
     before, after = portrait.face.image, stylized.image
     if into_photo:
         source = load_photo(photo.path, name=photo.name, limits=limits().photo)
@@ -259,7 +271,7 @@ def redraw(
     strength: float,
     keep_colour: bool,
     into_photo: bool,
-    seed: float,
+    seed: float | None,
     request: gr.Request,
     progress: gr.Progress = gr.Progress(),
 ) -> tuple[Any, ...]:
@@ -279,7 +291,7 @@ def draw_several(
     mine: tuple[MyStyle, ...],
     strength: float,
     keep_colour: bool,
-    seed: float,
+    seed: float | None,
     request: gr.Request,
     progress: gr.Progress = gr.Progress(),
 ) -> Iterator[tuple[Any, ...]]:
@@ -303,7 +315,7 @@ def draw_several(
     notes = "".join(widgets.notice(problem) for problem in problems)
     files: list[Path] = []
     shown: list[str] = []
-    for stylized in engine.draw_many(tuple(faces), path, strength / 100, keep_colour, int(seed)) if faces else ():
+    for stylized in engine.draw_many(tuple(faces), path, strength / 100, keep_colour, _seed(seed)) if faces else ():
         file = folder / f"{len(files) + 1:02d}-{styles.file_name(faces[len(files)].name)}-{styles.file_name(title)}.png"
         save_png(stylized.image, file)
         files.append(file)

@@ -11,6 +11,7 @@ import gradio as gr
 from core.config import ASSETS_DIR
 from core.ui import compare, engine, widgets
 from core.ui import stylize_handlers as on
+from core.ui.limits import MAX_SEED
 from core.ui.session import Crop
 from core.ui.words import fragment, label, t
 
@@ -45,6 +46,7 @@ class StylizeTab:
     photo_page: list[Any]
     settings: list[Any]
     result: list[Any]
+    other_photo: list[Any]  # the events that choose another photo or none; a portrait of the one before is out of date
 
 
 def photo_input(*, height: int, elem_id: str) -> gr.Image:
@@ -127,13 +129,16 @@ def _several(chosen: gr.State, mine: gr.State, drawing: list[Any]) -> None:
             type="filepath",
             elem_id="several-photos",
         )
-        button = gr.Button(label("Draw them all"), variant="primary")
+        with gr.Row():
+            button = gr.Button(label("Draw them all"), variant="primary")
+            stop = gr.Button(label("Stop"), variant="stop", visible=False, elem_id="several-stop")
         notes = gr.HTML("")
         results = gr.Gallery(
             label=label("Portraits"), interactive=False, columns=4, visible=False, format="png", buttons=["download"]
         )
         archive = gr.DownloadButton(label("Download all (zip)"), interactive=False)
-    button.click(
+    button.click(lambda: gr.update(visible=True), None, stop, **QUICK)
+    running = button.click(
         on.draw_several,
         [uploads, chosen, mine, *drawing],
         [results, archive, notes],
@@ -141,6 +146,8 @@ def _several(chosen: gr.State, mine: gr.State, drawing: list[Any]) -> None:
         **AS_SENT,
         **engine.ACCELERATOR,
     )
+    running.then(lambda: gr.update(visible=False), None, stop, **QUICK)
+    stop.click(None, cancels=running, **QUICK)
 
 
 def _input_column() -> SimpleNamespace:
@@ -169,7 +176,9 @@ def _result_column(chosen: gr.State, mine: gr.State) -> SimpleNamespace:
             into = gr.Checkbox(False, label=label("Put back into my photo"), elem_id="into-photo", min_width=150)
         download = gr.DownloadButton(label("Download the portrait"), interactive=False, elem_id="download")
         with gr.Accordion(label("Advanced"), open=False):
-            seed = gr.Number(0, label=label("Seed"), info=label("Same seed, same picture."), precision=0, minimum=0)
+            seed = gr.Number(
+                0, label=label("Seed"), info=label("Same seed, same picture."), precision=0, minimum=0, maximum=MAX_SEED
+            )
         _several(chosen, mine, [strength, keep, seed])
     return SimpleNamespace(**locals())
 
@@ -185,7 +194,9 @@ def build(tabs: gr.Tabs, status_line: gr.HTML, page: gr.Blocks) -> StylizeTab:
     crop_parts = [left.crop_panel, left.crop_mode, left.manual]
     photo_page = [photo, portrait, crop, left.uploader, left.view, *crop_parts, *result[1:]]
     settings = [photo, portrait, crop, chosen, mine, right.strength, right.keep, right.into, right.seed]
-    tab = StylizeTab(photo, chosen, mine, left.shelf, photo_page, settings, result)
+    examples = [] if left.examples is None else [left.examples.click]
+    other_photo = [left.uploader.change, *examples, left.view.submit]
+    tab = StylizeTab(photo, chosen, mine, left.shelf, photo_page, settings, result, other_photo)
 
     tab_key = gr.Textbox(visible=False)  # its value comes from the browser's tab
     page.load(
@@ -196,8 +207,8 @@ def build(tabs: gr.Tabs, status_line: gr.HTML, page: gr.Blocks) -> StylizeTab:
         show_progress="hidden",
         api_visibility="private",
     )
-    _connect_photo(tab, left, crop)
-    _connect_styles(tab, left, right, tabs)
+    draws = [*_connect_crop(tab, left, crop), *_connect_styles(tab, left, right, tabs)]
+    _connect_photo(tab, left, draws)
     return tab
 
 
@@ -205,39 +216,55 @@ def _drawing(tab: StylizeTab) -> dict[str, Any]:
     return {"show_progress_on": tab.result[1:3], "api_visibility": "private", **engine.ACCELERATOR}
 
 
-def _connect_photo(tab: StylizeTab, left: SimpleNamespace, crop: gr.State) -> None:
+def _connect_photo(tab: StylizeTab, left: SimpleNamespace, draws: list[Any]) -> None:
     looking = {"show_progress_on": [left.uploader, left.view], "api_visibility": "private", **engine.FACES}
-    again = {"fn": on.redraw, "inputs": tab.settings, "outputs": tab.result, **_drawing(tab)}
-    left.uploader.change(on.upload_photo, left.uploader, tab.photo_page, **{**looking, **AS_SENT}).failure(
-        lambda: None, None, left.uploader, **QUICK
-    )
+    left.uploader.change(
+        on.upload_photo, left.uploader, tab.photo_page, cancels=draws, **{**looking, **AS_SENT}
+    ).failure(lambda: None, None, left.uploader, **QUICK)
     if left.examples is not None:
-        left.examples.click(on.pick_example, None, tab.photo_page, **looking)
-    clicked = [tab.photo, left.uploader, left.view, left.crop_panel, *tab.result[1:]]
-    left.view.click(on.click_photo, [tab.photo, crop], clicked, **QUICK).success(**again)
+        left.examples.click(on.pick_example, None, tab.photo_page, cancels=draws, **looking)
+    left.view.submit(on.leave_photo, None, _photo_parts(tab, left), cancels=draws, **QUICK)
+
+
+def _photo_parts(tab: StylizeTab, left: SimpleNamespace) -> list[Any]:
+    return [tab.photo, left.uploader, left.view, left.crop_panel, *tab.result[1:]]
+
+
+def _connect_crop(tab: StylizeTab, left: SimpleNamespace, crop: gr.State) -> list[Any]:
+    """Connect what cuts the face out; return the events that draw."""
+    again = {"fn": on.redraw, "inputs": tab.settings, "outputs": tab.result, **_drawing(tab)}
+    draws = [left.view.click(on.click_photo, [tab.photo, crop], _photo_parts(tab, left), **QUICK).success(**again)]
     for event in (left.crop_mode.input, *(knob.release for knob in left.crop_sliders)):
-        event(
+        changed = event(
             on.change_crop,
             [tab.photo, left.crop_mode, *left.crop_sliders],
             [crop, left.view, left.manual],
             **QUICK,
-        ).success(**again)
+        )
+        draws.append(changed.success(**again))
+    return draws
 
 
-def _connect_styles(tab: StylizeTab, left: SimpleNamespace, right: SimpleNamespace, tabs: gr.Tabs) -> None:
+def _connect_styles(tab: StylizeTab, left: SimpleNamespace, right: SimpleNamespace, tabs: gr.Tabs) -> list[Any]:
+    """Connect what chooses and changes a style; return the events that draw."""
     drawing = _drawing(tab)
     looking = {"show_progress_on": [left.uploader, left.view], "api_visibility": "private", **engine.FACES}
     left.shelf.submit(on.go_to_training, None, tabs, **QUICK)
-    left.shelf.click(on.pick_style, None, tab.chosen, **QUICK).success(
+    picked = left.shelf.click(on.pick_style, None, tab.chosen, **QUICK).success(
         on.ensure_photo, tab.photo, tab.photo_page, **looking
-    ).success(on.draw, tab.settings, tab.result, **drawing).success(None, js=SHOW_RESULT)
-    left.style_file.upload(
+    )
+    opened = left.style_file.upload(
         on.open_style,
         [left.style_file, tab.mine],
         [tab.mine, tab.chosen, left.shelf],
         **AS_SENT,
         **engine.FACES,
-    ).success(on.redraw, tab.settings, tab.result, **drawing)
-    left.button.click(on.draw, tab.settings, tab.result, **drawing).success(None, js=SHOW_RESULT)
-    for event in (right.strength.input, right.keep.input, right.into.input, right.seed.submit):
+    )
+    asked = [event(on.draw, tab.settings, tab.result, **drawing) for event in (picked.success, left.button.click)]
+    for draw in asked:
+        draw.success(None, js=SHOW_RESULT)
+    changed = [
         event(on.redraw, tab.settings, tab.result, trigger_mode="always_last", **drawing)
+        for event in (right.strength.input, right.keep.input, right.into.input, right.seed.submit)
+    ]
+    return [*asked, *changed, opened.success(on.redraw, tab.settings, tab.result, **drawing)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,28 +72,36 @@ def _aligned(reference: Reference) -> Reference:
     return replace(reference, face=face, crop_view=view, look_view="", problem="")
 
 
-def _filled(references: list[Reference], progress: gr.Progress) -> Iterator[tuple[Any, ...]]:
-    """Align what is new, then show each one's photo-like inversion; yields the page after every picture."""
+def _filled(references: list[Reference], removed: Collection[str], progress: gr.Progress) -> Iterator[tuple[Any, ...]]:
+    """Align what is new, then show each one's photo-like inversion; yields the page after every picture.
+
+    `removed` grows while this runs; what is in it is not shown again.
+    """
+
+    def page() -> tuple[Any, ...]:
+        return _page([item for item in references if item.key not in removed])
+
     todo = [i for i, item in enumerate(references) if item.face is None and not item.problem]
     for number, i in enumerate(todo):
         progress((number, 2 * len(todo)), desc=t("Looking for faces"))
         references[i] = _aligned(references[i])
-        yield _page(references)
+        yield page()
     waiting = [i for i, item in enumerate(references) if item.face is not None and not item.look_view]
     if not waiting:
-        yield _page(references)
+        yield page()
         return
     pictures = engine.looks(tuple(references[i].face for i in waiting))
     for number, (i, picture) in enumerate(zip(waiting, pictures, strict=True)):
         references[i] = replace(references[i], look_view=widgets.data_address(picture, side_px=CARD_PX))
         progress((len(waiting) + number, 2 * len(waiting)), desc=t("Seeing each face as a photo"))
-        yield _page(references)
+        yield page()
 
 
 @friendly
 def add_references(
     payload: object,
     references: tuple[Reference, ...],
+    removed: set[str],
     aligned: bool,
     request: gr.Request,
     progress: gr.Progress = gr.Progress(),
@@ -103,30 +111,36 @@ def add_references(
     added = [Reference(new_key(), path, Path(path).name, bool(aligned)) for path in uploads]
     together = [*references, *added][: 2 * limits().references]  # a few too many can be chosen from, a thousand not
     yield None, *_page(together)
-    for page in _filled(together, progress):
+    for page in _filled(together, removed, progress):
         yield gr.skip(), *page
 
 
 @friendly
-def click_card(
-    references: tuple[Reference, ...], event: gr.EventData, progress: gr.Progress = gr.Progress()
+def remove_card(references: tuple[Reference, ...], removed: set[str], event: gr.EventData) -> tuple[Any, ...]:
+    """Remove a picture, also from what a running event is about to show. Values as in `_page`."""
+    removed.update(item.key for item in references if item.key == event.pick)
+    return _page([item for item in references if item.key not in removed])
+
+
+@friendly
+def use_as_it_is(
+    references: tuple[Reference, ...],
+    removed: set[str],
+    event: gr.EventData,
+    progress: gr.Progress = gr.Progress(),
 ) -> Iterator[tuple[Any, ...]]:
-    """Remove a picture, or use it as it is. Values as in `_page`."""
-    action, _, key = str(event.pick).partition(":")
-    if action == "remove":
-        yield _page([item for item in references if item.key != key])
-        return
-    changed = [replace(item, aligned=True, problem="") if item.key == key else item for item in references]
-    yield from _filled(changed, progress)
+    """Take a picture without looking for its face. Values as in `_page`."""
+    changed = [replace(item, aligned=True, problem="") if item.key == event.pick else item for item in references]
+    yield from _filled(changed, removed, progress)
 
 
 @friendly
 def toggle_aligned(
-    references: tuple[Reference, ...], aligned: bool, progress: gr.Progress = gr.Progress()
+    references: tuple[Reference, ...], removed: set[str], aligned: bool, progress: gr.Progress = gr.Progress()
 ) -> Iterator[tuple[Any, ...]]:
     """Cut every picture out again, as found or as it is. Values as in `_page`."""
     blank = {"face": None, "crop_view": "", "look_view": "", "problem": ""}
-    yield from _filled([replace(item, aligned=aligned, **blank) for item in references], progress)
+    yield from _filled([replace(item, aligned=aligned, **blank) for item in references], removed, progress)
 
 
 def preset_steps(preset: str) -> Any:
@@ -200,18 +214,18 @@ def train(
     *settings: Any,
 ) -> Iterator[tuple[Any, ...]]:
     """Train a style; `settings` are the advanced controls' values. Values as in `_running`."""
-    faces = _checked(references)
-    config = _config(preset, anchor, settings)
-    check_training(config, len(faces), seconds=engine.train_seconds(faces, config))
-    if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
-        raise TooManyStyles(limits().styles)
-    yield _running(widgets.hint("Getting ready: reading every picture."))
-    preview, is_own = _preview_face(own, photo)
-    if anchor == "photo" and not is_own:
-        raise gr.Error("Add your photo first: this style is made for one person.", title="No photo yet")
-    own_photo = preview if anchor == "photo" else None
-    flag = SESSIONS.begin_run(request.session_hash)
+    flag = SESSIONS.begin_run(request.session_hash)  # from now on, `stop` reaches this run
     try:
+        faces = _checked(references)
+        config = _config(preset, anchor, settings)
+        check_training(config, len(faces), seconds=engine.train_seconds(faces, config))
+        if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
+            raise TooManyStyles(limits().styles)
+        yield _running(widgets.hint("Getting ready: reading every picture."))
+        preview, is_own = _preview_face(own, photo)
+        if anchor == "photo" and not is_own:
+            raise gr.Error("Add your photo first: this style is made for one person.", title="No photo yet")
+        own_photo = preview if anchor == "photo" else None
         run = engine.train(tuple(faces), config, t("My style"), own_photo, preview, str(flag))
         yield from _shown(run, faces, references, request)
     finally:
@@ -264,6 +278,7 @@ def _finished(style: Style, count: int, references: Sequence[Reference], request
     )
 
 
+@friendly
 async def stop(request: gr.Request) -> tuple[Any, ...]:
     """Ask the visitor's run to stop at its next step, or take it out of the line. Values as in `_running`."""
     if SESSIONS.stop_runs(request.session_hash):

@@ -88,6 +88,7 @@ def _step_three(head: str) -> tuple[Any, ...]:
 def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
     """Lay out the tab inside the current `gr.Tab` and connect its events."""
     references, made, own = gr.State(()), gr.State(None), gr.State(None)
+    removed = gr.State(set())  # keys of pictures; changed in place, so that running events see it
     first, second, third = (fragment(lambda i=i: on.heads(())[i]) for i in range(3))
     title_one, drop, aligned, cards = _step_one(first)
     with gr.Row(equal_height=False):
@@ -97,10 +98,15 @@ def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
     page = [references, cards, title_one, title_two, title_three, start]
     looking = {**PRIVATE, **engine.ACCELERATOR}
     drop.upload(
-        on.add_references, [drop, references, aligned], [drop, *page], show_progress_on=drop, **looking | AS_SENT
+        on.add_references,
+        [drop, references, removed, aligned],
+        [drop, *page],
+        show_progress_on=drop,
+        **looking | AS_SENT,
     )
-    cards.click(on.click_card, references, page, show_progress="hidden", **looking)
-    aligned.input(on.toggle_aligned, [references, aligned], page, show_progress_on=drop, **looking)
+    cards.submit(on.remove_card, [references, removed], page, **QUICK)
+    cards.click(on.use_as_it_is, [references, removed], page, show_progress_on=drop, **looking)
+    aligned.input(on.toggle_aligned, [references, removed, aligned], page, show_progress_on=drop, **looking)
     preset.input(on.preset_steps, preset, controls[advanced.FIELDS.index("steps")], **QUICK)
 
     upload.change(on.upload_own, upload, [own, complaint], show_progress_on=upload, **AS_SENT, **engine.FACES).failure(
@@ -124,12 +130,17 @@ def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
     name.input(on.rename, [made, name], [made, download], trigger_mode="always_last", **QUICK).success(
         *shelving, **QUICK
     )
-    use.click(on.rename, [made, name], [made, download], **QUICK).success(
-        on.use_style, [made, stylize.mine], [stylize.mine, stylize.chosen, stylize.shelf, tabs], **QUICK
-    ).success(stylizing.ensure_photo, stylize.photo, stylize.photo_page, **PRIVATE, **engine.FACES).success(
-        stylizing.draw,
-        stylize.settings,
-        stylize.result,
-        show_progress_on=stylize.result[1:3],
-        **looking,
+    drawing = (
+        use.click(on.rename, [made, name], [made, download], **QUICK)
+        .success(on.use_style, [made, stylize.mine], [stylize.mine, stylize.chosen, stylize.shelf, tabs], **QUICK)
+        .success(stylizing.ensure_photo, stylize.photo, stylize.photo_page, **PRIVATE, **engine.FACES)
+        .success(
+            stylizing.draw,
+            stylize.settings,
+            stylize.result,
+            show_progress_on=stylize.result[1:3],
+            **looking,
+        )
     )
+    for event in stylize.other_photo:
+        event(None, cancels=drawing, **QUICK)

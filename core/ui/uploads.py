@@ -65,7 +65,7 @@ class UploadFolder:
     def sweep(self, in_use: Collection[str] = ()) -> None:
         """Delete files that nobody has used for long; `in_use` are those of present visitors and of the page itself."""
         now, unused = self._clock(), {}
-        for path in list(self.path.rglob("*")) if self.path is not None else ():
+        for path in _files_below(self.path) if self.path is not None else ():
             try:
                 if str(path) in in_use or not path.is_file():
                     continue
@@ -98,6 +98,11 @@ class UploadFolder:
 
 
 UPLOADS = UploadFolder()
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return the files in a folder whose subfolders may vanish meanwhile, which `Path.rglob` doesn't bear."""
+    return [Path(place) / name for place, _, names in os.walk(folder) for name in names]
 
 
 def _clear_abandoned(base: Path) -> None:

@@ -44,6 +44,7 @@ class _Visitor:
 
     used_s: float
     left_s: float | None = None
+    sessions: set[str] = field(default_factory=set)  # open ones that gave the tab's key; a duplicated tab has it too
     uploads: set[str] = field(default_factory=set)
     shown: dict[str, list[str]] = field(default_factory=dict)  # published files by what they are, the latest last
     flags: dict[str, set[Path]] = field(default_factory=dict)  # of running training, by session hash
@@ -80,7 +81,7 @@ class Sessions:
         if session_hash and isinstance(tab_key, str) and 16 <= len(tab_key) <= 80:
             with self._lock:
                 self._names[session_hash] = self._digest("tab", tab_key)
-                self._visitor(self._names[session_hash])
+                self._visitor(self._names[session_hash]).sessions.add(session_hash)
 
     def name_of(self, session_hash: str | None) -> str:
         """Return the folder name of a session: the same at every call, a new one for a caller without a session."""
@@ -218,13 +219,14 @@ class Sessions:
     # --- the end -------------------------------------------------------------------------------------------
 
     def leave(self, session_hash: str | None) -> None:
-        """Note that the tab was closed: stop its training and start its folder's last hour."""
+        """Note that the tab was closed: stop its training and, after the last of its copies, start the last hour."""
         self.stop_runs(session_hash)
         name = self.name_of(session_hash)
         with self._lock:
             visitor = self._visitors.get(name)
             if visitor is not None:
-                visitor.left_s = self._clock()
+                visitor.sessions.discard(session_hash or "")
+                visitor.left_s = None if visitor.sessions else self._clock()
 
     def sweep(self, *, keep_s: float = KEEP_S) -> None:
         """Delete what visitors left more than `keep_s` seconds ago; keep everything fresh that is in use."""
@@ -259,9 +261,10 @@ class Sessions:
             except FileNotFoundError:
                 continue
             seen, before = self._orphans.get(path.name, (now, changed))
-            self._orphans[path.name] = (seen, changed) if before == changed else (now, changed)
-            if now - self._orphans[path.name][0] > keep_s:
-                del self._orphans[path.name]
+            since = seen if before == changed else now
+            self._orphans[path.name] = (since, changed)
+            if now - since > keep_s:
+                self._orphans.pop(path.name, None)
                 self._remove(path)
 
     def _remove(self, path: Path) -> None:
@@ -279,6 +282,8 @@ def _raise_flags(flags: list[Path]) -> int:
             flag.touch()
         except FileNotFoundError:  # its folder was deleted, so the run has ended
             continue
+        except OSError:
+            LOGGER.warning("a training run could not be asked to stop", exc_info=True)
     return len(flags)
 
 

@@ -1,7 +1,7 @@
 """Small pieces of HTML: style tiles, the photo with its faces, reference cards, the course of a training run.
 
 Every function is pure: values in, escaped HTML out. Buttons carry `data-pick`; `CLICKS` sends it to the server as
-`event.pick` of a click, or of a submit for the tile that leads to another tab. Words are in the visitor's language.
+`event.pick` of a click, or of the event that `data-event` names. Words are in the visitor's language.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ element.addEventListener('click', (event) => {
   if (button.hasAttribute('aria-pressed')) {
     element.querySelectorAll('[aria-pressed]').forEach((other) => other.setAttribute('aria-pressed', other === button));
   }
-  trigger(button.dataset.pick === 'new' ? 'submit' : 'click', {pick: button.dataset.pick});
+  trigger(button.dataset.event || 'click', {pick: button.dataset.pick});
 });
 """
 PHOTO_HEIGHT_PX = 208
@@ -74,7 +74,7 @@ def shelf(tiles: Sequence[tuple[str, str, int, str]], chosen: str | None) -> str
         for slug, title, count, picture in tiles
     ]
     new = (
-        f'<button type="button" class="si-tile new" data-pick="{NEW_STYLE}">'
+        f'<button type="button" class="si-tile new" data-event="submit" data-pick="{NEW_STYLE}">'
         '<span class="pic"><span class="plus" aria-hidden="true">+</span></span>'
         f'<span class="name">{t("New style")}</span><span class="count">{t("1–14 pictures")}</span></button>'
     )
@@ -122,7 +122,8 @@ def photo_view(photo: ChosenPhoto | None, crop: Crop) -> str:
         f'<img src="{photo.view}" alt="{t("Your photo")}">{marks}</div>'
         f'<div class="si-photo-foot"><span class="si-hint">{escape(text)}</span>'
         f'<button type="button" class="si-link" data-pick="crop">{t("Crop it differently")}</button>'
-        f'<button type="button" class="si-link" data-pick="another">{t("Use another photo")}</button></div>'
+        f'<button type="button" class="si-link" data-event="submit" data-pick="another">'
+        f"{t('Use another photo')}</button></div>"
         f"{notice(photo.problem if crop.mode == 'detect' else '')}"
     )
 
@@ -131,11 +132,11 @@ def reference_card(reference: Reference) -> str:
     """Return one style picture: crop and photo-like inversion, or what is wrong with it and how to fix it."""
     name, key = escape(reference.name), escape(reference.key)
     remove = (
-        f'<button type="button" class="si-link" data-pick="remove:{key}" '
+        f'<button type="button" class="si-link" data-event="submit" data-pick="{key}" '
         f'aria-label="{t("Remove")} {name}">{t("Remove")}</button>'
     )
     if reference.problem:
-        fix = f'<button type="button" class="si-link" data-pick="aligned:{key}">{t("Use it as it is")}</button>'
+        fix = f'<button type="button" class="si-link" data-pick="{key}">{t("Use it as it is")}</button>'
         fix = fix if reference.readable and not reference.aligned else ""
         body = f'<p class="why" role="alert">{escape(translated(reference.problem))}</p>'
         return f'<div class="si-card bad"><p class="title">{name}</p>{body}<div class="acts">{fix}{remove}</div></div>'
