@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from core import weights
 from core.config import ASSETS_DIR, BACKBONE_ENV, BackboneName, FinetuneConfig, Method
+from core.errors import DeviceUnusable
 from core.faces import FaceFinder
 from core.networks.ops import channels_last
 from core.networks.stylegan2 import Synthesis
@@ -137,6 +138,22 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def find_device(name: str | torch.device | None = None) -> torch.device:
+    """The device of this name, tried out; `best_device()` where None.
+
+    Raises:
+        DeviceUnusable: PyTorch doesn't know it, or can't compute on it here.
+    """
+    if name is None:
+        return best_device()
+    try:
+        device = torch.device(name)
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError, ValueError) as error:
+        raise DeviceUnusable(str(name), str(error).strip().partition("\n")[0]) from error
+    return device
+
+
 def device_words(device: torch.device) -> str:
     """A device in a visitor's words."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
@@ -178,9 +195,10 @@ def load_backbone(
         on_progress: hears of downloads.
 
     Raises:
+        DeviceUnusable: from `find_device`.
         WeightsUnavailable, WeightsCorrupted, DiskFull: a file of weights can't be had.
     """
-    place = torch.device(device) if device is not None else best_device()
+    place = find_device(device)
     if name == "mini":
         from core.backbone_mini import load_mini
 

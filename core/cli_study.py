@@ -83,9 +83,10 @@ def _render(
     device: str | None,
     progress: Progress,
 ) -> Pack:
-    from core.packbuild.build import build_pack, faces_in
+    from core.packbuild.build import build_pack, check_reference_folders, faces_in
     from core.studio import Studio
 
+    check_reference_folders(references)
     studio = Studio.open(backbone, device=device)
     groups = [faces_in(group, studio, crop) for group in references]
     return build_pack(studio, faces_in(photos, studio, crop), groups, plan, folder, on_progress=progress)
@@ -108,7 +109,7 @@ def _check_pack_options(slug: str, title: str, folder: Path) -> None:
         raise typer.BadParameter(f"--slug is made of small letters, digits and dashes, got '{slug}'")
     if not title.strip():
         raise typer.BadParameter("--title can't be empty")
-    if folder.exists() and not (folder / INDEX_NAME).is_file():
+    if folder.exists() and not (folder / INDEX_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise typer.BadParameter(f"'{folder}' is there already and holds no pack; choose another folder with --out")
 
 
@@ -212,10 +213,11 @@ def export(
         from core.study.export import export_salt
         from core.study.packs import find_packs
 
-        with _votes() as store:
+        with _votes(complete=True) as store:
             if pack is not None:
                 _check_known(pack, find_packs(), store)
-            votes, participants = store.votes(pack), store.participants(pack)
+            votes = store.votes(pack)
+            participants = store.participants(pack, withdrawn=True)  # read last: a withdrawal in between counts
             quick_votes = store.quick_votes() if pack is None else []
         written = write_export(
             out, votes=votes, participants=participants, quick_votes=quick_votes, salt=export_salt(salt)
@@ -237,7 +239,7 @@ def withdraw(
     with expected_failures():
         from core.study.flow import Study
 
-        with _votes() as store:
+        with _votes(complete=True) as store:
             count = Study(store, {}, app_version=VERSION).withdraw(code)
     if as_json:
         print_report({"withdrawn_votes": count}, as_json=True)
@@ -281,8 +283,13 @@ def _check_known(pack: str, installed: object, store: Store) -> None:
 
 
 @contextmanager
-def _votes() -> Iterator[Store]:
-    """The store; with a dataset its votes are read first, and what changes is pushed before this ends."""
+def _votes(*, complete: bool = False) -> Iterator[Store]:
+    """The store; with a dataset its votes are read first, and what changes is pushed before this ends.
+
+    Args:
+        complete: refuse with `DatasetUnread` when the dataset couldn't be read; else it is only told.
+    """
+    from core.errors import DatasetUnread
     from core.study.store import default_store
 
     store = default_store()
@@ -292,7 +299,15 @@ def _votes() -> Iterator[Store]:
     if not os.environ.get(DATASET_ENV, "").strip():
         yield store
         return
-    with Durability.from_environment(store) as durability:
-        yield store
-    if not durability.is_saved:
-        typer.echo(durability.sentence, err=True)
+    durability, told = Durability.from_environment(store), None
+    try:
+        with durability:
+            if not durability.is_read:
+                told = durability.sentence
+                if complete:
+                    raise DatasetUnread(told)
+                typer.echo(f"The dataset's votes have not been read. {told}", err=True)
+            yield store
+    finally:
+        if not durability.is_saved and durability.sentence != told:
+            typer.echo(durability.sentence, err=True)

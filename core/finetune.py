@@ -10,8 +10,8 @@ this photo (as in the paper), or the base generator's renderings of sampled face
 
 Differs from the paper: several anchors may share a run; and where `style_weight` is not 0 (the embedded backbone) the
 Gram statistics of the anchors' results are pulled towards the references', which teaches strokes where no reference
-has the anchor's shape. The fewer the references, the more their statistics tell of the subjects instead of the style, so
-the weight counts in full from `STATISTICS_REFERENCES` on, in proportion below. `style_weight=0` is the paper's loss.
+has the anchor's shape. The fewer the references, the more their statistics tell of the subjects instead of the style,
+so the weight counts in full from `STATISTICS_REFERENCES` on, in proportion below. `style_weight=0` is the paper's loss.
 """
 
 from __future__ import annotations

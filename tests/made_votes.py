@@ -20,6 +20,7 @@ def vote(participant: str, choice: Arm | None, *, order: Sequence[Arm] = ARMS, *
         "pack": "water",
         "pack_digest": "d" * 64,
         "trial_key": "t0",
+        "place": 1,
         "order": tuple(order),
         "choice": choice,
         "position": None if choice is None else tuple(order).index(choice),
@@ -58,7 +59,12 @@ def votes_of(
             order = tuple(arms[index] for index in generator.permutation(len(arms)))
             chosen = int(generator.choice(len(own), p=own))
             choice = arms[chosen] if chosen < len(arms) else None
-            row = vote(f"{name}{person}", choice, order=order, **{"group": group, "trial_key": f"t{trial}", **changes})
+            row = vote(
+                f"{name}{person}",
+                choice,
+                order=order,
+                **{"group": group, "trial_key": f"t{trial}", "place": trial + 1, **changes},
+            )
             rows.append(row)
     return rows
 

@@ -124,7 +124,7 @@ def test_auto_offline_is_quick(with_gpu: None) -> None:
 
 def test_resolve_fills_in_the_defaults_of_the_method(tiny: Backbone) -> None:
     ours, jojogan = tiny.resolve(FinetuneConfig()), tiny.resolve(FinetuneConfig(method="jojogan"))
-    assert (ours.swap_layers, ours.alpha, ours.identity_weight, ours.style_weight) == (tuple(range(8)), 0.0, 0.05, 0.25)
+    assert (ours.swap_layers, ours.alpha, ours.identity_weight, ours.style_weight) == (tuple(range(8)), 0.0, 0.02, 1.0)
     assert (jojogan.identity_weight, jojogan.style_weight) == (0.0, 0.0)
     assert tiny.resolve(ours) == ours
 

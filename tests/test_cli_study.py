@@ -17,7 +17,8 @@ from core.cli import app
 from core.config import ASSETS_DIR, data_dir
 from core.study.flow import Study
 from core.study.packs import Pack, find_packs, load_pack
-from core.study.store import default_store
+from core.study.records import VoteRow
+from core.study.store import Store, default_store
 from tests.study_parts import run_through, small_pack
 from tests.votes_hub import TOKEN, VotesHub, running_votes_hub
 
@@ -204,7 +205,8 @@ def test_a_dataset_that_cannot_be_used_is_told(study: Study, monkeypatch: pytest
     result = runner.invoke(app, ["study", "report", "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["participants"] == 1
-    assert "Votes are kept on this machine only: set HF_TOKEN" in result.stderr
+    assert "have not been read. Votes are kept on this machine only: set HF_TOKEN" in result.stderr
+    assert result.stderr.count("HF_TOKEN") == 1
 
 
 @pytest.fixture
@@ -241,6 +243,49 @@ def test_with_a_dataset_the_owner_works_from_any_machine(
     assert call("export", "--out", str(tmp_path / "out"))["rows"]["participants"] == 1
 
 
+def test_nothing_is_exported_or_withdrawn_before_the_dataset_was_read(
+    study: Study, votes_hub: VotesHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.study import durable
+
+    code = run_through(study)
+    monkeypatch.setattr(durable, "_OPEN_S", 0.05)
+    monkeypatch.setattr(durable, "_CLOSE_S", 0.05)
+    votes_hub.hang = True
+    for arguments in (["export", "--out", str(tmp_path / "out")], ["withdraw", code]):
+        result = runner.invoke(app, ["study", *arguments])
+        assert result.exit_code == 1 and not result.stdout
+        assert "have not been read, so nothing was done. Votes are kept on this machine; " in result.stderr
+    assert not (tmp_path / "out").exists() and len(study.store.votes()) == 11
+    shown = runner.invoke(app, ["study", "close", "small"])
+    assert shown.exit_code == 0 and shown.stderr.count("is being opened") == 1
+    failed = runner.invoke(app, ["study", "close", "nothing"])
+    assert failed.exit_code == 1 and "have not been read" in failed.stderr and "no study 'nothing'" in failed.stderr
+
+
+def test_the_state_of_the_dataset_is_told_also_after_a_failure(study: Study, votes_hub: VotesHub) -> None:
+    run_through(study)
+    votes_hub.fail_commit = 503
+    failed = runner.invoke(app, ["study", "withdraw", "ABCD-EFGH-JKMN"])
+    assert failed.exit_code == 1 and "We don't know the code" in failed.stderr
+    assert "the dataset somebody/votes could not be reached" in failed.stderr
+
+
+def test_an_export_leaves_out_who_withdrew_while_it_read(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = [run_through(study), run_through(study)]
+    votes = Store.votes
+
+    def and_then_one_withdraws(store: Store, pack: str | None = None) -> list[VoteRow]:
+        found = votes(store, pack)
+        study.withdraw(codes[0])
+        return found
+
+    monkeypatch.setattr(Store, "votes", and_then_one_withdraws)
+    assert call("export", "--out", str(tmp_path))["rows"] == {"votes": 11, "participants": 1, "quick_votes": 0}
+
+
 def test_build_hands_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, object] = {}
 
@@ -258,6 +303,7 @@ def test_build_hands_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }  # fmt: skip
     assert made["folder"] == str(data_dir() / "packs" / "own") and made["trials"] == 2
     assert call("packs")["packs"][-1]["slug"] == "own"
+    (tmp_path / "elsewhere").mkdir()
     assert call("build", *arguments, "--out", str(tmp_path / "elsewhere"))["folder"] == str(tmp_path / "elsewhere")
 
 

@@ -130,6 +130,19 @@ def test_other_sizes_and_damage_are_named(tmp_path: Path) -> None:
         evaluate_table2(tmp_path / "in", tmp_path / "out")
 
 
+def test_broken_chunks_and_bombs_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_noise(tmp_path / "in" / "1.png", side_px=256)
+    broken = save_noise(tmp_path / "out" / "1.png", side_px=256)
+    start, found, rest = broken.read_bytes().rpartition(b"IDAT")
+    broken.write_bytes(start + b"\x00DAT" + rest)
+    assert found and start.count(b"IDAT"), "the first part of the pixels is whole"
+    with pytest.raises(PhotoUnreadable, match=r"1\.png"):
+        evaluate_table2(tmp_path / "in", tmp_path / "out")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(PhotoUnreadable, match=r"1\.png"):
+        evaluate_table2(tmp_path / "in", tmp_path / "out")
+
+
 def test_table2_of_the_paper(shared_dir: Path) -> None:
     folder = shared_dir / "paper" / "table2" / "cas"
     report = evaluate_table2(folder / "input", folder / "our")
@@ -174,6 +187,9 @@ def test_reconstruction_report(studio: object, shared_dir: Path, tmp_path: Path)
     report = evaluate_reconstruction(studio, list_photos(photos), tmp_path / "out", identity=brightness, probes=2)
     assert report["n"] == 4
     assert report["taken_as_aligned"] >= 1
+    assert report["protocols"][-1] == "cosine112"
+    alone = evaluate_reconstruction(studio, list_photos(photos, limit=1), tmp_path / "alone", probes=0)
+    assert alone["protocols"] == report["protocols"][:-1], "no judge, no protocol of it"
     assert [item["name"] for item in report["failed"]] == ["wide.png"]
     assert report["by_source"]["london"]["n"] == report["by_colour"]["colour"]["n"] == 3
     assert 0.2 < report["by_source"]["london"]["ssim_mean"] < 1
@@ -205,7 +221,8 @@ def test_reconstruction_without_faces_says_so(studio: object, tmp_path: Path) ->
 
 
 @needs_mini
-def test_style_report(studio: object, shared_dir: Path, tmp_path: Path) -> None:
+def test_style_report(studio: object, shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.evaluate import style as measuring
     from core.evaluate.style import evaluate_style
     from core.metrics.oracles import Oracles
 
@@ -220,6 +237,19 @@ def test_style_report(studio: object, shared_dir: Path, tmp_path: Path) -> None:
     assert -1 < report["ssim_mean"] < 1
     assert "training loss" in report["note"]
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["london_0000.png", "london_0001.png"]
+    cuts: list[str] = []
+
+    def spy(studio: object, photo: object, crop: str) -> object:
+        cuts.append(crop)
+        return align(studio, photo, crop)
+
+    align = measuring.align_for_measuring
+    monkeypatch.setattr(measuring, "align_for_measuring", spy)
+    plain = evaluate_style(
+        studio, list_photos(photos, limit=1), [reference], config, tmp_path / "out", reference_crop="aligned"
+    )
+    assert cuts == ["aligned", "detect"]
+    assert plain["protocols"] == ["ssim_gray_gauss11 at 256 px"] and "note" not in plain
     anchored = studio.config("sketch", steps=2, anchor="photo")
     with pytest.raises(ValueError, match="anchor"):
         evaluate_style(studio, list_photos(photos), [reference], anchored, tmp_path / "out")

@@ -16,9 +16,10 @@ from core.arms import ARM_SPECS, arm_config, train_arm
 from core.backbone import Backbone
 from core.cli import app
 from core.errors import NoReferences, PicturesUnusable, TooManyReferences, TrainingStopped
+from core.evaluate import arms, style
 from core.evaluate.ablate import Ablation, Value, check_counts, parse_ablation, run_ablation
 from core.evaluate.arms import ArmRun, Panel, TrainingPlan, make_panel, run_arm, run_arms
-from core.evaluate.arms_report import arms_report, as_table, verdict
+from core.evaluate.arms_report import CLAIMS, arms_report, as_table, claims, verdict
 from core.evaluate.contact import Sheet, Tile, draw_contact
 from core.evaluate.cost import measure_cost
 from core.evaluate.intervals import Interval, bootstrap_mean, paired_difference
@@ -97,6 +98,8 @@ def test_bootstrap() -> None:
     assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(values) / 20, rel=0.1)
     assert found == bootstrap_mean(values) != bootstrap_mean(values, seed=1)
     assert bootstrap_mean([3.0, 3.0, 3.0]) == Interval(3.0, 3.0, 3.0, 3)
+    few = bootstrap_mean([1.0, 2.0, 4.0])
+    assert few.low == 1 and few.high == 4, "as far out as three photos reach"
     assert bootstrap_mean([7.0]) == Interval(7.0, None, None, 1)
     assert bootstrap_mean([None]) == Interval(None, None, None, 0)
 
@@ -122,6 +125,23 @@ def test_differences_are_paired() -> None:
 )
 def test_verdicts(low: float | None, high: float | None, higher: bool, expected: str) -> None:
     assert verdict(Interval(0.2, low, high, 9), higher_is_better=higher) == expected
+    assert verdict(Interval(0.2, low, high, 6), higher_is_better=higher) == expected
+    assert verdict(Interval(0.2, low, high, 5), higher_is_better=higher) == "not told apart"
+
+
+def test_claims_are_judged_the_right_way_round() -> None:
+    even, up = Interval(0.0, -0.1, 0.1, 9), Interval(0.2, 0.1, 0.3, 9)
+    found = {
+        "ours-one - jojogan-one": {"identity": up, "style": Interval(-0.2, -0.3, -0.1, 9)},
+        "ours-few - jojogan-few": {"identity": even, "style": up, "patches": even},
+    }
+    assert [(entry["claim"], entry["found"]) for entry in claims(found)] == [
+        ("one-shot, ours keeps more identity than JoJoGAN", "better"),
+        ("few-shot, ours keeps more identity than JoJoGAN", "not told apart"),
+        ("one-shot, ours is as near to the style as JoJoGAN, or nearer", "better"),
+        ("few-shot, ours is as near to the style as JoJoGAN, or nearer", "worse"),
+        ("few-shot, ours is as near to the patches as JoJoGAN, or nearer", "not told apart"),
+    ]
 
 
 def test_judges_say_what_they_are(judges: Judges, panel: Panel) -> None:
@@ -172,7 +192,9 @@ def test_report(studio: Studio, runs: list[ArmRun], panel: Panel, judges: Judges
     arms = report["arms"]
     expected = few["measures"]["style"]["mean"] - arms["jojogan-few"]["measures"]["style"]["mean"]
     assert difference == pytest.approx(expected)
-    assert {entry["found"] for entry in report["claims"]} <= {"better", "worse", "not told apart"}
+    assert [entry["claim"] for entry in report["claims"]] == [sentence for _, _, sentence in CLAIMS]
+    assert {entry["found"] for entry in report["claims"]} == {"not told apart"}, "three photos are too few"
+    assert "expanded percentile" in report["protocols"]["interval"]
     assert len(report["pictures"]["ours-one"]) == 3
     table = as_table(report)
     assert all(f"{measure.name} {measure.arrow}" in table for measure in MEASURES)
@@ -216,6 +238,37 @@ def test_unusable_photos_are_listed(studio: Studio, judges: Judges, folders: Pat
     (tmp_path / "z.png").write_bytes(b"no picture")
     made = make_panel(studio, list_photos(tmp_path), sorted((folders / "references").iterdir()), judges, crop="aligned")
     assert len(made.photos) == 3 and [item["name"] for item in made.failed] == ["z.png"]
+
+
+def test_references_are_cut_as_asked(studio: Studio, judges: Judges, folders: Path) -> None:
+    photos = list_photos(folders / "photos", limit=2)
+    paths = [item.path for item in photos]
+    found = make_panel(studio, photos, paths, judges, crop="aligned")
+    taken = make_panel(studio, photos, paths, judges, crop="aligned", reference_crop="aligned")
+    assert all(face.landmarks is not None for face in found.references)
+    assert all(face.landmarks is None for face in taken.references)
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], "detect"), (["--reference-crop", "aligned"], "aligned")])
+def test_the_command_hands_the_references_cut_on(
+    tiny_cli: None, folders: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], expected: str
+) -> None:
+    seen: dict[str, object] = {}
+
+    def stop(*_: object, **options: object) -> None:
+        seen.update(options)
+        raise PicturesUnusable("this", "is enough")
+
+    monkeypatch.setattr(arms, "make_panel", stop)
+    monkeypatch.setattr(style, "evaluate_style", stop)
+    for command in ("arms", "style"):
+        seen.clear()
+        arguments = ["--photos", f"{folders}/photos", "--save", "out", "--crop", "aligned", *given]
+        for name in ("r1", "r2"):
+            arguments += ["--reference", f"{folders}/references/{name}.png"]
+        result = runner.invoke(app, ["evaluate", command, *arguments])
+        assert result.exit_code == 1, result.stderr
+        assert (seen["crop"], seen["reference_crop"]) == ("aligned", expected)
 
 
 def test_ablations_are_parsed() -> None:

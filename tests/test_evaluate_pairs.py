@@ -108,10 +108,27 @@ def test_pairs_of_two_sizes_are_named(studio: Studio, judges: Judges, tmp_path: 
         measuring.load_pairs(studio, tmp_path, judges, crop="aligned")
 
 
-def test_too_many_drawings_to_train_on(studio: Studio, judges: Judges, tiny: Backbone, tmp_path: Path) -> None:
-    pairs = measuring.load_pairs(studio, make_pairs(tiny, tmp_path, 2), judges, crop="aligned") * 8
-    with pytest.raises(PicturesUnusable, match="15 drawings"):
-        measuring.evaluate_pairs(studio, pairs, [[0]], PLAN, judges, tmp_path)
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ([], 1, "'many' can't be split so"),
+        (["--held-out", "1"], 1, "'many' holds 16 pairs, which leave 15 drawings to train on; 14 is the most"),
+        (["--folds", "4", "--held-out", "2"], 2, "give one of them"),
+    ],
+)
+def test_a_split_is_judged_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], code: int, message: str
+) -> None:
+    monkeypatch.setattr(Studio, "open", classmethod(lambda cls, *_, **__: pytest.fail("nothing to open it for")))
+    for number in range(16 if options else 2):
+        for kind in ("photo", "art"):
+            save_noise(tmp_path / "many" / f"{number}_{kind}.png", side_px=32)
+    result = runner.invoke(
+        app, ["evaluate", "pairs", "--pairs", f"{tmp_path}/many", "--save", f"{tmp_path}/out", *options]
+    )
+    assert result.exit_code == code
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_finished_results(studio: Studio, judges: Judges, folders: Path, tmp_path: Path) -> None:

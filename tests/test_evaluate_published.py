@@ -126,6 +126,26 @@ def test_nothing_is_downloaded_unasked(hub: HubStandIn, studio: Studio) -> None:
     assert not hub.requests and not is_here(published.ARCFACE_FILE)
 
 
+def test_a_copy_from_any_place_is_taken_before_a_download(hub: HubStandIn, files: dict[str, bytes]) -> None:
+    file = published.ARCFACE_FILE
+    content = hub.files.pop(keys(file)[0])
+    hub.files[keys(file)[1]] = content
+    path = fetch_judge(file)
+    hub.files[keys(file)[0]] = content
+    hub.requests.clear()
+    assert fetch_judge(file) == path and not hub.requests
+
+
+def test_auto_falls_back_to_the_stand_in(hub: HubStandIn, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy is in the cache, but it is another file, and there is no network."""
+    fetch_judge(published.INCEPTION_FILE)
+    monkeypatch.setattr(published, "INCEPTION_FILE", replace(published.INCEPTION_FILE, sha256="0" * 64))
+    hub.fail_all = 503
+    assert choose_judges(studio, "auto").protocols["frechet"] == "frechet_mini_discriminator"
+    with pytest.raises(JudgeWeightsUnavailable):
+        choose_judges(studio, "published")
+
+
 @pytest.mark.parametrize("file", ["ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"])
 def test_absent_weights_are_a_sentence(hub: HubStandIn, studio: Studio, file: str) -> None:
     hub.fail_all = 404

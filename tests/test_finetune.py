@@ -276,7 +276,7 @@ def test_a_generator_from_a_constant_trains_too(tiny: Backbone, references: list
 
 
 def test_the_loss_falls_on_a_drawing_of_a_face(mini_studio: Studio) -> None:
-    mini = mini_studio.backbone
+    mini = replace(mini_studio.backbone, refining_steps=0)  # else there is little left to learn in so few steps
     reference = example_of(drawings(mini, 1, style="duotone", seed=4)[0], mini)
     before = copies(mini.generator)
     config = FinetuneConfig(steps=6, swap_layers=(), style_weight=0.0, identity_weight=0.0)

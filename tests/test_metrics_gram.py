@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.metrics.gram import gram_distance, gram_matrix, style_distance, style_gap_closed
+from core.metrics.gram import Features, gram_distance, gram_matrix, mean_gram_distance, picture_grams, style_gap_closed
 from core.metrics.oracles import FEATURES_FILE
 from core.networks.squeezenet import SqueezeNetFeatures
 
@@ -19,6 +19,11 @@ from core.networks.squeezenet import SqueezeNetFeatures
 def colours(x: Tensor) -> list[Tensor]:
     """The picture itself as its only layer."""
     return [x]
+
+
+def style_distance(picture: Tensor, references: list[Tensor], features: Features) -> float:
+    """From pictures, as `mean_gram_distance` is from their Gram matrices."""
+    return mean_gram_distance(picture_grams(picture, features), [picture_grams(x, features) for x in references])
 
 
 def flat(red: float, green: float, blue: float) -> Tensor:
@@ -71,6 +76,8 @@ def test_errors() -> None:
         style_gap_closed(flat(0, 1, 0), flat(1, 0, 0), [flat(1, 0, 0), flat(0, 1, 0)], colours)
     with pytest.raises(ValueError, match="at least one"):
         style_gap_closed(flat(0, 1, 0), flat(1, 0, 0), [], colours)
+    with pytest.raises(ValueError, match="at least one"):
+        mean_gram_distance([gram_matrix(flat(1, 0, 0))], [])
     with pytest.raises(ValueError, match="same layers"):
         gram_distance([gram_matrix(flat(1, 0, 0))], [])
     with pytest.raises(ValueError, match=r"\[B, C, h, w\]"):

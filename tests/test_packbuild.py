@@ -15,7 +15,7 @@ from core.backbone import BackboneChoice
 from core.config import ASSETS_DIR
 from core.errors import PicturesUnusable, TooManyReferences, TrainingStopped
 from core.packbuild.__main__ import COMPARED_LIVE, PHOTO_FACES, PLANS
-from core.packbuild.build import PackPlan, build_pack, faces_in
+from core.packbuild.build import PackPlan, build_pack, check_reference_folders, faces_in
 from core.shelf.__main__ import REFERENCE_FACES
 from core.studio import Studio
 from core.study.packs import ARMS, Pack, load_pack
@@ -138,8 +138,10 @@ def test_bad_plans_are_refused(
         build_pack(studio, photos, groups, PackPlan("a", "A", ("ours-few",)), tmp_path / "new")
     with pytest.raises(ValueError, match="got 0 and 2"):
         build_pack(studio, [], groups, PLAN, tmp_path / "new")
+    steps: list[object] = []
     with pytest.raises(TooManyReferences):
-        build_pack(studio, photos, [groups[0] * 8], PackPlan("a", "A", ("ours-one", "ours-few")), tmp_path / "new")
+        build_pack(studio, photos, [groups[0], groups[0] * 8], PLAN, tmp_path / "new", on_progress=steps.append)
+    assert not steps, "nothing was trained"
 
 
 def test_a_folder_of_faces(studio: Studio, photos: list[AlignedFace], tmp_path: Path) -> None:
@@ -151,6 +153,19 @@ def test_a_folder_of_faces(studio: Studio, photos: list[AlignedFace], tmp_path: 
         faces_in(tmp_path, studio, "aligned")
     with pytest.raises(PicturesUnusable):
         faces_in(tmp_path / "nowhere", studio)
+    (tmp_path / "holes").mkdir()
+    Image.fromarray(np.full((64, 64), np.nan, np.float32)).save(tmp_path / "holes" / "hole.tiff")
+    with pytest.raises(PicturesUnusable, match=r"hole\.tiff.*NaN"):
+        faces_in(tmp_path / "holes", studio, "aligned")
+
+
+def test_a_folder_of_too_many_references_is_named(photos: list[AlignedFace], tmp_path: Path) -> None:
+    for folder, count in (("few", 2), ("many", 15)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            photos[0].image.save(tmp_path / folder / f"{number}.png")
+    with pytest.raises(PicturesUnusable, match="'many' holds 15 style pictures; keep the best 14"):
+        check_reference_folders([tmp_path / "few", tmp_path / "many"])
 
 
 def test_shipped_packs() -> None:

@@ -95,24 +95,36 @@ def test_quick_is_a_median_under_a_second_and_a_half(dwell_ms: list[int], quick:
 
 
 @pytest.mark.parametrize(
-    ("positions", "one_sided"),
+    ("positions", "places", "one_sided"),
     [
-        ([0] * 9 + [1, 2], True),
-        ([0] * 8 + [1, 2, 3], False),
-        ([3] * 7, False),
-        ([3] * 7 + [None] * 4, False),
-        ([3] * 8 + [None] * 3, True),
-        ([2] * 7 + [1], True),
-        ([2] * 8 + [1, 0], True),
-        ([2] * 7 + [1, 0], False),
-        ([], False),
+        ([0] * 9 + [1, 2], 4, True),
+        ([0] * 8 + [1, 2, 3], 4, False),
+        ([3] * 7, 4, False),
+        ([3] * 7 + [None] * 4, 4, False),
+        ([3] * 8 + [None] * 3, 4, True),
+        ([2] * 7 + [1], 4, False),
+        ([2] * 8 + [1, 0], 4, False),
+        ([2] * 7 + [1, 0], 4, False),
+        ([0] * 9 + [1, 1], 2, False),
+        ([0] * 10 + [1], 2, False),
+        ([1] * 11, 2, True),
+        ([1] * 10, 2, False),
+        ([], 4, False),
     ],
 )
-def test_one_sided_is_four_of_five_of_at_least_eight_choices(positions: list[int | None], one_sided: bool) -> None:
-    assert is_one_sided(positions) is one_sided
+def test_one_sided_is_four_of_five_of_at_least_eight_choices_and_more_than_chance(
+    positions: list[int | None], places: int, one_sided: bool
+) -> None:
+    assert is_one_sided(positions, places=places) is one_sided
+
+
+@pytest.mark.parametrize("places", [2, 3, 4])
+def test_hardly_any_even_chooser_is_one_sided(places: int) -> None:
+    runs = np.random.default_rng(0).integers(0, places, (10_000, 11)).tolist()
+    assert sum(is_one_sided(run, places=places) for run in runs) <= 20  # 0.1 % of 10,000 is 10
 
 
 def test_flags_stand_side_by_side() -> None:
-    assert flags_of([5000] * 11, [0, 1, 2, 3] * 2, check_passed=None) == frozenset()
-    assert flags_of([5000] * 11, [0, 1, 2, 3] * 2, check_passed=True) == frozenset()
-    assert flags_of([500] * 11, [1] * 11, check_passed=False) == {"quick", "one-sided", "check-failed"}
+    assert flags_of([5000] * 11, [0, 1, 2, 3] * 2, places=4, check_passed=None) == frozenset()
+    assert flags_of([5000] * 11, [0, 1, 2, 3] * 2, places=4, check_passed=True) == frozenset()
+    assert flags_of([500] * 11, [1] * 11, places=4, check_passed=False) == {"quick", "one-sided", "check-failed"}

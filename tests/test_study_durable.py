@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from huggingface_hub import close_session, constants
 from huggingface_hub.errors import HfHubHTTPError
 
+from core.errors import VotesUnavailable
 from core.study import durable, hub_log
 from core.study.durable import DATASET_ENV, Durability
 from core.study.flow import Study
@@ -343,6 +345,40 @@ def test_only_what_others_changed_is_downloaded(votes_hub: VotesHub, pack: Pack,
         before = votes_hub.listings
         soon(lambda: votes_hub.listings >= before + 3)
     assert votes_hub.served == [theirs]
+
+
+def test_what_could_not_be_kept_is_read_again(
+    votes_hub: VotesHub, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(study_on(tmp_path / "earlier" / "votes.sqlite3", pack).store) as earlier:
+        earlier._store.set_open("small", False)
+    store = Store(tmp_path / "votes.sqlite3")
+    replay, calls = store.replay, []
+
+    def locked_at_first(*events: object, **options: object) -> int:
+        calls.append(events)
+        if len(calls) == 1:
+            raise VotesUnavailable("another program is writing to them")
+        return replay(*events, **options)
+
+    monkeypatch.setattr(store, "replay", locked_at_first)
+    opened(store)
+    soon(lambda: not store.is_open("small"))
+
+
+def test_a_dataset_that_opens_while_closing_still_takes_the_votes(
+    votes_hub: VotesHub, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_OPEN_S", 0.1)
+    votes_hub.hang = True
+    study = study_on(tmp_path / "votes.sqlite3", pack)
+    durability = opened(study.store)
+    assert not durability.is_read
+    run_through(study)
+    durability.flush()
+    threading.Timer(0.3, votes_hub.released.set).start()
+    durability.close()
+    assert durability.is_read and len(votes_hub.lines(DATASET)) == len(uuids(study))
 
 
 def test_closing_pushes_the_rest_and_stops(votes_hub: VotesHub, pack: Pack, tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 import stat
 import threading
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -52,8 +55,8 @@ PEOPLE = [
     person("ben", pack="toon", pack_digest="e" * 64, group="artist", finished_utc=None, check_passed=None),
 ]
 QUICK = [
-    QuickVoteRow("token-of-a-visit", ("ours-one", "jojogan-one"), "jojogan-one", None, "own", None, "2026-01-02"),
-    QuickVoteRow("token-of-another", ("ours-one", "jojogan-one"), None, "artist", "ink", "d" * 64, "2026-01-03"),
+    QuickVoteRow("token-of-a-visit", ("ours-one", "jojogan-one"), "jojogan-one", None, "own", "2026-01-02"),
+    QuickVoteRow("token-of-another", ("ours-one", "jojogan-one"), None, "artist", "ink", "2026-01-03"),
 ]
 
 
@@ -97,6 +100,7 @@ def test_values_of_a_vote(written: Exported) -> None:
         "pack": "water",
         "pack_digest": "d" * 64,
         "trial": "t0",
+        "place": 1,
         "shown_a": "jojogan-one",
         "shown_b": "jojogan-few",
         "shown_c": "ours-one",
@@ -129,6 +133,29 @@ def test_values_of_runs_and_quick_votes(written: Exported) -> None:
         ("jojogan-one", "B", None),
         (None, None, "artist"),
     ]
+
+
+def test_the_pages_download_leaves_out_who_withdrew_while_it_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.ui import results_handlers
+
+    study = study_on(tmp_path / "votes.sqlite3", small_pack(tmp_path / "packs"))
+    codes, votes = [run_through(study), run_through(study)], study.store.votes
+
+    def and_then_one_withdraws() -> list[VoteRow]:
+        found = votes()
+        study.withdraw(codes[0])
+        return found
+
+    monkeypatch.setattr(study.store, "votes", and_then_one_withdraws)
+    monkeypatch.setattr(results_handlers, "DOOR", SimpleNamespace(opened=lambda: study))
+    monkeypatch.setattr(results_handlers, "why_not_yet", lambda runs: "")
+    kept = tmp_path / "kept.zip"
+    monkeypatch.setattr(results_handlers, "published", lambda path, session: shutil.copy(path, kept))
+    results_handlers.download(None, SimpleNamespace(session_hash="s"))
+    with zipfile.ZipFile(kept) as archive:
+        assert len(archive.read("votes.jsonl").splitlines()) == 11
 
 
 def test_typed_columns_also_without_rows(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -146,11 +147,11 @@ def test_the_same_ticket_counts_once(study: Study) -> None:
 def test_only_the_screen_on_show_can_be_answered(study: Study) -> None:
     code, other = begin(study), begin(study)
     screen = study.screen(code)
-    later = codes.ticket(code, "2")
+    later = codes.ticket(code, "2", undone=0)
     for ticket, words in [
         (later, "yet to come"),
-        (codes.ticket(code, "check"), "yet to come"),
-        (codes.ticket(code, "review"), "belongs to another run"),
+        (codes.ticket(code, "check", undone=0), "yet to come"),
+        (codes.ticket(code, "review", undone=0), "belongs to another run"),
         (study.screen(other).ticket, "belongs to another run"),
         ("", "belongs to another run"),
         ("größer", "belongs to another run"),
@@ -168,7 +169,7 @@ def test_a_pending_check_comes_before_the_next_trial(study: Study) -> None:
     while screen.kind == "trial":
         screen = study.choose(code, screen.ticket, LABELS[screen.number % 4], 2000)
     with pytest.raises(VoteRejected, match="yet to come"):
-        study.choose(code, codes.ticket(code, str(screen.number)), "A", 2000)
+        study.choose(code, codes.ticket(code, str(screen.number), undone=0), "A", 2000)
     wrong = "A" if screen.check_label != "A" else "B"
     after = study.choose(code, screen.ticket, wrong, 800)
     assert after.kind in ("trial", "review")
@@ -204,6 +205,22 @@ def test_going_back_reopens_the_last_trial_and_keeps_what_was_said(study: Study,
     assert (vote.choice, vote.position, vote.dwell_ms) == (arms_shown(pack, first)[3], 3, 5000)
     kinds = [event.kind for event in study.store.events_after(0)]
     assert kinds == ["begun", "voted", "undone", "voted"]
+
+
+def test_a_late_copy_of_an_answer_that_was_taken_back_is_not_taken_again(study: Study) -> None:
+    code = begin(study)
+    first = study.screen(code)
+    second = study.choose(code, first.ticket, "A", 3000)
+    third = study.choose(code, second.ticket, "B", 3000)
+    again = study.undo(code, third.ticket)
+    assert again.ticket != second.ticket and again.candidates == second.candidates
+    with pytest.raises(VoteRejected, match="turn is over"):
+        study.choose(code, second.ticket, "B", 3000)
+    assert len(study.store.votes()) == 1
+    assert study.choose(code, first.ticket, "A", 3000) == again, "an answer that stands may come once more"
+    study.undo(code, again.ticket)
+    assert study.undo(code, again.ticket).number == 1, "and a step back is one step"
+    assert study.choose(code, study.screen(code).ticket, "C", 3000).number == 2
 
 
 def test_going_back_from_the_check_and_past_it(study: Study) -> None:
@@ -335,6 +352,12 @@ def test_a_withdrawn_runs_row_is_given_out_again(study: Study) -> None:
     assert orders[0] == orders[1]
 
 
+def test_studies_of_most_methods_come_first(pack: Pack, tmp_path: Path) -> None:
+    two = dataclasses.replace(pack, slug="a-small-one", arms=pack.arms[:2])
+    study = study_on(tmp_path / "votes.sqlite3", two, pack)
+    assert [card.slug for card in study.packs_open()] == ["small", "a-small-one"]
+
+
 def test_a_closed_study_lets_runs_end_and_takes_no_new_ones(study: Study) -> None:
     assert study.packs_open() == [PackCard("small", "Small", 11)]
     code = begin(study)
@@ -400,10 +423,10 @@ def test_quick_votes_stand_apart_and_count_once(study: Study) -> None:
     token = "9f8e7d6c5b4a"
     for choice in ("B", "C"):
         study.quick_vote(token, order=ARMS[::-1], choice=choice, style="watercolour", group="viewer")
-    study.quick_vote("another-token", order=ARMS[:2], choice=None, style="own", pack_digest="d" * 64)
+    study.quick_vote("another-token", order=ARMS[:2], choice=None, style="own")
     first, second = study.store.quick_votes()
     assert (first.token, first.order, first.choice, first.group) == (token, ARMS[::-1], "ours-one", "viewer")
-    assert (second.choice, second.style, second.group, second.pack_digest) == (None, "own", None, "d" * 64)
+    assert (second.choice, second.style, second.group) == (None, "own", None)
     assert study.store.votes() == []
     with pytest.raises(VoteRejected, match="choose one of A, B, or"):
         study.quick_vote("third-token", order=ARMS[:2], choice="C", style="own")
@@ -411,3 +434,18 @@ def test_quick_votes_stand_apart_and_count_once(study: Study) -> None:
         with pytest.raises(ValueError, match="got"):
             study.quick_vote(**({"token": "fourth-token", "order": ARMS, "choice": "A", "style": "own"} | wrong))
     assert len(study.store.quick_votes()) == 2
+
+
+def test_a_quick_vote_knows_the_group_of_the_browsers_latest_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gradio as gr
+
+    from core.ui import quick_handlers
+
+    monkeypatch.setattr(quick_handlers, "DOOR", SimpleNamespace(study=lambda: study))
+    runs = [begin(study, group="viewer"), begin(study, group="artist")]
+    for number, known in enumerate(([], runs[:1], runs, ["unknown"])):
+        ballot = quick_handlers.Ballot(f"a-token-{number}", ARMS, "ink")
+        quick_handlers.vote(ballot, {"codes": known}, gr.EventData(None, {"ticket": ballot.token, "choice": "A"}))
+    assert [row.group for row in study.store.quick_votes()] == [None, "viewer", "artist", None]
+    study.withdraw(runs[1])
+    assert study.group_of(runs[1]) is None

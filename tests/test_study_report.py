@@ -164,6 +164,16 @@ def test_strengths_join_packs_with_different_arms(two_packs: Report) -> None:
     assert quick_report(votes_of(30)).strengths == (), "one pack has them in its table"
 
 
+def test_a_set_of_arms_joins_the_strengths_once_it_has_a_table() -> None:
+    four, toon = votes_of(48), {"arms": OURS, "preferences": OURS_PREFERENCES, "pack": "toon", "pack_digest": "e"}
+    assert quick_report(four + votes_of(1, name="q", **toon)).strengths == ()
+    few = votes_of(9, name="q", trials=12, **toon)
+    assert quick_report(four + few).strengths == () != quick_report(four + few + votes_of(1, **toon)).strengths
+    three = votes_of(2, arms=ARMS[:3], preferences=(0.3, 0.3, 0.3, 0.1), name="r", pack="ink", pack_digest="f")
+    both = four + votes_of(12, name="q", **toon)
+    assert quick_report(both + three).strengths == quick_report(both).strengths != ()
+
+
 def test_a_rebuilt_pack_is_another_pack() -> None:
     """Votes on other pictures never mix under one name; over both there is a table of its own."""
     votes = votes_of(12) + votes_of(15, name="q", pack_digest="e" * 64)

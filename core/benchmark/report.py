@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from core.allocator import keep_freed_memory
-from core.backbone import best_device
+from core.backbone import find_device
 from core.benchmark.ffhq_rows import ffhq_rows
 from core.benchmark.machine import machine_facts, measure_speed
 from core.benchmark.mini_rows import mini_rows
@@ -42,16 +40,6 @@ class BenchmarkOptions:
     photo: Path | None = None
 
 
-def check_device(name: str | None) -> torch.device:
-    """The device of this name, the best one where None; `ValueError` for names that PyTorch does not know."""
-    if name is None:
-        return best_device()
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"--device takes a PyTorch device such as cpu, got '{name}'") from error
-
-
 def run(options: BenchmarkOptions, *, on_progress: Progress = lambda what, done, of: None) -> dict[str, object]:
     """Measure.
 
@@ -59,10 +47,10 @@ def run(options: BenchmarkOptions, *, on_progress: Progress = lambda what, done,
         JSON-ready report: `machine`, `convolution_gflop_per_s` by dtype, `rows`, `sweep`, `quick` and `repeats`.
 
     Raises:
-        StyleIdentityError: the embedded weights are damaged, or the photo can't be used.
+        StyleIdentityError: the device can't be used, the embedded weights are damaged, or the photo can't be used.
     """
     keep_freed_memory()
-    device = check_device(options.device)
+    device = find_device(options.device)
     watch = Stopwatch(device, options.repeats)
     photo = None if options.photo is None else load_photo(options.photo)
     speed = measure_speed(watch, **(QUICK_SPEED if options.quick else {}))

@@ -75,7 +75,7 @@ class ArmRun:
     rows: list[Scores]
 
 
-def align_references(studio: Studio, paths: Sequence[Path], crop: Crop = "detect") -> list[AlignedFace]:
+def align_references(studio: Studio, paths: Sequence[Path], crop: Crop) -> list[AlignedFace]:
     """Aligned artworks. Raises what aligning raises, `NoReferences` and `TooManyReferences`."""
     check_reference_count(len(paths))
     return [align_for_measuring(studio, read_picture(path), crop)[0] for path in paths]
@@ -88,9 +88,14 @@ def make_panel(
     judges: Judges,
     *,
     crop: Crop = "detect",
+    reference_crop: Crop = "detect",
     on_progress: Progress = lambda what, done, of: None,
 ) -> Panel:
     """Align and invert everything once.
+
+    Args:
+        crop: how photos are cut, as in `evaluate_reconstruction`.
+        reference_crop: how references are cut, likewise.
 
     Raises:
         PicturesUnusable: fewer than two references or usable photos, since few-shot needs several and intervals too.
@@ -98,7 +103,7 @@ def make_panel(
     """
     if len(references) == 1:
         raise PicturesUnusable(references[0].name, "is the only reference, and few-shot needs two or more; add another")
-    faces = align_references(studio, references)
+    faces = align_references(studio, references, reference_crop)
     photos, failed = [], []
     for done, item in enumerate(listed):
         on_progress("photos", done, len(listed))

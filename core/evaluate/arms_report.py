@@ -26,6 +26,7 @@ CLAIMS = (  # pair, measure, what the paper or the project claims
     ("ours-few - ours-one", "style", "few-shot is nearer to the style than one-shot (ours)"),
     ("jojogan-few - jojogan-one", "style", "few-shot is nearer to the style than one-shot (JoJoGAN)"),
 )
+LEAST_PHOTOS = 6  # of which all must point one way for a sign test at the 5 % level
 
 
 def arms_report(
@@ -93,8 +94,8 @@ def claims(compared: Mapping[str, Mapping[str, Interval]]) -> list[dict[str, obj
 
 
 def verdict(interval: Interval, *, higher_is_better: bool) -> str:
-    """ "better" or "worse" where the whole interval lies on that side of 0, else "not told apart"."""
-    if interval.low is None or interval.high is None:
+    """ "better" or "worse" where the whole interval of enough photos lies on that side of 0, else "not told apart"."""
+    if interval.low is None or interval.high is None or interval.n < LEAST_PHOTOS:
         return "not told apart"
     low, high = (interval.low, interval.high) if higher_is_better else (-interval.high, -interval.low)
     return "better" if low > 0 else "worse" if high < 0 else "not told apart"

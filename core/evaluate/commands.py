@@ -71,6 +71,7 @@ def style(
     split: Split = None,
     limit: Limit = None,
     crop: options.Crop = options.CropOption.detect,
+    reference_crop: options.ReferenceCrop = None,
     method: options.Method = None,
     steps: options.Steps = None,
     learning_rate: options.LearningRate = None,
@@ -113,7 +114,15 @@ def style(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         report = evaluate_style(
-            studio, listed, reference, config, save, oracles=judges, crop=crop.value, on_progress=progress
+            studio,
+            listed,
+            reference,
+            config,
+            save,
+            oracles=judges,
+            crop=crop.value,
+            reference_crop=(reference_crop or options.CropOption.detect).value,
+            on_progress=progress,
         )
     print_report(report, as_json=as_json, hide=("pictures",))
 

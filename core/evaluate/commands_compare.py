@@ -75,6 +75,7 @@ def arms(
     split: Annotated[str | None, typer.Option(help="Only this split of the index.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="At most this many photos, evenly spread.")] = None,
     crop: options.Crop = options.CropOption.detect,
+    reference_crop: options.ReferenceCrop = None,
     seed: options.Seed = 0,
     backbone: options.Backbone = options.BackboneOption.auto,
     device: options.Device = None,
@@ -97,7 +98,8 @@ def arms(
         check_counts(ablations, len(paths), references.name if references is not None else "--reference")
         studio, chosen = _open(backbone, device, judges, oracles, progress)
         plan = TrainingPlan(preset.value, seed, steps)
-        panel = make_panel(studio, listed, paths, chosen, crop=crop.value, on_progress=progress)
+        cuts = {"crop": crop.value, "reference_crop": (reference_crop or options.CropOption.detect).value}
+        panel = make_panel(studio, listed, paths, chosen, **cuts, on_progress=progress)
         save.mkdir(parents=True, exist_ok=True)
         runs = run_arms(studio, panel, plan, chosen, save, on_progress=progress)
         report = arms_report(studio, panel, plan, runs, chosen)
@@ -119,9 +121,11 @@ def arms(
 def pairs(
     pairs: Annotated[Path, typer.Option(help="Folder of <name>_photo.* and <name>_art.* in one frame.")],
     save: Save,
-    folds: Annotated[int, typer.Option(min=2, help="Every pair is held out once, in so many turns.")] = 3,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Every pair is held out once, in so many turns; 3 by default.")
+    ] = None,
     held_out: Annotated[
-        int | None, typer.Option(min=1, help="Score one fixed split with so many held-out pairs.")
+        int | None, typer.Option(min=1, help="Instead score one fixed split with so many held-out pairs.")
     ] = None,
     arm: Annotated[list[ArmOption] | None, typer.Option(help="Only this arm; repeat for more. All by default.")] = None,
     preset: PresetOption = options.Preset.sketch,
@@ -135,6 +139,8 @@ def pairs(
     as_json: options.JsonOutput = False,
 ) -> None:
     """Train on some of an artist's drawings, score on the others against the artist's own answer."""
+    if folds is not None and held_out is not None:
+        raise typer.BadParameter("--folds holds every pair out once and --held-out a fixed few: give one of them")
     with expected_failures(), progress_bar(quiet=as_json) as progress:
         from core.arms import ARM_SPECS
         from core.evaluate import pairs as measuring
@@ -142,16 +148,17 @@ def pairs(
         from core.evaluate.pairs_report import as_table, draw_pairs
 
         count = len(measuring.pair_files(pairs))
-        studio, chosen = _open(backbone, device, judges, oracles, progress)
-        loaded = measuring.load_pairs(studio, pairs, chosen, crop=crop.value)
         try:
             split = (
-                measuring.make_folds(count, folds, seed=seed)
+                measuring.make_folds(count, folds or 3, seed=seed)
                 if held_out is None
                 else measuring.fixed_split(count, held_out, seed=seed)
             )
         except ValueError as error:
             raise PicturesUnusable(pairs.name, f"can't be split so: {error}") from error
+        measuring.check_split(pairs, count, split)
+        studio, chosen = _open(backbone, device, judges, oracles, progress)
+        loaded = measuring.load_pairs(studio, pairs, chosen, crop=crop.value)
         specs = [spec for spec in ARM_SPECS if not arm or spec.name in {option.value for option in arm}]
         save.mkdir(parents=True, exist_ok=True)
         plan = TrainingPlan(preset.value, seed, steps)

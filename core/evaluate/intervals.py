@@ -1,4 +1,4 @@
-"""Intervals over photos: percentile bootstrap of a mean, and of a paired difference. Needs no torch.
+"""Intervals over photos: bootstrap of a mean, and of a paired difference. Needs no torch.
 
 A photo is drawn with replacement together with everything that was made of it, so differences between arms are paired.
 The intervals say how much the photos matter; another training seed or another set of references is not in them.
@@ -11,13 +11,16 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-RESAMPLES = 2000
-LEVEL = 0.95
+from core.study.statistics import CONFIDENCE, RESAMPLES, expanded_percentile_interval
+
+PROTOCOL = (
+    f"{100 * CONFIDENCE:.0f} % expanded percentile bootstrap over photos (Hesterberg 2015), {RESAMPLES} resamples"
+)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % percentile interval over photos.
+    """A mean with its 95 % expanded percentile interval over photos.
 
     Attributes:
         mean: of the values that exist; None where there are none.
@@ -43,8 +46,7 @@ def bootstrap_mean(values: Sequence[float | None], *, seed: int = 0) -> Interval
     if len(known) == 1:
         return Interval(float(known[0]), None, None, 1)
     picks = np.random.default_rng(seed).integers(0, len(known), (RESAMPLES, len(known)))
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(known[picks].mean(axis=1), [tail, 1 - tail])
+    low, high = expanded_percentile_interval(known[picks].mean(axis=1), len(known))
     return Interval(float(known.mean()), float(low), float(high), len(known))
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from core.backbone import Backbone, load_backbone
+from core.errors import JudgeWeightsUnavailable
 from core.evaluate import published
 from core.images import to_tensor
 from core.metrics import fid, lpips, structure
@@ -25,6 +26,7 @@ from core.metrics.units import pooled_features, unit_distance
 from core.perceptual import DiscriminatorFeatures
 from core.studio import Studio
 
+Judge = TypeVar("Judge")
 Choice = Literal["auto", "shipped", "published"]
 UNIT_PROTOCOL = "unit_features_mini_discriminator"
 FRECHET_PROTOCOL = "frechet_mini_discriminator"
@@ -69,7 +71,7 @@ def choose_judges(
 
     Args:
         choice: "shipped" takes the stand-ins, "published" downloads the published networks, "auto" takes those
-            published ones that were downloaded before.
+            published ones that were downloaded before, as far as they can still be used.
         oracles: the user's own judges; they go before all others.
 
     Raises:
@@ -78,16 +80,22 @@ def choose_judges(
     device = studio.backbone.device
     mini = studio.backbone if studio.backbone.name == "mini" else load_backbone("mini", device=device)
     features = discriminator_features(mini)
-    wanted = {
-        file.judge: choice == "published" or (choice == "auto" and published.is_here(file))
-        for file in (published.ARCFACE_FILE, published.LPIPS_FILE, published.INCEPTION_FILE)
-    }
+
+    def wanted(file: published.JudgeFile, load: Callable[..., Judge]) -> Judge | None:
+        if choice == "shipped" or (choice == "auto" and not published.is_here(file)):
+            return None
+        try:
+            return load(device, on_progress=on_progress)
+        except JudgeWeightsUnavailable:
+            if choice == "published":
+                raise
+            return None
+
     names, notes = {}, []
     own_identity = oracles.identity if oracles else None
     if own_identity is not None:
         identity, names["identity"] = _by_embedding(own_identity), "cosine112 of the given recogniser"
-    elif wanted[published.ARCFACE_FILE.judge]:
-        arcface = published.load_arcface(device, on_progress=on_progress)
+    elif (arcface := wanted(published.ARCFACE_FILE, published.load_arcface)) is not None:
         identity, names["identity"] = _by_embedding(arcface), "cosine112 of ArcFace IR-SE50"
     else:
         identity, names["identity"] = structure_identity(mini), structure.PROTOCOL
@@ -95,9 +103,9 @@ def choose_judges(
 
     metric: Distance = lambda a, b: unit_distance(a.to(device), b.to(device), features)  # noqa: E731
     style, names["content"], names["style"] = features, UNIT_PROTOCOL, "gram_relative of mini's discriminator"
-    if wanted[published.LPIPS_FILE.judge]:
-        metric = published.load_lpips(device, on_progress=on_progress)
-        style, names["content"], names["style"] = metric.features, lpips.PROTOCOL, "gram_relative of VGG16"
+    if (perceptual := wanted(published.LPIPS_FILE, published.load_lpips)) is not None:
+        metric, style = perceptual, perceptual.features
+        names["content"], names["style"] = lpips.PROTOCOL, "gram_relative of VGG16"
         notes.append(VGG_LOSS_NOTE)
     if oracles is not None and oracles.features is not None:
         style, names["style"] = oracles.features, "gram_relative of SqueezeNet 1.1"
@@ -105,8 +113,8 @@ def choose_judges(
 
     extractor: fid.Extractor = lambda x: pooled_features(x.to(device), features)  # noqa: E731
     names["frechet"] = FRECHET_PROTOCOL
-    if wanted[published.INCEPTION_FILE.judge]:
-        extractor, names["frechet"] = published.load_inception(device, on_progress=on_progress), fid.PROTOCOL
+    if (inception := wanted(published.INCEPTION_FILE, published.load_inception)) is not None:
+        extractor, names["frechet"] = inception, fid.PROTOCOL
     if any("mini" in names[measure] for measure in ("content", "style", "frechet")):
         notes.append(MINI_LOSS_NOTE)
     return Judges(identity, metric, style, extractor, names, tuple(notes))

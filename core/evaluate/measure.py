@@ -10,14 +10,16 @@ from PIL import Image
 from torch import Tensor
 
 from core.align import AlignedFace
+from core.evaluate.intervals import PROTOCOL as INTERVAL_PROTOCOL
 from core.evaluate.intervals import Interval, bootstrap_mean, paired_difference
 from core.evaluate.judges import Judges
 from core.evaluate.pictures import at_side, eyes_in_crop
 from core.faces import FaceFinder
 from core.images import Photo, to_tensor
 from core.metrics.artfid import artfid
+from core.metrics.fid import feature_rows
 from core.metrics.frechet import frechet_distance
-from core.metrics.gram import gram_distance, picture_grams
+from core.metrics.gram import mean_gram_distance, picture_grams
 from core.metrics.identity import Eyes
 from core.metrics.landmarks import landmark_distance
 from core.metrics.patches import PROTOCOL as PATCHES_PROTOCOL
@@ -112,12 +114,11 @@ class StyleTarget:
         self._features = judges.style
         self._grams = [picture_grams(x, judges.style) for x in references]
         self._patches = PatchStyle(references)
-        self.rows = np.concatenate([judges.extractor(x) for x in references])
+        self.rows = feature_rows(references, judges.extractor)
 
     def style_distance(self, x: Tensor) -> float:
         """Mean `gram_relative` distance to the references."""
-        grams = picture_grams(x, self._features)
-        return float(np.mean([gram_distance(grams, other) for other in self._grams]))
+        return mean_gram_distance(picture_grams(x, self._features), self._grams)
 
     def patch_distance(self, x: Tensor) -> float:
         """`sliced_patches` distance to the references' patches."""
@@ -156,7 +157,7 @@ def summarise(rows: Sequence[Scores], drawings: Sequence[Image.Image], style: St
         "artfid": None,
     }
     if min(len(drawings), len(style.rows)) >= 2:
-        features = np.concatenate([judges.extractor(to_tensor(drawing)) for drawing in drawings])
+        features = feature_rows([to_tensor(drawing) for drawing in drawings], judges.extractor)
         distance = frechet_distance(features, style.rows)
         content = float(np.mean(column(rows, "content")))
         report |= {"frechet": distance, "artfid": artfid(content, distance)}
@@ -177,7 +178,7 @@ def protocols(judges: Judges) -> Mapping[str, str]:
         "ssim": "ssim_gray_gauss11 at 256 px",
         "landmarks": "landmarks68_interocular, this backbone's predictor on photo and drawing",
         "artfid": f"artfid_formula of {judges.protocols['content']} and {judges.protocols['frechet']}",
-        "interval": "95 % percentile bootstrap over photos, 2000 resamples",
+        "interval": INTERVAL_PROTOCOL,
     }
 
 

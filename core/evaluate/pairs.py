@@ -54,7 +54,7 @@ def pair_files(folder: Path) -> list[tuple[str, Path, Path]]:
     """(name, photo, drawing) by name.
 
     Raises:
-        PicturesUnusable: no pictures, a file of another name, or one without its partner.
+        PicturesUnusable: no pictures, a file of another name, one without its partner, or a single pair.
     """
     found: dict[str, dict[str, Path]] = {}
     for path in pictures_in(folder):
@@ -67,20 +67,20 @@ def pair_files(folder: Path) -> list[tuple[str, Path, Path]]:
             kind, path = next(iter(files.items()))
             missing = "art" if kind == "photo" else "photo"
             raise PicturesUnusable(path.name, f"has no partner '{name}_{missing}' in the folder '{folder.name}'")
-    return [(name, files["photo"], files["art"]) for name, files in sorted(found.items())]
+    pairs = [(name, files["photo"], files["art"]) for name, files in sorted(found.items())]
+    if len(pairs) < 2:
+        raise PicturesUnusable(pairs[0][1].name, "is the only pair; one is trained on and another held out, so add one")
+    return pairs
 
 
 def load_pairs(studio: Studio, folder: Path, judges: Judges, *, crop: Crop = "detect") -> list[Pair]:
     """All pairs, the photo aligned and the drawing cut along the same square.
 
     Raises:
-        PicturesUnusable: from `pair_files`, fewer than two pairs, or a pair of two sizes.
+        PicturesUnusable: from `pair_files`, or a pair of two sizes.
         StyleIdentityError: a photo without a usable face.
     """
-    files = pair_files(folder)
-    if len(files) < 2:
-        raise PicturesUnusable(files[0][1].name, "is the only pair; one is trained on and another held out, so add one")
-    return [_load_pair(studio, name, photo, art, judges, crop) for name, photo, art in files]
+    return [_load_pair(studio, name, photo, art, judges, crop) for name, photo, art in pair_files(folder)]
 
 
 def _load_pair(studio: Studio, name: str, photo_path: Path, art_path: Path, judges: Judges, crop: Crop) -> Pair:
@@ -115,6 +115,17 @@ def fixed_split(count: int, held_out: int, *, seed: int) -> list[list[int]]:
     return [sorted(np.random.default_rng(seed).permutation(count)[:held_out].tolist())]
 
 
+def check_split(folder: Path, count: int, folds: Sequence[Sequence[int]]) -> None:
+    """`PicturesUnusable` when a fold of the folder's pairs leaves more drawings to train on than a style takes."""
+    most = count - min(len(fold) for fold in folds)
+    if most > MAX_REFERENCES:
+        raise PicturesUnusable(
+            folder.name,
+            f"holds {count} pairs, which leave {most} drawings to train on; {MAX_REFERENCES} is the most, so hold out "
+            "more",
+        )
+
+
 def evaluate_pairs(
     studio: Studio,
     pairs: Sequence[Pair],
@@ -132,13 +143,8 @@ def evaluate_pairs(
         JSON-ready report. All measures are to the artist's drawing but identity, which is to the photo.
 
     Raises:
-        PicturesUnusable: a fold has more drawings to train on than a style takes.
+        TooManyReferences: a fold has more drawings to train on than a style takes, see `check_split`.
     """
-    most = len(pairs) - min(len(fold) for fold in folds)
-    if most > MAX_REFERENCES:
-        raise PicturesUnusable(
-            f"{len(pairs)} pairs", f"leave {most} drawings to train on and {MAX_REFERENCES} is the most; hold out more"
-        )
     held = [index for fold in folds for index in fold]
     report: dict[str, object] = {
         "task": "pairs",

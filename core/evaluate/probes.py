@@ -2,8 +2,8 @@
 
 Destylization: a photo drawn in a style that the encoder was not trained on should come back as the photo when it is
 inverted and reconstructed. Appearance swap (Eq. 1 of StyleIdentityGAN with alpha 0 and another photo's code): the
-result should keep the first face's structure and take the second's colours. Random looks (alpha 0 and a sampled code, as in
-training): the result should still be the same person.
+result should keep the first face's structure and take the second's colours. Random looks (alpha 0 and a sampled code,
+as in training): the result should still be the same person.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class JudgeFile:
 
     Attributes:
         judge: its name in sentences.
-        places: where copies are, in the order they are tried.
+        places: where copies are, in the order they are tried; those in the cache come first.
         sha256: of the published file; None takes what the Hub announces.
     """
 
@@ -68,24 +68,25 @@ def is_here(file: JudgeFile) -> bool:
 
 
 def fetch_judge(file: JudgeFile, *, on_progress: OnProgress | None = None) -> Path:
-    """Path of a verified local copy, downloaded if there is none.
+    """Path of a verified local copy, downloaded only if there is none in the cache.
 
     Raises:
         JudgeWeightsUnavailable: no place gave the right bytes.
         DiskFull: no space for it.
     """
     last: Exception | None = None
-    for place in file.places:
-        for repo in place.repos:
-            single = weights.HubFile(place.file_name, (repo,), place.about_mb)
-            try:
-                path = weights.fetch(single, on_progress=on_progress)
-            except (WeightsUnavailable, WeightsCorrupted) as error:
-                last = error
-                continue
-            if file.sha256 is None or weights_hub.is_intact(path, file.sha256):
-                return path
-            last = WeightsCorrupted(place.file_name, f"{repo} holds another file under that name")
+    copies = [
+        weights.HubFile(place.file_name, (repo,), place.about_mb) for place in file.places for repo in place.repos
+    ]
+    for copy in sorted(copies, key=lambda copy: weights.cached(copy) is None):
+        try:
+            path = weights.fetch(copy, on_progress=on_progress)
+        except (WeightsUnavailable, WeightsCorrupted) as error:
+            last = error
+            continue
+        if file.sha256 is None or weights_hub.is_intact(path, file.sha256):
+            return path
+        last = WeightsCorrupted(copy.file_name, f"{copy.repos[0]} holds another file under that name")
     raise JudgeWeightsUnavailable(file.judge, file.places[0].file_name) from last
 
 

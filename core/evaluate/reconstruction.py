@@ -57,7 +57,7 @@ def evaluate_reconstruction(
     """Reconstructs every picture and measures.
 
     Args:
-        listed: pictures, from `core.evaluate.pictures.list_photos`.
+        listed: pictures, from `core.evaluate.listing.list_photos`.
         save: folder for `<stem>.png` (reconstruction), `aligned/<stem>.png` (its input), both 256 px, and the probes'.
         identity: recogniser of 112 px crops; without it the identity numbers are None.
         crop: "detect" finds the face; "aligned" takes every picture as an FFHQ crop.
@@ -88,7 +88,7 @@ def evaluate_reconstruction(
     on_progress("reconstruction", len(listed), len(listed))
     if not rows:
         raise PicturesUnusable(listed[0].path.parent.name, f"holds no usable face ({failed[0]['message']})")
-    report = _report(studio, rows, failed)
+    report = _report(studio, rows, failed, with_identity=identity is not None)
     if kept:
         report["destylization"] = destylization(studio, kept, save, identity=identity, on_progress=on_progress)
         report["appearance_swap"] = appearance_swap(studio, kept, save, identity=identity, on_progress=on_progress)
@@ -148,11 +148,14 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
             yield "by_colour", label, chosen
 
 
-def _report(studio: Studio, rows: Sequence[Row], failed: list[dict[str, str]]) -> dict[str, object]:
+def _report(
+    studio: Studio, rows: Sequence[Row], failed: list[dict[str, str]], *, with_identity: bool
+) -> dict[str, object]:
+    protocols = ["ssim_gray_gauss11 at 256 px", "mean_absolute_rgb", "laplacian_deviation"]
     report: dict[str, object] = {
         "task": "reconstruction",
         "backbone": studio.choice.name,
-        "protocols": ["ssim_gray_gauss11 at 256 px", "mean_absolute_rgb", "laplacian_deviation", "cosine112"],
+        "protocols": [*protocols, "cosine112"] if with_identity else protocols,
         **summarise(rows),
         "taken_as_aligned": sum(row.crop == "aligned" for row in rows),
     }

@@ -68,17 +68,19 @@ def evaluate_style(
     *,
     oracles: Oracles | None = None,
     crop: Crop = "detect",
+    reference_crop: Crop = "detect",
     on_progress: Progress = lambda what, done, of: None,
 ) -> dict[str, object]:
     """Trains one style from the references and measures it on every photo.
 
     Args:
-        listed: photos, from `core.evaluate.pictures.list_photos`.
-        references: style pictures, aligned like the photos; a failure among them ends the run.
+        listed: photos, from `core.evaluate.listing.list_photos`.
+        references: style pictures; a failure among them ends the run.
         config: hyper-parameters; `anchor="photo"` is refused with `ValueError`, since one style serves all photos.
         save: folder for `<stem>.png`, 256 px.
         oracles: judges; without them the style gap and the identity are None.
         crop: how photos are cut, as in `evaluate_reconstruction`.
+        reference_crop: how references are cut, likewise.
 
     Returns:
         JSON-ready report. Seconds are those of `Studio.stylize`, the median over photos.
@@ -89,7 +91,7 @@ def evaluate_style(
     if config.anchor == "photo":
         raise ValueError("evaluate_style trains one style for all photos, got anchor='photo'")
     save.mkdir(parents=True, exist_ok=True)
-    styles = [align_for_measuring(studio, read_picture(path), "detect")[0] for path in references]
+    styles = [align_for_measuring(studio, read_picture(path), reference_crop)[0] for path in references]
     faces, failed = _align_all(studio, listed, crop)
     started = time.perf_counter()
     style = train_style(studio, styles, config, name=references[0].stem, on_progress=on_progress)
@@ -103,8 +105,7 @@ def evaluate_style(
     return {
         "task": "style",
         "backbone": studio.choice.name,
-        "protocols": ["gram_relative on SqueezeNet 1.1", "cosine112", "ssim_gray_gauss11 at 256 px"],
-        "note": TRAINING_LOSS_NOTE,
+        **_protocols(oracles),
         "references": len(styles),
         "config": asdict(config),
         "training_seconds": trained_seconds,
@@ -112,6 +113,17 @@ def evaluate_style(
         "failed": failed,
         "pictures": [asdict(row) for row in rows],
     }
+
+
+def _protocols(oracles: Oracles | None) -> dict[str, object]:
+    """What the numbers are, and a note on the style's judge; without a judge neither its protocol nor its note."""
+    measured = {
+        "gram_relative on SqueezeNet 1.1": oracles is not None and oracles.features is not None,
+        "cosine112": oracles is not None and oracles.identity is not None,
+        "ssim_gray_gauss11 at 256 px": True,
+    }
+    note = {"note": TRAINING_LOSS_NOTE} if measured["gram_relative on SqueezeNet 1.1"] else {}
+    return {"protocols": [name for name, there in measured.items() if there], **note}
 
 
 def _align_all(

@@ -8,13 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from core.errors import PhotoUnreadable, PicturesUnusable
 from core.evaluate.listing import check_levels, pictures_in
 from core.metrics.ssim import read_gray512, ssim_gray_gauss11
 
 PROTOCOL = "ssim_gray_gauss11 at 512 px"
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises on damaged files
 
 
 def pair_pictures(inputs: Path, results: Path) -> list[tuple[Path, Path]]:
@@ -53,7 +54,7 @@ def evaluate_table2(inputs: Path, results: Path) -> dict[str, object]:
 
     Raises:
         PicturesUnusable: from `pair_pictures`, when the two pictures of a pair differ in size, or one holds NaN.
-        PhotoUnreadable: a damaged picture.
+        PhotoUnreadable: a damaged picture, or one of absurdly many pixels.
     """
     pairs = []
     for before, after in sorted(pair_pictures(inputs, results)):
@@ -71,7 +72,7 @@ def _size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except (UnidentifiedImageError, OSError) as error:
+    except _UNREADABLE as error:
         raise PhotoUnreadable(path.name) from error
 
 
@@ -79,5 +80,5 @@ def _gray(path: Path) -> np.ndarray:
     check_levels(path)
     try:
         return read_gray512(path)
-    except OSError as error:
+    except _UNREADABLE as error:
         raise PhotoUnreadable(path.name) from error

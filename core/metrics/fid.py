@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from core.metrics.frechet import frechet_distance
-
 if TYPE_CHECKING:
     from core.networks.inception import FidInception  # loads torchvision, which takes seconds
 
 PROTOCOL = "fid_inception2015_bilinear299"
-MIN_PICTURES = 2
 
 Extractor = Callable[[Tensor], np.ndarray]  # [1, 3, H, W] in [-1, 1] -> [1, D]
 
@@ -35,8 +32,3 @@ def feature_rows(pictures: Sequence[Tensor], extractor: Extractor) -> np.ndarray
     if not pictures:
         raise ValueError("expected at least one picture, got none")
     return np.concatenate([extractor(picture) for picture in pictures])
-
-
-def set_distance(a: Sequence[Tensor], b: Sequence[Tensor], extractor: Extractor) -> float:
-    """Frechet distance of two sets of pictures, two or more each; it is the FID with `inception_extractor`."""
-    return frechet_distance(feature_rows(a, extractor), feature_rows(b, extractor))

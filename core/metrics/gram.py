@@ -49,12 +49,11 @@ def picture_grams(picture: Tensor, features: Features) -> list[Tensor]:
     return [gram_matrix(layer) for layer in features(picture)]
 
 
-def style_distance(picture: Tensor, references: Sequence[Tensor], features: Features) -> float:
-    """Mean `gram_distance` from one picture to each reference; all [1, 3, H, W] in [-1, 1], best of one size."""
+def mean_gram_distance(grams: Sequence[Tensor], references: Sequence[Sequence[Tensor]]) -> float:
+    """Mean `gram_distance` from one picture's Gram matrices to each reference's; `ValueError` without references."""
     if not references:
-        raise ValueError("style_distance needs at least one reference")
-    grams = picture_grams(picture, features)
-    return sum(gram_distance(grams, picture_grams(other, features)) for other in references) / len(references)
+        raise ValueError("mean_gram_distance needs at least one reference")
+    return sum(gram_distance(grams, other) for other in references) / len(references)
 
 
 def style_gap_closed(result: Tensor, photo: Tensor, references: Sequence[Tensor], features: Features) -> float:
@@ -70,16 +69,12 @@ def style_gap_closed(result: Tensor, photo: Tensor, references: Sequence[Tensor]
     if not references:
         raise ValueError("style_gap_closed needs at least one reference")
     reference_grams = [picture_grams(reference, features) for reference in references]
-
-    def to_references(picture: Tensor) -> float:
-        grams = picture_grams(picture, features)
-        return sum(gram_distance(grams, other) for other in reference_grams) / len(reference_grams)
-
     pairs = [gram_distance(a, b) for a, b in combinations(reference_grams, 2)]
     among = sum(pairs) / len(pairs) if pairs else 0.0
-    of_photo = to_references(photo)
+    of_photo = mean_gram_distance(picture_grams(photo, features), reference_grams)
     if of_photo <= among:
         raise ValueError(
             f"no style gap: the photo is {of_photo:.3f} from the references, they differ by {among:.3f} themselves"
         )
-    return (of_photo - to_references(result)) / (of_photo - among)
+    of_result = mean_gram_distance(picture_grams(result, features), reference_grams)
+    return (of_photo - of_result) / (of_photo - among)

@@ -15,9 +15,11 @@ from PIL import Image
 
 from core.align import AlignedFace
 from core.arms import ARM_SPECS, ArmSpec, train_arm
+from core.config import MAX_REFERENCES
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.evaluate.listing import pictures_in
-from core.images import load_photo
+from core.evaluate.pictures import read_picture
+from core.finetune import check_reference_count
 from core.studio import Crop, Studio
 from core.study.packs import Arm, Pack
 from core.study.packwriter import TrialPictures, write_pack
@@ -62,10 +64,18 @@ def faces_in(folder: Path, studio: Studio, crop: Crop = "detect") -> list[Aligne
     faces = []
     for path in pictures_in(folder):
         try:
-            faces.append(studio.align(load_photo(path), crop=crop))
+            faces.append(studio.align(read_picture(path), crop=crop))
         except StyleIdentityError as error:
             raise PicturesUnusable(path.name, f"can't be used ({error})") from error
     return faces
+
+
+def check_reference_folders(folders: Sequence[Path]) -> None:
+    """`PicturesUnusable` for the first folder with other than 1 to 14 pictures, before anything slow is done."""
+    for folder in folders:
+        count = len(pictures_in(folder))
+        if count > MAX_REFERENCES:
+            raise PicturesUnusable(folder.name, f"holds {count} style pictures; keep the best {MAX_REFERENCES}")
 
 
 def build_pack(
@@ -96,6 +106,8 @@ def build_pack(
     if not photos or not references:
         raise ValueError(f"needs photos and groups of references, got {len(photos)} and {len(references)}")
     specs = plan.specs()
+    for group in references:
+        check_reference_count(len(group))
     drawn: list[dict[Arm, Image.Image]] = [{} for _ in photos]
     total = len(specs) * len(references)
     for number, (group, spec) in enumerate((group, spec) for group in range(len(references)) for spec in specs):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from core.study.flags import ONE_SIDED_MIN_CHOICES, ONE_SIDED_SHARE, QUICK_MEDIAN_MS
+from core.study.flags import ONE_SIDED_CHANCE, ONE_SIDED_MIN_CHOICES, ONE_SIDED_SHARE, QUICK_MEDIAN_MS
 from core.study.flow import MAX_DWELL_MS
 from core.study.packs import ARM_TITLES
 from core.study.records import LABELS
@@ -46,7 +46,8 @@ _FLAGS = (
         "flag_one_sided",
         "yes or no",
         f"at least {ONE_SIDED_SHARE:.0%} of at least {ONE_SIDED_MIN_CHOICES} choices of the participant went to one "
-        "position; a mark, nothing was removed for it",
+        f"position, which somebody who chooses evenly does with a probability below {ONE_SIDED_CHANCE}; a mark, "
+        "nothing was removed for it",
     ),
     Column(
         "flag_check_failed",
@@ -74,6 +75,7 @@ _RUN = (
 VOTE_COLUMNS: tuple[Column, ...] = (
     *_RUN,
     Column("trial", "text", "opaque key of the trial in its pack"),
+    Column("place", "integer", "the trial's number in the run, from 1"),
     *(
         Column(
             f"shown_{label.lower()}",
@@ -117,9 +119,8 @@ QUICK_VOTE_COLUMNS: tuple[Column, ...] = (
     *(column for column in VOTE_COLUMNS if column.name.startswith("shown_")),
     Column("choice", "text", "arm chosen as the best", "the visitor couldn't decide"),
     Column("position", "text", "letter under which the chosen arm was shown", "the visitor couldn't decide"),
-    Column("group", "text", "`artist` or `viewer`, as in the votes", "the visitor didn't say"),
+    Column("group", "text", "`artist` or `viewer`, as in the visitor's latest run", "the visitor took no run"),
     Column("style", "text", "name of the ready-made style, `own` for a visitor's own"),
-    Column("pack_digest", "text", "sha256 of the pack whose styles were compared", "the styles belong to no pack"),
     Column("utc", "text", f"when the vote was taken: {_TIME}"),
 )
 TABLES: Mapping[str, tuple[Column, ...]] = MappingProxyType(

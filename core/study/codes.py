@@ -38,6 +38,11 @@ def participant_id(code: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", code.encode(), b"styleidentity participant", _ROUNDS, dklen=8).hex()
 
 
-def ticket(code: str, screen: str) -> str:
-    """Opaque name of one screen of a run, 32 hex digits; `screen` is a trial's place, "check" or "review"."""
-    return hmac.new(code.encode(), f"screen {screen}".encode(), hashlib.sha256).hexdigest()[:32]
+def ticket(code: str, screen: str, *, undone: int) -> str:
+    """Opaque name of one screen of a run, 32 hex digits.
+
+    Args:
+        screen: a trial's place, "check" or "review".
+        undone: how many answers were taken back before it was shown: a screen shown again has another ticket.
+    """
+    return hmac.new(code.encode(), f"screen {screen} {undone}".encode(), hashlib.sha256).hexdigest()[:32]

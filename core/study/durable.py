@@ -33,7 +33,7 @@ DATASET_ENV = "STYLEIDENTITY_VOTES_DATASET"
 
 _LOOK_EVERY_S = 5.0  # for events that another process recorded, such as a withdrawal from the shell
 _RETRY_S = 30.0
-_CLOSE_S = 20.0
+_OPEN_S, _CLOSE_S = 20.0, 20.0
 
 _logger = logging.getLogger(__name__)
 
@@ -83,7 +83,12 @@ class Durability:
         """Whether votes outlive this machine's disk: the dataset took the last push, or was just opened."""
         return self._scheduler is not None and self._trouble is None
 
-    def start(self, *, wait_s: float = 20.0) -> Durability:
+    @property
+    def is_read(self) -> bool:
+        """Whether the dataset's votes have been taken in."""
+        return self._scheduler is not None
+
+    def start(self) -> Durability:
         """Starts the work in the background, once; waits a while for the first look into the dataset."""
         if self._threads:
             return self
@@ -92,7 +97,7 @@ class Durability:
         self._run(self._keep_log)
         if self._obstacle is None:
             self._run(self._keep_connected)
-            self._tried.wait(wait_s)
+            self._tried.wait(_OPEN_S)
         elif self._dataset is not None:
             _logger.warning("%s", self._obstacle)
         return self
@@ -157,6 +162,8 @@ class Durability:
                 self._tried.set()
                 self._closing.wait(_RETRY_S)
         self._tried.set()
+        if self._closing.is_set():  # the last push may have come before there was anything to push with
+            self._attempt(self.push, "pushed")
         while not self._closing.wait(self._every_min * 60):
             self._attempt(lambda: self._exchange(reader), "compared with the dataset")
 
@@ -172,8 +179,9 @@ class Durability:
 
     def _exchange(self, reader: LogReader) -> None:
         """Takes in what others put into the dataset, and writes down what neither they nor this process wrote."""
-        there = reader.read()
+        there, seen = reader.read()
         new = self._store.replay(there, logged=True)
+        reader.accept(seen)
         if new:
             _logger.info("Read %d event(s) from the dataset %s.", new, self._dataset)
         self._in_dataset |= {event.uuid for event in there}

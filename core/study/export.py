@@ -123,6 +123,7 @@ def vote_record(row: VoteRow, salt: bytes) -> dict[str, object]:
         "pack": row.pack,
         "pack_digest": row.pack_digest,
         "trial": row.trial_key,
+        "place": row.place,
         **_shown(row.order),
         "choice": row.choice,
         "position": None if row.position is None else LABELS[row.position],
@@ -157,7 +158,6 @@ def quick_vote_record(row: QuickVoteRow) -> dict[str, object]:
         "position": None if row.choice is None else LABELS[row.order.index(row.choice)],
         "group": row.group,
         "style": row.style,
-        "pack_digest": row.pack_digest,
         "utc": row.utc,
     }
 

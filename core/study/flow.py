@@ -39,12 +39,9 @@ class Study:
         self.app_version = app_version
 
     def packs_open(self) -> list[PackCard]:
-        """The studies that take new participants."""
-        return [
-            PackCard(slug, pack.title, len(pack.trials))
-            for slug, pack in self.packs.items()
-            if self.store.is_open(slug)
-        ]
+        """The studies that take new participants, those that compare most methods first."""
+        packs = sorted(self.packs.items(), key=lambda item: (-len(item[1].arms), item[0]))
+        return [PackCard(slug, pack.title, len(pack.trials)) for slug, pack in packs if self.store.is_open(slug)]
 
     def begin(self, pack_slug: str, *, group: Group, consent_version: str) -> str:
         """Starts a run, draws and stores all its orders, and returns the participant's code (12 characters).
@@ -97,11 +94,12 @@ class Study:
         bare = _bare(code)
         with self.store.atomic() as transaction:
             run = _usable(transaction.run(codes.participant_id(bare)), code)
-            name = _screen_named(bare, run, ticket)
+            name, undone = _screen_named(bare, run, ticket)
+            on_show = undone == run.undone and name == run.next_screen and not run.finished
             if name == CHECK:
-                _answer_check(transaction, run, choice, _dwell(dwell_ms))
+                _answer_check(transaction, run, choice, _dwell(dwell_ms), on_show=on_show)
             else:
-                self._answer_trial(transaction, run, name, choice, _dwell(dwell_ms))
+                self._answer_trial(transaction, run, name, choice, _dwell(dwell_ms), on_show=on_show)
             return self._screen(bare, _usable(transaction.run(run.participant), code), resumed=False)
 
     def undo(self, code: str, ticket: str | None = None) -> Screen:
@@ -115,8 +113,8 @@ class Study:
             run = _usable(transaction.run(codes.participant_id(bare)), code)
             if run.finished:
                 raise VoteRejected("this run is finished, so its answers stay as they are.")
-            stale = ticket is not None and not hmac.compare_digest(ticket, codes.ticket(bare, run.next_screen))
-            if not stale:
+            on_show = codes.ticket(bare, run.next_screen, undone=run.undone)
+            if ticket is None or hmac.compare_digest(ticket.encode(), on_show.encode()):
                 last = run.last_answered
                 if last is None:
                     raise VoteRejected("this is the first picture, so there is nothing to go back to.")
@@ -167,6 +165,12 @@ class Study:
         run = self.store.run(codes.participant_id(bare)) if bare else None
         return run.finished if run is not None else not self.packs_open()
 
+    def group_of(self, code: str) -> Group | None:
+        """What a participant said of themselves at the beginning; None for a run that is not here or was withdrawn."""
+        bare = codes.normalised(code)
+        run = self.store.run(codes.participant_id(bare)) if bare else None
+        return None if run is None or run.withdrawn else run.group
+
     def quick_vote(
         self,
         token: str,
@@ -175,7 +179,6 @@ class Study:
         choice: str | None,
         style: str,
         group: Group | None = None,
-        pack_digest: str | None = None,
     ) -> None:
         """Takes a vote on a visitor's own photo, which is kept nowhere. The same token again changes nothing.
 
@@ -183,6 +186,7 @@ class Study:
             token: random name of the comparison, made by the page.
             order: arms in the order shown, A first.
             style: slug of a ready-made style, "own" for a visitor's: names that visitors type are not stored.
+            group: what the visitor said in a run of the study, see `group_of`.
         """
         if not 2 <= len(order) <= len(ARMS) or len(set(order)) != len(order) or not set(order) <= set(ARMS):
             raise ValueError(f"order needs 2 to {len(ARMS)} different arms, got {tuple(order)}")
@@ -193,9 +197,11 @@ class Study:
         vote["choice"] = None if position is None else order[position]
         with self.store.atomic() as transaction:
             if not transaction.has_quick_vote(token):
-                transaction.record("quick", {**vote, "pack_digest": pack_digest, "app_version": self.app_version})
+                transaction.record("quick", {**vote, "app_version": self.app_version})
 
-    def _answer_trial(self, transaction: Transaction, run: Run, name: str, choice: str | None, dwell_ms: int) -> None:
+    def _answer_trial(
+        self, transaction: Transaction, run: Run, name: str, choice: str | None, dwell_ms: int, *, on_show: bool
+    ) -> None:
         assignment = run.assignment(name)
         position = _position(choice, len(assignment.order))
         arm = None if position is None else assignment.order[position]
@@ -204,7 +210,7 @@ class Study:
             if given.choice != arm:
                 raise VoteRejected("this picture has another answer already. Go back to it to change that.")
             return
-        if run.finished or name != run.next_screen:
+        if not on_show:
             raise VoteRejected("this picture's turn is over or yet to come. Reload the page to go on.")
         transaction.record(
             "voted",
@@ -243,20 +249,22 @@ def _usable(run: Run | None, code: str) -> Run:
     return run
 
 
-def _screen_named(code: str, run: Run, ticket: str) -> str:
-    for name in (*(str(screen.position) for screen in run.assignments), CHECK):
-        if hmac.compare_digest(codes.ticket(code, name).encode(), ticket.encode()):
-            return name
+def _screen_named(code: str, run: Run, ticket: str) -> tuple[str, int]:
+    """The ticket's screen, and how many answers had been taken back when it was given out."""
+    for undone in range(run.undone, -1, -1):
+        for name in (*(str(screen.position) for screen in run.assignments), CHECK):
+            if hmac.compare_digest(codes.ticket(code, name, undone=undone).encode(), ticket.encode()):
+                return name, undone
     raise VoteRejected("this answer belongs to another run. Reload the page to go on.")
 
 
-def _answer_check(transaction: Transaction, run: Run, choice: str | None, dwell_ms: int) -> None:
+def _answer_check(transaction: Transaction, run: Run, choice: str | None, dwell_ms: int, *, on_show: bool) -> None:
     _position(choice, len(run.assignments[0].order))
     if run.check_passed is not None:
         if choice != run.check_answer:
             raise VoteRejected("this screen has an answer already. Reload the page to go on.")
         return
-    if run.finished or run.next_screen != CHECK:
+    if not on_show:
         raise VoteRejected("this screen's turn is yet to come. Reload the page to go on.")
     transaction.record(
         "checked",

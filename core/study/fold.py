@@ -40,11 +40,11 @@ def rebuild(connection: sqlite3.Connection) -> None:
     for table in _FOLDED:
         connection.execute(f"DELETE FROM {table}")
     broken = 0
-    stored = connection.execute("SELECT seq, uuid, kind, payload, utc FROM events ORDER BY clock, uuid").fetchall()
-    for seq, uuid, kind, payload, utc in stored:
+    stored = connection.execute("SELECT clock, uuid, kind, payload, utc FROM events ORDER BY clock, uuid").fetchall()
+    for clock, uuid, kind, payload, utc in stored:
         connection.execute("SAVEPOINT one")
         try:
-            apply(connection, Event(seq, uuid, kind, json.loads(payload), utc))
+            apply(connection, Event(clock, uuid, kind, json.loads(payload), utc))
         except _NONSENSE:
             connection.execute("ROLLBACK TO one")
             broken += 1
@@ -124,11 +124,12 @@ def _study(connection: sqlite3.Connection, payload: Mapping, event: Event) -> No
 def _quick(connection: sqlite3.Connection, payload: Mapping, event: Event) -> None:
     _check_choice(payload)
     connection.execute(
-        "INSERT INTO quick_votes VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO quick_votes (token, arm_order, choice, cohort, style, app_version, utc) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             payload["token"],
             _order(payload["order"]),
-            *(payload[name] for name in ("choice", "group", "style", "pack_digest", "app_version")),
+            *(payload[name] for name in ("choice", "group", "style", "app_version")),
             event.utc,
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def hub(token: str) -> HfApi:
 
 
 class LogReader:
-    """Reads the dataset's logs but for this process's own, each file again only after it has changed.
+    """Reads the dataset's logs but for this process's own; a file that was accepted only after it has changed.
 
     Args:
         own: name of the file that this process pushes.
@@ -49,8 +49,11 @@ class LogReader:
         get_session().timeout = _ANSWER_TIMEOUT_S
         self._api.create_repo(self._dataset, repo_type="dataset", private=True, exist_ok=True)
 
-    def read(self) -> list[Event]:
-        """Events of all files that are new or have changed since the last call. Raises what the network raises."""
+    def read(self) -> tuple[list[Event], Mapping[str, str]]:
+        """Events of all files that are new or have changed, and what to `accept` once they are kept.
+
+        Raises what the network raises.
+        """
         get_session().timeout = _ANSWER_TIMEOUT_S
         listed = self._api.list_repo_tree(self._dataset, repo_type="dataset", recursive=True)
         there = {entry.path: entry.blob_id for entry in listed if isinstance(entry, RepoFile)}
@@ -59,9 +62,11 @@ class LogReader:
             for path, blob in there.items()
             if fnmatch(path, f"{PATH_IN_REPO}/*.jsonl") and path != self._own and self._seen.get(path) != blob
         ]
-        events = self._download(changed) if changed else []
-        self._seen.update((path, there[path]) for path in changed)
-        return events
+        return (self._download(changed) if changed else []), {path: there[path] for path in changed}
+
+    def accept(self, seen: Mapping[str, str]) -> None:
+        """Takes the files that `read` told of as kept, so that they are not read again before they change."""
+        self._seen.update(seen)
 
     def _download(self, paths: list[str]) -> list[Event]:
         # Into an empty folder: with a filled one the client takes old copies when the Hub falls silent.

@@ -26,6 +26,7 @@ class VoteRow:
         group: "artist" or "viewer".
         pack: slug.
         pack_digest: of the stimuli that were shown.
+        place: the trial's number in the run, from 1.
         order: arms in the order shown, A first.
         choice: the arm chosen, None for "can't decide".
         position: 0 to 3 in `order`, None for "can't decide".
@@ -40,6 +41,7 @@ class VoteRow:
     pack: str
     pack_digest: str
     trial_key: str
+    place: int
     order: tuple[Arm, ...]
     choice: Arm | None
     position: int | None
@@ -75,13 +77,12 @@ class QuickVoteRow:
     choice: Arm | None
     group: Group | None
     style: str
-    pack_digest: str | None
     utc: str
 
 
 @dataclass(frozen=True)
 class Event:
-    """One accepted change, append-only. `seq` orders the events of one store; `uuid` names one everywhere."""
+    """One accepted change, append-only. `seq`, given at its birth, orders events everywhere; `uuid` names one."""
 
     seq: int
     uuid: str

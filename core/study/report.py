@@ -12,7 +12,16 @@ from core.study import statistics
 from core.study.ballots import arms_of
 from core.study.packs import ARM_TITLES, ARMS, Arm
 from core.study.records import GROUPS, VoteRow
-from core.study.tables import MINIMUM_CHOICES, MINIMUM_PARTICIPANTS, Interval, Scope, Settings, Table, make_table
+from core.study.tables import (
+    MINIMUM_CHOICES,
+    MINIMUM_PARTICIPANTS,
+    Interval,
+    Scope,
+    Settings,
+    Table,
+    make_table,
+    still_missing,
+)
 
 GROUP_TITLES: Mapping[str, str] = MappingProxyType(
     {"all": "Everybody", "artist": "Good at portrait drawing", "viewer": "Not skilled in art drawing"}
@@ -97,7 +106,8 @@ class Report:
         participants_unfinished: runs with votes that are not finished; not counted.
         participants_flagged: finished runs with a flag, counted or not.
         tables: for everybody and per group, pack by pack, then over all packs with the same arms.
-        strengths: over all packs when they show different arms and share enough of them to compare; else empty.
+        strengths: over the packs with enough votes when they show different arms and share enough of them to compare;
+            else empty.
         paper: the paper's figures.
         notes: how it was computed.
         resamples: of the bootstrap.
@@ -205,12 +215,15 @@ def _scopes(votes: tuple[VoteRow, ...], titles: Mapping[str, str]) -> Iterator[S
 
 
 def _joint_strengths(votes: tuple[VoteRow, ...], settings: Settings) -> tuple[ArmStrength, ...]:
-    """Plackett-Luce over packs with different arms: the one statistic that joins them."""
-    sets = list(dict.fromkeys(arms_of(vote) for vote in votes))
-    people = {name: index for index, name in enumerate(dict.fromkeys(vote.participant for vote in votes))}
-    enough = len(people) >= settings.minimum and len(votes) >= settings.minimum_choices
-    if len(sets) < 2 or not enough or not _connected(sets):
+    """Plackett-Luce over packs with different arms, each with enough votes: the one statistic that joins them."""
+    by_set: dict[tuple[Arm, ...], list[VoteRow]] = {}
+    for vote in votes:
+        by_set.setdefault(arms_of(vote), []).append(vote)
+    sets = [members for members, mine in by_set.items() if not still_missing(_people(mine), len(mine), settings)]
+    if len(sets) < 2 or not _connected(sets):
         return ()
+    votes = tuple(vote for vote in votes if arms_of(vote) in sets)
+    people = {name: index for index, name in enumerate(dict.fromkeys(vote.participant for vote in votes))}
     arms = [arm for arm in ARMS if any(arm in members for members in sets)]
     shown = np.array([[arm in members for arm in arms] for members in sets])  # [S, A]
     wins = np.zeros((len(people), *shown.shape), dtype=int)  # [P, S, A]

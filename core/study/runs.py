@@ -36,6 +36,7 @@ class Run:
 
     Attributes:
         answers: by trial key.
+        undone: how many answers were taken back.
         check_answer: the letter pressed on the attention check, None for "can't decide" or none yet.
         check_passed: None before the check.
     """
@@ -46,6 +47,7 @@ class Run:
     pack_digest: str
     assignments: tuple[Assignment, ...]
     answers: Mapping[str, Given]
+    undone: int
     check_after: int
     check_label: str
     check_answer: str | None
@@ -93,6 +95,9 @@ def read_run(connection: sqlite3.Connection, participant: str) -> Run | None:
     )
     assignments = tuple(Assignment(position, key, tuple(json.loads(order))) for position, key, order in assigned)
     votes = connection.execute("SELECT trial_key, uuid, choice FROM votes WHERE participant = ?", (participant,))
+    (undone,) = connection.execute(
+        "SELECT count(*) FROM undone_votes WHERE participant = ? AND reason = 'undone'", (participant,)
+    ).fetchone()
     return Run(
         participant=participant,
         group=group,
@@ -100,6 +105,7 @@ def read_run(connection: sqlite3.Connection, participant: str) -> Run | None:
         pack_digest=digest,
         assignments=assignments,
         answers={key: Given(uuid, choice) for key, uuid, choice in votes},
+        undone=undone,
         check_after=check_after,
         check_label=check_label,
         check_answer=answer,

@@ -36,12 +36,12 @@ _VOTE_COLUMNS = """
 """
 TABLES = (
     """CREATE TABLE events (
-        seq INTEGER PRIMARY KEY,
+        seq INTEGER PRIMARY KEY,  -- the order in which they came into this file
         uuid TEXT NOT NULL UNIQUE,
         kind TEXT NOT NULL,
         payload TEXT NOT NULL,
         utc TEXT NOT NULL,
-        clock INTEGER NOT NULL,  -- seq where the event was born: orders events of several stores
+        clock INTEGER NOT NULL,  -- seq where the event was born: orders events everywhere
         logged INTEGER NOT NULL  -- 1: came out of an event log, so it needs no writing to one
     )""",
     "CREATE INDEX events_clock ON events (clock)",
@@ -91,7 +91,6 @@ TABLES = (
         choice TEXT,
         cohort TEXT CHECK (cohort IN ('artist', 'viewer')),
         style TEXT NOT NULL,
-        pack_digest TEXT,
         app_version TEXT NOT NULL,
         utc TEXT NOT NULL
     )""",

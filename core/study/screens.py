@@ -26,7 +26,7 @@ def screen_of(code: str, run: Run, pack: Pack | None, *, resumed: bool) -> Scree
     if pack is None or pack.digest != run.pack_digest:
         raise VoteRejected("this study's pictures were changed after you began. Start a new run.")
     name = run.next_screen
-    common |= {"ticket": codes.ticket(code, name), "can_undo": run.answered > 0}
+    common |= {"ticket": codes.ticket(code, name, undone=run.undone), "can_undo": run.answered > 0}
     if name == REVIEW:
         return _without_pictures("review", number=of, **common)
     # The attention check shows the pictures just judged: it looks like a trial and spoils none.

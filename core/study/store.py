@@ -30,7 +30,7 @@ from core.study.runs import Run, read_run
 FILE_NAME = "votes.sqlite3"
 LOG_NAME = "votes-log"
 
-_EVENTS = "SELECT seq, uuid, kind, payload, utc FROM events"
+_EVENTS = "SELECT clock, uuid, kind, payload, utc, seq FROM events"
 _logger = logging.getLogger(__name__)
 
 
@@ -146,9 +146,9 @@ class Store:
             return read_run(connection, participant)
 
     def events_after(self, seq: int) -> list[Event]:
-        """Events of this store with a higher number, in order."""
+        """Events of this store with a higher number, in the order that counts."""
         with self._transaction("DEFERRED") as connection:
-            rows = connection.execute(f"{_EVENTS} WHERE seq > ? ORDER BY seq", (seq,)).fetchall()
+            rows = connection.execute(f"{_EVENTS} WHERE clock > ? ORDER BY clock, uuid", (seq,)).fetchall()
         return [_event(row) for row in rows]
 
     def replay(self, events: Iterable[Event], *, logged: bool = False) -> int:
@@ -170,7 +170,7 @@ class Store:
         return added
 
     def hand_over(self, write: Callable[[Sequence[Event]], None]) -> int:
-        """Gives `write` the events that no log holds yet, in order, and then marks them as written.
+        """Gives `write` the events that no log holds yet, in the order they came, and then marks them as written.
 
         If `write` raises, or the process dies before the mark is on the disk, they are given out again.
 
@@ -182,7 +182,7 @@ class Store:
             rows = connection.execute(f"{_EVENTS} WHERE seq > ? AND NOT logged ORDER BY seq", (written,)).fetchall()
             if rows:
                 write([_event(row) for row in rows])
-                connection.execute("UPDATE log_state SET written_seq = ?", (rows[-1][0],))
+                connection.execute("UPDATE log_state SET written_seq = ?", (rows[-1][-1],))
         return len(rows)
 
     @contextmanager
@@ -284,5 +284,5 @@ def _insert(connection: sqlite3.Connection, event: Event, *, seq: int, logged: b
 
 
 def _event(row: tuple) -> Event:
-    seq, event_uuid, kind, payload, utc = row
-    return Event(seq, event_uuid, kind, json.loads(payload), utc)
+    clock, event_uuid, kind, payload, utc, _ = row
+    return Event(clock, event_uuid, kind, json.loads(payload), utc)
