@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import gradio as gr
 from gradio.context import LocalContext
 from gradio.server_messages import ProcessCompletedMessage
 
 from core.ui.engine import ACCELERATOR
-
-if TYPE_CHECKING:
-    import gradio as gr
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,8 @@ async def leave_line(session_hash: str | None, handler: Callable[..., Any]) -> i
             continue
         await queue.remove_from_queue(event._id)
         if event._id not in queue.event_ids_to_events:  # else its turn has just come
-            queue.send_message(event, ProcessCompletedMessage(output={}, success=True))
+            unchanged = {"data": [gr.skip() for _ in event.fn.outputs]}  # without any, the page sees a failure
+            queue.send_message(event, ProcessCompletedMessage(output=unchanged, success=True))
             queue.broadcast_estimations(event.concurrency_id)
             left += 1
     return left

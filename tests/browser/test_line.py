@@ -44,6 +44,8 @@ def test_the_line_is_told_in_plain_words_and_can_be_left(visit: Visit, screensho
     second.click("#stop")
     second.get_by_text("Training was stopped").wait_for()
     second.wait_for_selector("#train:not([disabled])")
+    second.wait_for_timeout(500)
+    assert second.get_by_text("Training was stopped").is_visible(), "leaving the line is no failure"
     assert first.locator("#run .si-run").count() == 1, "the first one's training goes on"
     first.click("#stop")
     first.get_by_text("Training was stopped").wait_for(timeout=TRAINING_MS)
