@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,24 @@ def test_reconstruction_report(studio: object, shared_dir: Path, tmp_path: Path)
         for file in files:
             with Image.open(file) as image:
                 assert (image.size, image.mode) == ((256, 256), "RGB")
+
+
+def test_a_model_card_keeps_the_scores(tmp_path: Path) -> None:
+    from core.evaluate.card import MEASURES, add_scores
+
+    row = {"n": 3, **dict.fromkeys(MEASURES, 0.12345)}
+    report = row | {"by_source": {"london": row}, "by_colour": {}, "random_looks": {"n": 8, "identity_mean": None}}
+    card = tmp_path / "card.json"
+    card.write_text('{"model": "mini", "scores": {"n": 1}}')
+    add_scores(card, report)
+    told = json.loads(card.read_text())
+    assert told["model"] == "mini"
+    assert told["scores"]["n"] == 3 and told["scores"]["ssim_mean"] == 0.123
+    assert told["scores"]["by_source"]["london"]["identity_p05"] == 0.123
+    assert told["scores"]["random_looks"] == {"identity_mean": None} and "destylization" not in told["scores"]
+    card.write_text("[]")
+    with pytest.raises(PicturesUnusable, match=r"card\.json"):
+        add_scores(card, report)
 
 
 @needs_mini

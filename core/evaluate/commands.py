@@ -9,6 +9,7 @@ import typer
 
 from core import cli_options as options
 from core.cli_terminal import expected_failures, print_report, progress_bar
+from core.evaluate.card import add_scores
 from core.evaluate.commands_compare import arms, pairs, results
 from core.evaluate.listing import list_photos
 
@@ -35,7 +36,8 @@ def reconstruction(
     split: Split = None,
     limit: Limit = None,
     crop: options.Crop = options.CropOption.detect,
-    probes: Annotated[int, typer.Option(min=0, help="Photos for destylization and swap; 0 leaves them out.")] = 16,
+    probes: Annotated[int, typer.Option(min=0, help="Photos for the further probes; 0 leaves them out.")] = 16,
+    card: Annotated[Path | None, typer.Option(help="Also write the scores into this model card.")] = None,
     backbone: options.Backbone = options.BackboneOption.auto,
     device: options.Device = None,
     as_json: options.JsonOutput = False,
@@ -57,6 +59,8 @@ def reconstruction(
             probes=probes,
             on_progress=progress,
         )
+        if card is not None:
+            add_scores(card, report)
     print_report(report, as_json=as_json, hide=("pictures",))
 
 

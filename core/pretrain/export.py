@@ -103,7 +103,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def model_card(trainer: Trainer, faces: Faces) -> dict:
-    """Data, losses, time and hardware of a run; scores are added by `python -m core evaluate`."""
+    """Data, losses, time and hardware of a run; scores are added by `evaluate reconstruction --card`."""
     on_gpu = trainer.device.type != "cpu"
     return {
         "model": "mini, 256 px: StyleGAN2 layers over an encoder's structure map",
