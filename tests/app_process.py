@@ -23,14 +23,28 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def end(process: subprocess.Popen, *, timeout_s: float) -> None:
+    """Ask a process to stop, if it still runs; kill it if it doesn't."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class AppProcess:
     """The app with a data folder of its own. Use it as a context manager.
 
     Args:
         folder: for data, uploads and the log.
+        start_limit_s: seconds after which a start has failed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, start_limit_s: float = START_LIMIT_S) -> None:
+        self.start_limit_s = start_limit_s
         self.data = folder / "data"
         self.log = folder / "app.log"
         self.port = free_port()
@@ -53,7 +67,7 @@ class AppProcess:
             )
         started = time.monotonic()
         while not self.answers():
-            if self._process.poll() is not None or time.monotonic() - started > START_LIMIT_S:
+            if self._process.poll() is not None or time.monotonic() - started > self.start_limit_s:
                 raise AssertionError(f"app.py did not start:\n{self.log.read_text(errors='replace')[-4000:]}")
             time.sleep(0.1)
 
@@ -75,13 +89,8 @@ class AppProcess:
 
     def stop(self) -> None:
         """Ask it to stop; kill it if it doesn't."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        if self._process is not None:
+            end(self._process, timeout_s=20)
 
     def __enter__(self) -> AppProcess:
         self.start()

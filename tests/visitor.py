@@ -25,6 +25,8 @@ from typing import Any
 import httpx
 from gradio_client.utils import apply_diff
 
+from tests.app_process import end
+
 ROOT = Path(__file__).resolve().parent.parent
 API = "/gradio_api"
 PATIENCE = httpx.Timeout(60.0, read=None)
@@ -367,13 +369,7 @@ def serve(
     try:
         yield Running(process, _address(process, log, start_limit_s), data, log)
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        end(process, timeout_s=30)
 
 
 def _address(process: subprocess.Popen, log: Path, limit_s: float) -> str:

@@ -19,7 +19,6 @@ import numpy as np
 import spaces
 
 from core.config import ASSETS_DIR, data_dir
-from core.errors import StyleIdentityError
 from core.study import design
 from core.study.packs import ARM_TITLES, ARMS, Arm
 from core.study.records import LABELS, Group
@@ -29,7 +28,7 @@ from core.ui.edge import friendly
 from core.ui.session import ChosenPhoto, Crop, Portrait
 from core.ui.study_door import DOOR
 from core.ui.stylize_handlers import cut_out
-from core.ui.vote_handlers import Runs, codes_of, current, said
+from core.ui.vote_handlers import Runs, current, said, screens_of
 from core.ui.words import t
 
 if TYPE_CHECKING:
@@ -150,10 +149,4 @@ def _whose(ballot: Ballot) -> tuple[tuple[str, str], ...]:
 
 def _may_know(runs: Runs | None) -> bool:
     """Whether this browser has finished a run and has none in the middle."""
-    kinds = set()
-    for code in codes_of(runs):
-        try:
-            kinds.add(DOOR.study().screen(code).kind)
-        except StyleIdentityError:
-            continue
-    return kinds == {"finished"}
+    return {screen.kind for screen in screens_of(runs)} == {"finished"}

@@ -11,7 +11,6 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import StyleIdentityError
 from core.study import figure
 from core.study.export import export, export_salt
 from core.study.records import VoteRow
@@ -20,20 +19,15 @@ from core.ui import results_views as views
 from core.ui.edge import friendly
 from core.ui.study_door import DOOR
 from core.ui.uploads import published
-from core.ui.vote_handlers import VOTE_TAB, Runs, codes_of
+from core.ui.vote_handlers import VOTE_TAB, Runs, screens_of
 
 
 def why_not_yet(runs: Runs | None) -> str:
     """Return why this browser may not look at the results: only after its own runs, or when no study is open."""
-    study, finished = DOOR.study(), False
-    for code in codes_of(runs):
-        try:
-            if study.screen(code).kind != "finished":
-                return views.UNFINISHED
-        except StyleIdentityError:  # a run that is no more
-            continue
-        finished = True
-    return "" if finished or study.results_allowed(None) else views.NOT_BEGUN
+    kinds = {screen.kind for screen in screens_of(runs)}
+    if kinds - {"finished"}:
+        return views.UNFINISHED
+    return "" if kinds or DOOR.study().results_allowed(None) else views.NOT_BEGUN
 
 
 @functools.lru_cache(maxsize=4)

@@ -52,6 +52,17 @@ def codes_of(runs: Runs | None) -> tuple[str, ...]:
     return tuple(code for code in kept if isinstance(code, str) and 0 < len(code) <= 32)[-MAX_RUNS:]
 
 
+def screens_of(runs: Runs | None) -> list[Screen]:
+    """Return where each of a browser's runs is, oldest first; runs that are no more are left out."""
+    screens = []
+    for code in codes_of(runs):
+        try:
+            screens.append(DOOR.study().screen(code))
+        except StyleIdentityError:
+            continue
+    return screens
+
+
 def current(runs: Runs | None) -> str | None:
     """Return the code of the browser's latest run, None where there is none."""
     codes = codes_of(runs)
@@ -132,14 +143,7 @@ def _set_name(card: PackCard, *, done: bool) -> str:
 
 
 def _finished_titles(runs: Runs | None) -> set[str]:
-    titles = set()
-    for code in codes_of(runs):
-        try:
-            screen = DOOR.study().screen(code)
-        except StyleIdentityError:
-            continue
-        titles |= {screen.pack_title} if screen.kind == "finished" else set()
-    return titles
+    return {screen.pack_title for screen in screens_of(runs) if screen.kind == "finished"}
 
 
 def _lost(runs: Runs | None, code: str, error: StyleIdentityError) -> tuple[Any, ...]:

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from tests.app_process import free_port
+from tests.app_process import AppProcess
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM_OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 START_LIMIT_S = 60.0
@@ -66,47 +61,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def answers(url: str) -> bool:
-    """Whether a server is up."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            return reply.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 @pytest.fixture(scope="session")
 def app_url(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of `python app.py` with the embedded model; the process ends with the tests."""
-    folder = tmp_path_factory.mktemp("app")
-    port = free_port()
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(folder / "gradio"),
-        "STYLEIDENTITY_DATA": str(folder / "data"),
-        "STYLEIDENTITY_BACKBONE": "mini",
-    }
-    log_path, url = folder / "app.log", f"http://127.0.0.1:{port}/"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            started = time.monotonic()
-            while not answers(url):
-                if process.poll() is not None or time.monotonic() - started > START_LIMIT_S:
-                    pytest.fail(f"app.py did not start:\n{log_path.read_text(errors='replace')[-4000:]}")
-                time.sleep(0.2)
-            yield url
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with AppProcess(tmp_path_factory.mktemp("app"), start_limit_s=START_LIMIT_S) as app:
+        assert httpx.get(app.url).status_code == 200
+        yield app.url
 
 
 @pytest.fixture
