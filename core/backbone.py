@@ -73,7 +73,7 @@ class Backbone:
         finder: face detector with landmarks.
         recipes: defaults by method.
         sample_faces: anchors for backbones whose codes alone make no face.
-        refining_steps: optimisation steps that end an inversion, see `core.invert.refine`; 0 leaves them out.
+        refining_steps: optimisation steps that end an inversion, see `core.refine`; 0 leaves them out.
     """
 
     name: BackboneName

@@ -62,8 +62,8 @@ def load_ffhq(device: torch.device, on_progress: OnProgress | None = None, *, re
     stylegan_path = weights.fetch(weights.STYLEGAN2_FFHQ, on_progress=on_progress)
     e4e_path = weights.fetch(weights.E4E_FFHQ, on_progress=on_progress)
     landmarks_path = weights.fetch(weights.LANDMARKS_68, on_progress=on_progress)
-    generator, discriminator = _load_stylegan2(stylegan_path, resolution)
-    encoder = _load_e4e(e4e_path, resolution)
+    generator, discriminator = load_stylegan2(stylegan_path, resolution)
+    encoder = load_e4e(e4e_path, resolution)
     for module in (generator, discriminator, encoder):
         freeze(module, device)
     dtype = compute_dtype(device)
@@ -90,7 +90,8 @@ def load_ffhq(device: torch.device, on_progress: OnProgress | None = None, *, re
     )
 
 
-def _load_stylegan2(path: Path, resolution: int) -> tuple[Generator, Discriminator]:
+def load_stylegan2(path: Path, resolution: int) -> tuple[Generator, Discriminator]:
+    """Generator and discriminator of a published checkpoint (`g_ema`, `d`). Raises `WeightsCorrupted`."""
     generator, discriminator = Generator(resolution), Discriminator(resolution)
     try:
         checkpoint = weights.load_torch(path)
@@ -101,7 +102,8 @@ def _load_stylegan2(path: Path, resolution: int) -> tuple[Generator, Discriminat
     return generator, discriminator
 
 
-def _load_e4e(path: Path, resolution: int) -> E4eInverter:
+def load_e4e(path: Path, resolution: int) -> E4eInverter:
+    """The encoder of a published checkpoint (`state_dict`, `latent_avg`). Raises `WeightsCorrupted`."""
     with torch.device("meta"):
         encoder = Encoder4Editing(resolution)
     try:

@@ -21,7 +21,7 @@ from core.perceptual import DiscriminatorFeatures
 WEIGHTS_FILE = "mini.safetensors"
 FACES_FILE = "faces.safetensors"
 LANDMARKS_FILE = "landmarks68.dat"
-REFINING_STEPS = 6
+REFINING_STEPS = 8
 BLOCKS = MappingProxyType({"ours": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
 
 

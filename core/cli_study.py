@@ -173,7 +173,8 @@ def report(
             if pack is not None:
                 _check_known(pack, titles, store)
             votes = store.votes(pack)
-        made = make_report(votes, flagged=flagged is FlaggedOption.included, titles=titles)
+            quick_votes = () if pack is not None else store.quick_votes()  # they belong to no pack
+        made = make_report(votes, quick_votes, flagged=flagged is FlaggedOption.included, titles=titles)
         if figure is not None:
             from core.study.figure import render
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.study.figure import paper_percent_beside
+from core.study.quick import QuickTable
 from core.study.report import GROUP_TITLES, Report
+from core.study.statistics import PositionBias
 from core.study.tables import Table
 
 
@@ -27,6 +29,10 @@ def report_lines(made: Report) -> Iterator[str]:
         yield ""
         yield "Strengths over all packs"
         yield from (f"  {row.title:<20}{row.strength:+6.2f}  {_signed(row.interval)}" for row in made.strengths)
+    for table in made.quick:
+        yield ""
+        yield f"Quick votes on own photos, style {table.style} ({table.choices:,} choices)"
+        yield from (f"  {line}" for line in ([table.withheld] if table.withheld else _quick_lines(table)))
     yield ""
     yield made.paper.caveat
 
@@ -42,14 +48,24 @@ def _table_lines(table: Table) -> Iterator[str]:
         )
         yield (line + (f"{paper[row.arm]:.2f} %" if paper else "")).rstrip()
     yield f"{'Could not decide':<20}{100 * table.undecided_share:>6.2f} %"
-    bias = table.positions
-    if bias is not None and bias.p_value is not None:
-        counts = ", ".join(f"{label} {count:,}" for label, count in zip("ABCD", bias.observed, strict=False))
-        yield f"Places on the screen: {counts}; chi-square {bias.statistic:.2f}, p = {bias.p_value:.3f}"
+    yield from _places(table.positions)
     if table.kappa is not None:
         yield f"Agreement (Fleiss' kappa): {table.kappa:.2f}"
     if table.best_two is not None:
         yield _best_two(table)
+
+
+def _quick_lines(table: QuickTable) -> Iterator[str]:
+    for row in sorted(table.results, key=lambda row: -row.choices):
+        yield f"{row.title:<20}{100 * row.share:>6.2f} %  {_percent(row.interval)}"
+    yield f"{'Could not decide':<20}{100 * table.undecided / table.choices:>6.2f} %"
+    yield from _places(table.positions)
+
+
+def _places(bias: PositionBias | None) -> Iterator[str]:
+    if bias is not None and bias.p_value is not None:
+        counts = ", ".join(f"{label} {count:,}" for label, count in zip("ABCD", bias.observed, strict=False))
+        yield f"Places on the screen: {counts}; chi-square {bias.statistic:.2f}, p = {bias.p_value:.3f}"
 
 
 def _best_two(table: Table) -> str:

@@ -6,6 +6,7 @@ import ctypes
 import json
 import platform
 import resource
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,43 @@ def test_ffhq_shapes_at_a_small_size() -> None:
     assert all(row.summary.median_s > 0 and row.work_gflop == row.summary.median_s for row in rows)
 
 
+def test_ffhq_checkpoints_are_written_loaded_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.benchmark.ffhq_rows import FfhqBench
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = list(FfhqBench(ONCE, SLOW_SPEED, resolution=32).load())
+    assert [row.name.split(",")[0] for row in rows] == ["load StyleGAN2", "load e4e"]
+    assert all(row.summary.median_s > 0 and row.dtype == "none" and row.work_gflop is None for row in rows)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_mini
+def test_a_preset_at_a_small_size_is_one_run() -> None:
+    from core.benchmark.ffhq_rows import FfhqBench, _measure
+    from core.benchmark.pictures import make_pictures
+    from core.networks.stylegan2 import Discriminator, Generator
+    from core.studio import Studio
+
+    bench = FfhqBench(ONCE, SLOW_SPEED, resolution=32)
+    backbone = bench.backbone(Generator(32), _measure("jojogan", Discriminator(32), torch.float32), "jojogan")
+    row = bench.preset(backbone, "jojogan", "sketch", steps=2)
+    assert row.name.startswith("preset sketch, 32 px, 1 reference, 2 steps: JoJoGAN") and row.summary.repeats == 1
+    studio = Studio.open("mini", device="cpu")
+    row = bench.align(make_pictures(studio, references=0).photo, studio.backbone.finder)
+    assert row.name == "detect and align, 32 px" and row.dtype == "none"
+
+
+def test_whole_presets_at_1024_px_wait_for_an_accelerator_or_for_patience() -> None:
+    from core.benchmark.ffhq_rows import _whole_presets
+
+    gpu = torch.device("cuda")
+    assert _whole_presets(gpu, "jojogan", quick=False, long=False) == ("sketch", "cartoon")
+    assert _whole_presets(gpu, "ours", quick=True, long=True) == ()
+    assert _whole_presets(CPU, "ours", quick=False, long=False) == ()
+    assert _whole_presets(CPU, "ours", quick=False, long=True) == ("sketch",)
+    assert _whole_presets(CPU, "jojogan", quick=False, long=True) == ()
+
+
 @needs_mini
 def test_quick_report_and_drawing(tmp_path: Path) -> None:
     target = tmp_path / "speed.png"
@@ -125,11 +163,11 @@ def test_preset_in_a_process_of_its_own() -> None:
     from core.benchmark.mini_rows import MiniBench, whole_preset
     from core.studio import Studio
 
-    bench = MiniBench(Studio.open("mini", device="cpu"), ONCE, SLOW_SPEED, references=1)
+    bench = MiniBench(Studio.open("mini", device="cpu"), Stopwatch(CPU, repeats=2), SLOW_SPEED, references=1)
     row = whole_preset(bench, "sketch", 1, steps=2)
     assert row.summary.median_s > 0
     assert row.peak_bytes is None or row.peak_bytes > 100_000_000
-    assert "2 steps" in row.name
+    assert "2 steps" in row.name and row.summary.repeats == 2
 
 
 @pytest.mark.parametrize(

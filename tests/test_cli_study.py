@@ -184,6 +184,8 @@ def test_report_figure_and_export(study: Study, tmp_path: Path) -> None:
     assert "<svg" in figures[2].read_text(encoding="utf-8")
 
     study.quick_vote("a-token-of-one", order=("ours-one", "ours-few"), choice="A", style="ink")
+    assert [(table["style"], table["choices"]) for table in call("report")["quick"]] == [("ink", 1)]
+    assert call("report", "--pack", "small")["quick"] == [], "they belong to no pack"
     written = call("export", "--out", str(tmp_path / "all"))
     assert written["rows"] == {"votes": 110, "participants": 10, "quick_votes": 1}
     assert all(Path(path).is_file() for path in written["files"]) and len(written["files"]) == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,16 @@ import pytest
 from PIL import Image
 
 from core.align import AlignedFace
-from core.arms import ARM_SPECS, train_arm
+from core.arms import ARM_SPECS, arm_config, train_arm
 from core.backbone import BackboneChoice
 from core.config import ASSETS_DIR
 from core.errors import PicturesUnusable, TooManyReferences, TrainingStopped
-from core.packbuild.__main__ import COMPARED_LIVE, PHOTO_FACES, PLANS
+from core.packbuild.__main__ import COMPARED_LIVE, PHOTO_FACES, PLANS, READY_ARM
 from core.packbuild.build import PackPlan, build_pack, check_reference_folders, faces_in
 from core.shelf.__main__ import REFERENCE_FACES
 from core.studio import Studio
 from core.study.packs import ARMS, Pack, load_pack
+from core.style import config_values
 from tests.tiny_backbone import SIDE_PX, as_face, drawings, sampled_pictures, tiny_backbone
 
 PLAN = PackPlan("hatching", "Hatched portraits", ARMS, preset="sketch", steps=2, seed=3)
@@ -168,7 +170,12 @@ def test_a_folder_of_too_many_references_is_named(photos: list[AlignedFace], tmp
         check_reference_folders([tmp_path / "few", tmp_path / "many"])
 
 
-def test_shipped_packs() -> None:
+@pytest.fixture(scope="module")
+def shipped() -> Studio:
+    return Studio.open("mini", device="cpu")
+
+
+def test_shipped_packs(shipped: Studio) -> None:
     manifest = json.loads((ASSETS_DIR / "mini" / "manifest.json").read_text(encoding="utf-8"))
     fingerprint = manifest["files"]["mini.safetensors"][:16]
     assert not set(PHOTO_FACES) & set(REFERENCE_FACES) and len(set(PHOTO_FACES)) == 11
@@ -176,6 +183,43 @@ def test_shipped_packs() -> None:
         pack = load_pack(ASSETS_DIR / "study" / slug)
         assert pack.slug == slug and pack.arms == plan.arms and len(pack.trials) == 11
         assert pack.provenance["fingerprint"] == fingerprint, "render it again: python -m core.packbuild"
-    for slug, arms in COMPARED_LIVE.items():
-        kept = sorted(path.stem for path in (ASSETS_DIR / "study" / "arms" / slug).glob("*.safetensors"))
-        assert kept == sorted(arms)
+        ready = shipped.load_style(ASSETS_DIR / "styles" / f"{slug}.safetensors").meta
+        assert [pack.provenance[name] for name in ("steps", "seed")] == [ready.config["steps"], ready.config["seed"]]
+
+
+@pytest.mark.parametrize("slug", COMPARED_LIVE)
+def test_shipped_arms_differ_in_method_and_references_alone(slug: str, shipped: Studio) -> None:
+    folder, ready = ASSETS_DIR / "study" / "arms" / slug, ASSETS_DIR / "styles" / f"{slug}.safetensors"
+    found = {path.stem: shipped.load_style(path).meta for path in (*folder.glob("*.safetensors"), ready)}
+    found[READY_ARM] = found.pop(slug)
+    assert set(found) == set(ARMS)
+    few = found[READY_ARM].reference_hashes
+    assert len(few) == len(REFERENCE_FACES)
+    for spec in ARM_SPECS:
+        assert found[spec.name].reference_hashes == (few if spec.few else few[:1])
+        config = arm_config(shipped, spec, preset=PLANS[slug].preset, seed=PLANS[slug].seed)
+        assert found[spec.name].config == config_values(config)
+
+
+def test_a_style_that_is_there_already_is_not_trained_again(
+    studio: Studio,
+    photos: list[AlignedFace],
+    groups: list[list[AlignedFace]],
+    tmp_path: Path,
+) -> None:
+    heard_of: list[str] = []
+    ready = train_arm(studio, ARM_SPECS[3], groups[0], preset="sketch", seed=9, steps=1)
+    built = build_pack(
+        studio,
+        photos,
+        groups[:1],
+        replace(PLAN, arms=("ours-one", "ours-few")),
+        tmp_path / "pack",
+        trained={"ours-few": ready},
+        keep_styles=tmp_path / "arms",
+        on_progress=lambda what, done, of: heard_of.append(what),
+    )
+    assert [path.stem for path in (tmp_path / "arms").iterdir()] == ["ours-one"]
+    assert {what for what in heard_of if what != "drawing"} == {"training 1 of 2"}
+    wanted = pixels(studio.stylize(photos[0], ready).image)
+    assert np.array_equal(pixels(built.trials[0].candidates["ours-few"]), wanted)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core.backbone_mini import load_mini
+from core.detail import detail_distance
 from core.pretrain import export, filters, losses, styles, train
 from core.pretrain.__main__ import parse
 from core.pretrain.data import Faces, face_weights, jitter_geometry, jitter_light, load_faces
@@ -247,11 +248,11 @@ def test_low_frequency_loss_sees_light_and_not_lines() -> None:
 
 def test_detail_is_how_much_and_not_where() -> None:
     grain = torch.randn((1, 1, 64, 64), generator=rng()).expand(-1, 3, -1, -1)
-    assert losses.detail_distance(grain, grain).item() == pytest.approx(0, abs=1e-6)
-    moved = losses.detail_distance(grain.roll((3, 5), (2, 3)), grain).item()
+    assert detail_distance(grain, grain).item() == pytest.approx(0, abs=1e-6)
+    moved = detail_distance(grain.roll((3, 5), (2, 3)), grain).item()
     assert moved < 0.1, "the same grain elsewhere is nearly as good"
-    assert losses.detail_distance(0.5 * grain, grain).item() == pytest.approx(0.5, abs=0.01)
-    assert losses.detail_distance(torch.zeros_like(grain), grain).item() == pytest.approx(1, abs=0.01)
+    assert detail_distance(0.5 * grain, grain).item() == pytest.approx(0.5, abs=0.01)
+    assert detail_distance(torch.zeros_like(grain), grain).item() == pytest.approx(1, abs=0.01)
 
 
 def test_face_colour_reads_the_middle() -> None:

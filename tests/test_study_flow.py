@@ -361,7 +361,7 @@ def test_studies_of_most_methods_come_first(pack: Pack, tmp_path: Path) -> None:
 def test_a_closed_study_lets_runs_end_and_takes_no_new_ones(study: Study) -> None:
     assert study.packs_open() == [PackCard("small", "Small", 11)]
     code = begin(study)
-    assert not study.results_allowed(None) and not study.results_allowed(code)
+    assert study.packs_hidden_from([]) == study.packs_hidden_from([code]) == (PackCard("small", "Small", 11),)
     study.store.set_open("small", False)
     study.store.set_open("small", False)
     assert study.packs_open() == []
@@ -370,17 +370,22 @@ def test_a_closed_study_lets_runs_end_and_takes_no_new_ones(study: Study) -> Non
     answer(study, code)
     study.finish(code)
     assert len(study.store.votes()) == 11
-    assert study.results_allowed(None)
+    assert study.packs_hidden_from([]) == (), "a closed study has nobody left to sway"
     study.store.set_open("small", True)
     assert begin(study)
     assert [event.payload["open"] for event in study.store.events_after(0) if event.kind == "study"] == [False, True]
 
 
-def test_results_only_after_the_own_run(study: Study) -> None:
+def test_results_of_a_study_only_after_an_own_run_through_it(pack: Pack, tmp_path: Path) -> None:
+    other = dataclasses.replace(pack, slug="other", title="Other", arms=pack.arms[:2])
+    study = study_on(tmp_path / "votes.sqlite3", pack, other)
     done, midway = run_through(study), begin(study)
-    assert study.results_allowed(done) and study.results_allowed(codes.shown(done))
-    assert not study.results_allowed(midway)
-    assert not study.results_allowed("nobody") and not study.results_allowed("0" * 12)
+    for code in (done, codes.shown(done)):
+        assert study.packs_hidden_from([midway, code]) == (PackCard("other", "Other", 11),)
+    for none in ([], [midway], ["nobody"], ["0" * 12]):
+        assert [card.slug for card in study.packs_hidden_from(none)] == ["small", "other"]
+    study.withdraw(done)
+    assert [card.slug for card in study.packs_hidden_from([done])] == ["small", "other"]
 
 
 def test_beginning_needs_a_study_a_group_and_the_consent_in_force(study: Study) -> None:

@@ -7,17 +7,20 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
+from statsmodels.stats.proportion import proportion_confint
 
 from core.cli_study_text import report_lines
 from core.cli_terminal import plain
 from core.study import figure, statistics
 from core.study.packs import ARMS
+from core.study.records import QuickVoteRow
 from core.study.report import PAPER_TABLE_1, Report, report
 from core.study.tables import MINIMUM_CHOICES, MINIMUM_PARTICIPANTS, Table
 from tests.made_votes import paper_votes, vote, votes_of
@@ -201,6 +204,45 @@ def test_flagged_votes_in_and_out() -> None:
     assert both.participants_flagged == without.participants_flagged == 6
     assert without.tables == quick_report(careful, flagged=False).tables
     assert table_of(both).choices == table_of(without).choices + 66
+
+
+def quick_votes_of(
+    choices: dict[str | None, int], arms: Sequence[str] = ARMS, style: str = "ink"
+) -> list[QuickVoteRow]:
+    """Quick votes with these choices, the arms going round the places."""
+    chosen = [arm for arm, count in choices.items() for _ in range(count)]
+    turns = [tuple(np.roll(arms, number)) for number in range(len(chosen))]
+    return [
+        QuickVoteRow(f"token-{number}", order, arm, None, style, "2026-01-01T00:00:00.000+00:00")
+        for number, (arm, order) in enumerate(zip(chosen, turns, strict=True))
+    ]
+
+
+def test_quick_votes_have_tables_of_their_own() -> None:
+    enough = quick_votes_of({"jojogan-one": 10, "jojogan-few": 20, "ours-one": 30, "ours-few": 50, None: 10})
+    few = quick_votes_of({"ours-one": 1, "ours-few": 2}, OURS, style="oil")
+    made = report([*votes_of(12)], [*few, *enough], resamples=100)
+    assert made.tables == report(votes_of(12), resamples=100).tables, "they count nowhere else"
+    oil, ink = made.quick
+    assert (oil.style, oil.arms, oil.choices, oil.results) == ("oil", OURS, 3, ())
+    assert oil.withheld == "97 more choices are needed before results are shown here."
+    assert [(row.choices, row.share) for row in ink.results] == [
+        (count, pytest.approx(count / 120)) for count in (10, 20, 30, 50)
+    ]
+    assert (ink.undecided, ink.withheld) == (10, "")
+    low, high = ink.results[3].interval
+    assert (low, high) == pytest.approx(proportion_confint(50, 120, method="wilson"))
+    assert sum(ink.positions.observed) == 110
+    text = "\n".join(report_lines(made))
+    assert "style ink (120 choices)" in text and "style oil (3 choices)\n  97 more choices" in text
+    assert re.search(rf"Ours, few-shot +41\.67 %  {100 * low:.2f}-{100 * high:.2f} %", text)
+    assert re.search(r"Could not decide +8\.33 %", text)
+
+
+def test_quick_votes_of_nobody_who_could_decide() -> None:
+    (table,) = report([], quick_votes_of({None: 100}), resamples=100).quick
+    assert table.undecided == 100 and {row.share for row in table.results} == {0.0}
+    assert table.positions.p_value is None
 
 
 def test_headline() -> None:

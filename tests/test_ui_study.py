@@ -564,6 +564,40 @@ def test_results_of_different_sets_are_joined_by_strength() -> None:
     assert results_views.joint(report(votes[:330])) == ""
 
 
+def test_results_of_a_set_wait_until_it_was_voted_on(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(pack, slug="other", title="Other faces", arms=pack.arms[:2])
+    monkeypatch.setattr(study_door, "find_packs", lambda: {pack.slug: pack, other.slug: other})
+    memory, stage = start()
+    go_to_review(memory, stage)
+    vote_handlers.finish(memory)
+    votes = [
+        *votes_of(20, seed=3, pack=pack.slug),
+        *votes_of(20, name="q", pack="other", pack_digest="e" * 64, arms=ARMS[:2], preferences=(0.4, 0.5, 0.1)),
+    ]
+    monkeypatch.setattr(type(DOOR.opened().store), "votes", lambda self, pack=None: votes)
+    top, _, body = results_handlers.show(memory, False)
+    assert "Not among them until you have voted on it too: Other faces." in top and 'data-pick="vote"' in top
+    assert "220 choices" in top and "Other faces" not in body
+    DOOR.opened().store.set_open("other", False)
+    top, _, body = results_handlers.show(memory, False)
+    assert "Not among them" not in top and "440 choices" in top and "Other faces" in body
+
+
+@pytest.mark.usefixtures("pack")
+def test_quick_votes_are_shown_apart() -> None:
+    close_every_study()
+    for number in range(100):
+        choice = "A" if number % 4 else None
+        DOOR.study().quick_vote(f"token-{number:03}", order=ARMS, choice=choice, style="ink-line")
+    DOOR.study().quick_vote("token-alone", order=ARMS[2:], choice="B", style="watercolour")
+    top, _, body = results_handlers.show(None, False)
+    assert "No results yet: 0 finished" in top
+    assert "Quick votes on own photos: Ink line" in body and "Quick votes on own photos: Watercolour" in body
+    assert re.search(r"JoJoGAN, one-shot</th><td><strong>75.0 %</strong>", body)
+    assert re.search(r"Can&#x27;t decide</th><td>25.0 %", body)
+    assert "99 more choices are needed" in body and "They count in no other table." in body
+
+
 @pytest.mark.usefixtures("pack")
 def test_the_download_holds_all_forms_under_pseudonyms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import zipfile
@@ -595,12 +629,16 @@ def test_the_download_holds_all_forms_under_pseudonyms(tmp_path: Path, monkeypat
 
 @pytest.fixture
 def arms_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Styles of four methods for "pencil", three of them usable for "oil", one for "ink"."""
-    for slug, arms in (("pencil", ARMS), ("oil", ARMS[:3]), ("ink", ARMS[:1])):
-        for arm in arms:
-            path = tmp_path / "arms" / slug / f"{arm}.safetensors"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"style")
+    """Styles of four methods for "pencil", of three for "chalk" and "oil", of one for "ink"; "oil" is ready-made."""
+    files = [
+        tmp_path / "arms" / slug / f"{arm}.safetensors"
+        for slug, arms in (("pencil", ARMS), ("chalk", ARMS[:3]), ("oil", ARMS[:3]), ("ink", ARMS[:1]))
+        for arm in arms
+    ]
+    for path in (*files, tmp_path / "assets" / "styles" / "oil.safetensors"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"style")
+    monkeypatch.setattr(quick_handlers, "ASSETS_DIR", tmp_path / "assets")
     monkeypatch.setattr(quick_handlers, "arms_folders", lambda: (tmp_path / "none", tmp_path / "arms"))
     shades = {arm: 40 * number for number, arm in enumerate(ARMS, start=1)}
 
@@ -622,7 +660,9 @@ def compare(slug: str = "pencil") -> tuple[str, quick_handlers.Ballot]:
 @pytest.mark.usefixtures("arms_here")
 def test_a_comparison_is_offered_only_where_there_is_something_to_compare() -> None:
     assert list(quick_handlers.arm_styles("pencil")) == list(ARMS)
-    assert list(quick_handlers.arm_styles("oil")) == list(ARMS[:3])
+    assert list(quick_handlers.arm_styles("chalk")) == list(ARMS[:3])
+    assert list(quick_handlers.arm_styles("oil")) == list(ARMS), "the ready-made style is ours, few-shot"
+    assert quick_handlers.arm_styles("oil")["ours-few"].name == "oil.safetensors"
     for slug in ("ink", "nothing", "../pencil", "", None, "my-123"):
         assert quick_handlers.arm_styles(slug) == {}
 
@@ -671,7 +711,7 @@ def test_a_quick_vote_is_blind_stored_once_and_leaves_no_picture(own_data_dir: P
 def test_whose_drawings_they_were_is_told_after_a_finished_run() -> None:
     memory, stage = start()
     review = go_to_review(memory, stage)
-    stage, ballot = compare("oil")
+    stage, ballot = compare("chalk")
     assert stage.count('class="st-card"') == 3
     assert not NAMES.search(quick_handlers.vote(ballot, memory, said(ticket=ballot.token, choice=None))[0])
     assert kind_of(review) == "review"

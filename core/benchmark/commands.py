@@ -24,10 +24,18 @@ def benchmark(
     backbone: Annotated[
         BenchmarkBackbone, typer.Option(help="Embedded model, the 1024 px model's shapes, or both.")
     ] = BenchmarkBackbone.both,
-    repeats: Annotated[int, typer.Option(min=1, max=100, help="Timed runs of every row, after a warm-up.")] = 5,
+    repeats: Annotated[
+        int,
+        typer.Option(
+            min=1, max=100, help="Timed runs of every row, after a warm-up; whole presets three times at most."
+        ),
+    ] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="Only the smallest rows.")] = False,
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Also the cost against resolution, references and batch.")
+    ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="On a CPU, also a whole preset at 1024 px: a quarter of an hour.")
     ] = False,
     photo: Annotated[Path | None, typer.Option(help="Photo to find a face in; a sampled face by default.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw the report.")] = None,
@@ -41,7 +49,7 @@ def benchmark(
         from core.benchmark.report import BenchmarkOptions, as_table, run
 
         names = ("mini", "ffhq") if backbone is BenchmarkBackbone.both else (backbone.value,)
-        wanted = BenchmarkOptions(names, device, repeats, quick, sweep, photo)
+        wanted = BenchmarkOptions(names, device, repeats, quick, sweep, photo, long)
         report = run(wanted, on_progress=progress)
         if plot is not None:
             from core.benchmark.plot import draw

@@ -6,6 +6,7 @@ The encoder is measured first and freed, so that it and a training step never sh
 from __future__ import annotations
 
 import gc
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -13,18 +14,31 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from core.align import align
 from core.backbone import Backbone, Recipe, compute_dtype, freeze
-from core.backbone_ffhq import ENCODER_PX, JOJOGAN_BLOCKS, PAPER_SWAP_LAYERS, RESOLUTION, E4eInverter
+from core.backbone_ffhq import (
+    ENCODER_PX,
+    JOJOGAN_BLOCKS,
+    PAPER_SWAP_LAYERS,
+    RESOLUTION,
+    E4eInverter,
+    load_e4e,
+    load_stylegan2,
+)
 from core.benchmark.machine import DTYPES, Speed, dtype_name
+from core.benchmark.pictures import make_pictures
 from core.benchmark.timing import Row, Stopwatch, summarise, work_gflop
-from core.config import FinetuneConfig, Method
+from core.config import PRESET_STEPS, FinetuneConfig, Method
 from core.faces import FaceFinder
 from core.finetune import Example, finetune_steps
+from core.images import Photo
+from core.networks.checkpoints import ENCODER_PREFIX
 from core.networks.e4e import Encoder4Editing, layer_count
 from core.networks.stylegan2 import Discriminator, Generator
 from core.perceptual import DiscriminatorFeatures, Perceptual, VggLpips
+from core.studio import Studio
 
-LONG_RUN_STEPS = 500  # the paper needs 120 s for these on a Tesla P40
+LONG_PRESET = "sketch"  # what `--long` runs on a CPU, where it takes a quarter of an hour
 METHOD_WORDS: MappingProxyType[Method, str] = MappingProxyType(
     {"jojogan": "JoJoGAN, discriminator features", "ours": "ours, LPIPS, with an identity anchor"}
 )
@@ -42,9 +56,11 @@ class FfhqBench:
         self.dtype = compute_dtype(watch.device)
         self.codes = self._normal(1, layer_count(resolution), 512)
 
-    def row(self, name: str, seconds: list[float], dtype: torch.dtype) -> Row:
-        """A line of the report."""
+    def row(self, name: str, seconds: list[float], dtype: torch.dtype | None) -> Row:
+        """A line of the report; `dtype` is None where no network runs."""
         summary = summarise(seconds)
+        if dtype is None:
+            return Row(name, "ffhq", "none", summary, note="random weights")
         work = work_gflop(summary.median_s, self.speed.of(dtype))
         return Row(name, "ffhq", dtype_name(dtype), summary, work, note="random weights")
 
@@ -60,6 +76,32 @@ class FfhqBench:
         for _ in range(self.watch.warm_ups):
             work()
         return [self.watch.seconds(work) for _ in range(self.watch.repeats)]
+
+    def load(self) -> Iterator[Row]:
+        """Checkpoints in the published format, read from the page cache and checked name by name."""
+        with tempfile.TemporaryDirectory(prefix="checkpoints-") as folder:
+            path = Path(folder) / "checkpoint.pt"
+            torch.save(
+                {"g_ema": Generator(self.resolution).state_dict(), "d": Discriminator(self.resolution).state_dict()},
+                path,
+            )
+            name = f"load StyleGAN2, {self.resolution} px, {path.stat().st_size / 1e6:.0f} MB"
+            yield self.row(name, self.times(lambda: self._onto_device(*load_stylegan2(path, self.resolution))), None)
+            encoder = Encoder4Editing(self.resolution)
+            state = {f"{ENCODER_PREFIX}{key}": value for key, value in encoder.state_dict().items()}
+            torch.save({"state_dict": state, "latent_avg": torch.zeros(encoder.n_latent, 512)}, path)
+            del encoder, state
+            name = f"load e4e, {path.stat().st_size / 1e6:.0f} MB"
+            yield self.row(name, self.times(lambda: self._onto_device(load_e4e(path, self.resolution))), None)
+
+    def _onto_device(self, *networks: nn.Module) -> None:
+        for network in networks:
+            freeze(network, self.watch.device)
+
+    def align(self, photo: Photo, finder: FaceFinder) -> Row:
+        """Detector, landmarks and the crop at the full resolution; the finder is the embedded model's."""
+        seconds = self.times(lambda: align(photo, finder, size_px=self.resolution))
+        return self.row(f"detect and align, {self.resolution} px", seconds, None)
 
     @torch.no_grad()
     def invert(self) -> Row:
@@ -115,22 +157,37 @@ class FfhqBench:
             f"fine-tuning step, {self.resolution} px, 1 reference: {METHOD_WORDS[method]}", seconds, self.dtype
         )
 
-    def finetune_run(self, backbone: Backbone, method: Method, steps: int = LONG_RUN_STEPS) -> Row:
-        """A whole run with one reference, once."""
-        seconds = self.watch.seconds(lambda: list(self._steps(backbone, method, steps)))
-        name = f"{steps} steps, {self.resolution} px, 1 reference: {METHOD_WORDS[method]}"
+    def preset(self, backbone: Backbone, method: Method, preset: str, *, steps: int | None = None) -> Row:
+        """A preset's whole run with one reference, once. The paper's 500 steps took 120 s on a Tesla P40."""
+        count = steps or PRESET_STEPS[preset]
+        seconds = self.watch.seconds(lambda: list(self._steps(backbone, method, count)))
+        name = f"preset {preset}, {self.resolution} px, 1 reference, {count} steps: {METHOD_WORDS[method]}"
         return self.row(name, [seconds], self.dtype)
 
 
-def ffhq_rows(watch: Stopwatch, speed: Speed, *, quick: bool, resolution: int | None = None) -> Iterator[Row]:
-    """Inversion, synthesis, features and training steps; on an accelerator also a whole run.
+def ffhq_rows(
+    watch: Stopwatch,
+    speed: Speed,
+    *,
+    quick: bool = False,
+    long: bool = False,
+    photo: Photo | None = None,
+    resolution: int | None = None,
+) -> Iterator[Row]:
+    """Loading, alignment, inversion, synthesis, features, training steps; on an accelerator also whole presets.
 
     Args:
-        quick: leave out what takes long: the encoder, synthesis in both precisions, LPIPS; 64 px instead of 1024.
+        quick: leave out what takes long: loading, the encoder, synthesis in both precisions, LPIPS; 64 px instead of
+            1024.
+        long: on a CPU, one whole preset too.
+        photo: to find a face in; a sampled one where None.
         resolution: of the generator, for tests.
     """
     bench = FfhqBench(watch, speed, resolution=resolution or (64 if quick else RESOLUTION))
     if not quick:
+        yield from bench.load()
+        studio = Studio.open("mini", device=str(watch.device))
+        yield bench.align(make_pictures(studio, references=0, photo=photo).photo, studio.backbone.finder)
         yield bench.invert()
         gc.collect()
     generator = freeze(Generator(bench.resolution), watch.device)
@@ -142,8 +199,16 @@ def ffhq_rows(watch: Stopwatch, speed: Speed, *, quick: bool, resolution: int | 
         measure = _measure(method, discriminator, bench.dtype).to(watch.device)
         backbone = bench.backbone(generator, measure, method)
         yield bench.finetune_step(backbone, method)
-        if watch.device.type != "cpu" and not quick:
-            yield bench.finetune_run(backbone, method)
+        for preset in _whole_presets(watch.device, method, quick=quick, long=long):
+            yield bench.preset(backbone, method, preset)
+
+
+def _whole_presets(device: torch.device, method: Method, *, quick: bool, long: bool) -> tuple[str, ...]:
+    if quick:
+        return ()
+    if device.type != "cpu":
+        return tuple(PRESET_STEPS)
+    return (LONG_PRESET,) if long and method == "ours" else ()
 
 
 def _measure(method: Method, discriminator: Discriminator, dtype: torch.dtype) -> Perceptual:

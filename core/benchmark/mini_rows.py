@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from core.backbone import load_backbone
 from core.benchmark.machine import Speed, dtype_name
@@ -19,7 +20,8 @@ from core.stylize import synthesize
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE_COUNTS = (1, 4)
-PRESET_REFERENCES = 4
+PRESETS, PRESET_REFERENCES = ("sketch", "cartoon"), 4
+PRESET_REPEATS = 3  # at most, since one takes minutes
 
 
 class MiniBench:
@@ -85,25 +87,31 @@ def mini_rows(watch: Stopwatch, speed: Speed, *, quick: bool, photo: Photo | Non
     for count in REFERENCE_COUNTS[: 1 if quick else None]:
         yield bench.finetune_step(count)
     if not quick:
-        yield whole_preset(bench, "sketch", PRESET_REFERENCES)
+        for preset in PRESETS:
+            yield whole_preset(bench, preset, PRESET_REFERENCES)
 
 
 def whole_preset(bench: MiniBench, preset: str, references: int, *, steps: int | None = None) -> Row:
-    """A preset's whole run in a new process: seconds of training, and the process's largest memory."""
+    """A preset's whole runs, each in a new process: seconds of training, and the processes' largest memory."""
     command = [sys.executable, "-m", "core.benchmark.whole_preset", preset, str(references)]
     command += ["--device", str(bench.watch.device)] + ([] if steps is None else ["--steps", str(steps)])
+    told = [_told_by(command, preset) for _ in range(min(bench.watch.repeats, PRESET_REPEATS))]
+    backbone, summary = bench.studio.backbone, summarise([run["seconds"] for run in told])
+    peaks = [run["peak_bytes"] for run in told if run["peak_bytes"] is not None]
+    return Row(
+        f"preset {preset}, {references} reference(s), {told[0]['steps']} steps",
+        backbone.name,
+        dtype_name(backbone.dtype),
+        summary,
+        work_gflop(summary.median_s, bench.speed.of(backbone.dtype)),
+        max(peaks, default=None),
+        "references inverted, trained from cold, in a process of its own",
+    )
+
+
+def _told_by(command: list[str], preset: str) -> dict[str, Any]:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode:
         last = (run.stderr.strip().splitlines() or ["no message"])[-1]
         raise RuntimeError(f"the process that trains '{preset}' ended with {run.returncode}: {last}")
-    told = json.loads(run.stdout.splitlines()[-1])
-    backbone = bench.studio.backbone
-    return Row(
-        f"preset {preset}, {references} reference(s), {told['steps']} steps",
-        backbone.name,
-        dtype_name(backbone.dtype),
-        summarise([told["seconds"]]),
-        work_gflop(told["seconds"], bench.speed.of(backbone.dtype)),
-        told["peak_bytes"],
-        "references inverted, trained from cold, in a process of its own",
-    )
+    return json.loads(run.stdout.splitlines()[-1])

@@ -30,6 +30,7 @@ class BenchmarkOptions:
         quick: the smallest rows only.
         sweep: also the cost curves.
         photo: to find a face in; a sampled one where None.
+        long: on a CPU, also what takes a quarter of an hour.
     """
 
     backbones: tuple[str, ...] = ("mini", "ffhq")
@@ -38,6 +39,7 @@ class BenchmarkOptions:
     quick: bool = False
     sweep: bool = False
     photo: Path | None = None
+    long: bool = False
 
 
 def run(options: BenchmarkOptions, *, on_progress: Progress = lambda what, done, of: None) -> dict[str, object]:
@@ -57,7 +59,7 @@ def run(options: BenchmarkOptions, *, on_progress: Progress = lambda what, done,
     rows, points = [], []
     makers = {
         "mini": lambda: mini_rows(watch, speed, quick=options.quick, photo=photo),
-        "ffhq": lambda: ffhq_rows(watch, speed, quick=options.quick),
+        "ffhq": lambda: ffhq_rows(watch, speed, quick=options.quick, long=options.long, photo=photo),
     }
     for name in options.backbones:
         for row in makers[name]():

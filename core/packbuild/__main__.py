@@ -1,8 +1,8 @@
 """`python -m core.packbuild`: render the two study packs that ship, and the styles of the blind comparison.
 
-Photos are eleven of the embedded backbone's invented faces, references the shelf's drawings of six others. Writes
-`assets/study/watercolour` (four arms), `assets/study/cartoon` (one-shot against few-shot of ours) and
-some of `assets/study/arms/watercolour/ARM.safetensors`.
+Photos are eleven of the embedded backbone's invented faces, references the shelf's drawings of six others; the few-shot
+arm of ours is the ready-made style itself, so build the shelf first. Writes `assets/study/watercolour` (four arms),
+`assets/study/cartoon` (one-shot against few-shot of ours) and `assets/study/arms/watercolour/ARM.safetensors`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,16 @@ from core.packbuild.build import PackPlan, build_pack
 from core.shelf.__main__ import SEED, as_face, draw_references, face_picture
 from core.shelf.drawings import LOOKS
 from core.studio import Studio
-from core.study.packs import ARMS
+from core.study.packs import ARMS, Arm
 
 PHOTO_FACES = (0, 1, 3, 7, 14, 15, 17, 18, 19, 20, 22)  # rows of the sample faces, none of them a reference
-STEPS = 200  # both looks have settled by then
 PLANS = {
-    "watercolour": PackPlan("watercolour", "Watercolour portraits", ARMS, preset="cartoon", steps=STEPS, seed=SEED),
-    "cartoon": PackPlan(
-        "cartoon", "Cartoon portraits", ("ours-one", "ours-few"), preset="cartoon", steps=STEPS, seed=SEED
-    ),
+    "watercolour": PackPlan("watercolour", "Watercolour portraits", ARMS, LOOKS["watercolour"].preset, seed=SEED),
+    "cartoon": PackPlan("cartoon", "Cartoon portraits", ("ours-one", "ours-few"), LOOKS["cartoon"].preset, seed=SEED),
 }
-# Whose arms are kept for comparisons on a visitor's own photo. What ships stays under 60 MB together, so the arm that
-# the paper's participants liked least (Table 1) is left out.
-COMPARED_LIVE = {"watercolour": ("jojogan-few", "ours-one", "ours-few")}
+READY_ARM: Arm = "ours-few"  # what the shelf trains
+# Whose other arms are kept for comparisons on a visitor's own photo; what ships stays under 60 MB together.
+COMPARED_LIVE = ("watercolour",)
 
 
 def photo_faces(studio: Studio) -> list[AlignedFace]:
@@ -41,17 +38,17 @@ def photo_faces(studio: Studio) -> list[AlignedFace]:
 def rebuild(studio: Studio, slug: str, study: Path) -> None:
     """Render one of the shipped packs again in place of the old one."""
     kept = study / "arms" / slug if slug in COMPARED_LIVE else None
+    ready = studio.load_style(ASSETS_DIR / "styles" / f"{slug}.safetensors")
     pack = build_pack(
         studio,
         photo_faces(studio),
         [draw_references(studio, slug, LOOKS[slug])],
         PLANS[slug],
         study / slug,
+        trained={READY_ARM: ready},
         keep_styles=kept,
         on_progress=_tell,
     )
-    for arm in set(ARMS) - set(COMPARED_LIVE.get(slug, ARMS)):
-        (study / "arms" / slug / f"{arm}.safetensors").unlink()
     print(f"{slug}: {len(pack.trials)} trials, {pack.digest}", flush=True)
 
 

@@ -7,9 +7,10 @@ i mod n.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from PIL import Image
 
@@ -85,6 +86,7 @@ def build_pack(
     plan: PackPlan,
     out: Path,
     *,
+    trained: Mapping[Arm, Style] = MappingProxyType({}),
     keep_styles: Path | None = None,
     on_progress: Progress = lambda what, done, of: None,
     stop: Callable[[], bool] | None = None,
@@ -95,7 +97,8 @@ def build_pack(
         photos: one trial each.
         references: groups of 1 to 14 artworks; the one-shot arms see the first of a group.
         out: the pack's folder; an older pack in it is replaced.
-        keep_styles: folder in which the first group's trained styles are kept, one file per arm.
+        trained: styles of the first group that are there already, such as a ready-made one; not trained again.
+        keep_styles: folder in which the styles trained on the first group are kept, one file per arm.
         stop: asked before every step of every training.
 
     Raises:
@@ -111,20 +114,22 @@ def build_pack(
     drawn: list[dict[Arm, Image.Image]] = [{} for _ in photos]
     total = len(specs) * len(references)
     for number, (group, spec) in enumerate((group, spec) for group in range(len(references)) for spec in specs):
-        what = f"training {number + 1} of {total}"  # names no arm: whoever builds a pack may also judge it
-        style = train_arm(
-            studio,
-            spec,
-            references[group],
-            preset=plan.preset,
-            seed=plan.seed,
-            steps=plan.steps,
-            on_step=lambda item, what=what: on_progress(what, item.step, item.steps),
-            stop=stop,
-        )
-        if keep_styles is not None and group == 0:
-            keep_styles.mkdir(parents=True, exist_ok=True)
-            studio.save_style(style, keep_styles / f"{spec.name}.safetensors")
+        style = trained.get(spec.name) if group == 0 else None
+        if style is None:
+            what = f"training {number + 1} of {total}"  # names no arm: whoever builds a pack may also judge it
+            style = train_arm(
+                studio,
+                spec,
+                references[group],
+                preset=plan.preset,
+                seed=plan.seed,
+                steps=plan.steps,
+                on_step=lambda item, what=what: on_progress(what, item.step, item.steps),
+                stop=stop,
+            )
+            if keep_styles is not None and group == 0:
+                keep_styles.mkdir(parents=True, exist_ok=True)
+                studio.save_style(style, keep_styles / f"{spec.name}.safetensors")
         _draw(studio, photos, style, spec, drawn, range(group, len(photos), len(references)), on_progress)
     trials = [
         TrialPictures(face.image, tuple(item.image for item in references[i % len(references)]), drawn[i])

@@ -1,7 +1,7 @@
 """Faces that ship with the backbone: morphs of several people's maps and codes, so that they are nobody's portrait.
 
 Inside the face all three people's maps are blended; hair, ears and background are one person's, since outlines that
-don't meet would show twice.
+don't meet would show twice. `python -m core.pretrain.new_faces` makes them anew.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from torch import Tensor
 
 from core.networks.mini import MiniEncoder, MiniGenerator
 from core.pretrain.data import Faces
+from core.refine import refine
 
 MORPH_SHARES = (0.4, 0.35, 0.25)
 NEIGHBOURS = 24
+STEPS = 30  # of refining
 FACE_EDGE = 6.0  # steepness of the mask's edge
 FACES_FILE = "faces.safetensors"
 
@@ -29,7 +31,8 @@ def morph(
     """Invent `count` faces from three people each.
 
     The three are sharp colour photos with similar landmarks, so that eyes and mouths meet; the blended map is drawn and
-    encoded once more, which turns the rest of double edges into a plain face.
+    encoded once more, which turns the rest of double edges into a plain face. Both encodings are refined, since the
+    encoder alone leaves eyes without irises.
 
     Returns:
         features [count, 32, h, w] and codes [count, D], float32 on the CPU.
@@ -45,12 +48,15 @@ def morph(
         pick = near[torch.randperm(len(near), generator=rng)[: len(MORPH_SHARES) - 1]]
         rows = usable[torch.cat([torch.tensor([first]), pick])]
         photos = faces.batch(rows)[0].to(device)
-        w_plus, maps = encoder(photos, dtype=dtype)
+        w_plus, maps = refine(generator, *encoder(photos, dtype=dtype), photos, steps=STEPS, dtype=dtype)
         w = (w_plus[:, 0] * shares[:, None]).sum(0, keepdim=True)
         inside = face_mask(faces.landmarks[rows[0]], photos.shape[-1], maps.shape[-1]).to(device)
         blended = torch.lerp(maps[:1], (maps * shares[:, None, None, None]).sum(0, keepdim=True), inside)
-        picture = generator(w[:, None].expand(-1, generator.n_latent, -1), features=blended, dtype=dtype)
-        features.append(encoder.encode_structure(picture.clamp(-1, 1), dtype=dtype).cpu())
+        codes_of_all = w[:, None].expand(-1, generator.n_latent, -1)
+        picture = generator(codes_of_all, features=blended, dtype=dtype).clamp(-1, 1)
+        plain = encoder.encode_structure(picture, dtype=dtype)
+        _, plain = refine(generator, codes_of_all, plain, picture, steps=STEPS, dtype=dtype)
+        features.append(plain.cpu())
         codes.append(w.cpu())
     return torch.cat(features), torch.cat(codes)
 

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from core.detail import detail_distance
 from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
 from core.networks.ops import channels_last
 from core.networks.squeezenet import SqueezeNetFeatures
@@ -43,7 +44,7 @@ class TrainConfig:
             `decay_share`.
         stylized_share: share of pictures whose map is read from an artwork.
         *_weight: factors of the losses.
-        low_weight, detail_weight, swap_weight: of `losses.low_frequency_l1`, `losses.detail_distance` and `_swap`.
+        low_weight, detail_weight, swap_weight: of `losses.low_frequency_l1`, `core.detail.detail_distance` and `_swap`.
         warmup: steps over which the learning rate rises.
         coarse_share: share of the minutes, from the start, in which pictures are rebuilt at half the resolution,
             without a discriminator.
@@ -219,7 +220,7 @@ def train_step(trainer: Trainer, faces: Faces) -> dict[str, float]:
     loss = loss + config.low_weight * low + config.swap_weight * swap
     report = {"pixel": pixel.item(), "feature": feature.item(), "low": low.item(), "swap": swap.item()}
     if not coarse:
-        detail = losses.detail_distance(rebuilt, target)
+        detail = detail_distance(rebuilt, target)
         loss = loss + config.detail_weight * detail
         report["detail"] = detail.item()
     corners = torch.randint(0, 256 - CROP_PX + 1, (config.batch, 2), generator=trainer.rng)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -159,11 +159,11 @@ class Study:
                 transaction.record("withdrawn", {"participant": participant})
             return run.answered
 
-    def results_allowed(self, code: str | None) -> bool:
-        """Whether this visitor may see results: after the own run, or once no study takes participants any more."""
-        bare = codes.normalised(code or "")
-        run = self.store.run(codes.participant_id(bare)) if bare else None
-        return run.finished if run is not None else not self.packs_open()
+    def packs_hidden_from(self, run_codes: Iterable[str]) -> tuple[PackCard, ...]:
+        """The open studies that none of these runs has finished: their results could still sway this visitor."""
+        runs = [self.store.run(codes.participant_id(bare)) for bare in map(codes.normalised, run_codes) if bare]
+        done = {run.pack for run in runs if run is not None and run.finished and not run.withdrawn}
+        return tuple(card for card in self.packs_open() if card.slug not in done)
 
     def group_of(self, code: str) -> Group | None:
         """What a participant said of themselves at the beginning; None for a run that is not here or was withdrawn."""

@@ -11,7 +11,8 @@ import numpy as np
 from core.study import statistics
 from core.study.ballots import arms_of
 from core.study.packs import ARM_TITLES, ARMS, Arm
-from core.study.records import GROUPS, VoteRow
+from core.study.quick import QUICK_NOTE, QuickTable, quick_tables
+from core.study.records import GROUPS, QuickVoteRow, VoteRow
 from core.study.tables import (
     MINIMUM_CHOICES,
     MINIMUM_PARTICIPANTS,
@@ -79,6 +80,7 @@ METHOD_NOTES: tuple[str, ...] = (
     "How many people are still needed: to tell the leading arm from the second with 80 % power at the 5 % level if the "
     "difference is as measured so far; early on this is often too few.",
     "Somebody who takes two studies counts as two participants, since nothing links the runs.",
+    QUICK_NOTE,
 )
 
 
@@ -108,6 +110,7 @@ class Report:
         tables: for everybody and per group, pack by pack, then over all packs with the same arms.
         strengths: over the packs with enough votes when they show different arms and share enough of them to compare;
             else empty.
+        quick: votes on visitors' own photos, style by style; they count in no other field.
         paper: the paper's figures.
         notes: how it was computed.
         resamples: of the bootstrap.
@@ -124,6 +127,7 @@ class Report:
     participants_flagged: int
     tables: tuple[Table, ...]
     strengths: tuple[ArmStrength, ...]
+    quick: tuple[QuickTable, ...]
     paper: PaperTable
     notes: tuple[str, ...]
     resamples: int
@@ -142,12 +146,14 @@ class Report:
             **values,
             "tables": [{**asdict(table), "undecided_share": table.undecided_share} for table in self.tables],
             "strengths": [asdict(row) for row in self.strengths],
+            "quick": [asdict(table) for table in self.quick],
             "paper": {**vars(self.paper), "percent": dict(self.paper.percent)},
         }
 
 
 def report(
     votes: Iterable[VoteRow],
+    quick_votes: Iterable[QuickVoteRow] = (),
     *,
     flagged: bool = True,
     minimum: int = MINIMUM_PARTICIPANTS,
@@ -160,6 +166,7 @@ def report(
 
     Args:
         votes: of any packs; withdrawn participants are not among them.
+        quick_votes: on visitors' own photos.
         flagged: count participants with a flag too (quick, one-sided, attention check failed).
         minimum: finished participants that every table needs, groups included; 2 or more.
         minimum_choices: choices that every table needs.
@@ -184,6 +191,7 @@ def report(
         participants_flagged=_people(vote for vote in finished if vote.flags),
         tables=tables,
         strengths=_joint_strengths(counted, settings),
+        quick=tuple(quick_tables(quick_votes, minimum_choices=minimum_choices)),
         paper=PAPER_TABLE_1,
         notes=METHOD_NOTES,
         resamples=resamples,

@@ -178,10 +178,15 @@ def still_missing(participants: int, choices: int, settings: Settings) -> str:
     if participants < settings.minimum:
         lack = settings.minimum - participants
         return f"{_number(lack, 'more person', 'more people')} must finish before results are shown here."
-    if choices < settings.minimum_choices:
-        lack = settings.minimum_choices - choices
-        return f"{_number(lack, 'more choice is', 'more choices are')} needed before results are shown here."
-    return ""
+    return choices_still_missing(choices, settings.minimum_choices)
+
+
+def choices_still_missing(choices: int, minimum: int) -> str:
+    """How many choices a table still needs, as a sentence; "" when there are enough."""
+    lack = minimum - choices
+    if lack <= 0:
+        return ""
+    return f"{_number(lack, 'more choice is', 'more choices are')} needed before results are shown here."
 
 
 def _number(count: int, one: str, many: str) -> str:

@@ -13,13 +13,13 @@ import gradio as gr
 
 from core.study import figure
 from core.study.export import export, export_salt
-from core.study.records import VoteRow
+from core.study.records import PackCard, QuickVoteRow, VoteRow
 from core.study.report import Report, report
 from core.ui import results_views as views
 from core.ui.edge import friendly
 from core.ui.study_door import DOOR
 from core.ui.uploads import published
-from core.ui.vote_handlers import VOTE_TAB, Runs, screens_of
+from core.ui.vote_handlers import VOTE_TAB, Runs, codes_of, screens_of
 
 
 def why_not_yet(runs: Runs | None) -> str:
@@ -27,13 +27,18 @@ def why_not_yet(runs: Runs | None) -> str:
     kinds = {screen.kind for screen in screens_of(runs)}
     if kinds - {"finished"}:
         return views.UNFINISHED
-    return "" if kinds or DOOR.study().results_allowed(None) else views.NOT_BEGUN
+    return "" if kinds or not DOOR.study().packs_open() else views.NOT_BEGUN
+
+
+def _hidden_from(runs: Runs | None) -> tuple[PackCard, ...]:
+    """The open sets of pictures that this browser has yet to vote on."""
+    return DOOR.study().packs_hidden_from(codes_of(runs))
 
 
 @functools.lru_cache(maxsize=4)
-def _report(votes: tuple[VoteRow, ...], flagged: bool) -> Report:
+def _report(votes: tuple[VoteRow, ...], quick_votes: tuple[QuickVoteRow, ...], flagged: bool) -> Report:
     titles = {slug: pack.title for slug, pack in DOOR.opened().packs.items()}
-    return report(votes, flagged=flagged, titles=titles)
+    return report(votes, quick_votes, flagged=flagged, titles=titles)
 
 
 @functools.lru_cache(maxsize=4)
@@ -54,11 +59,13 @@ def show(runs: Runs | None, leave_out: bool) -> tuple[Any, ...]:
     """Values for: headline and figure, settings, tables and notes."""
     if why := why_not_yet(runs):
         return views.hidden(why), gr.update(visible=False), ""
-    made = _report(tuple(DOOR.opened().store.votes()), not leave_out)
+    hidden, store = _hidden_from(runs), DOOR.opened().store
+    votes = tuple(vote for vote in store.votes() if vote.pack not in {card.slug for card in hidden})
+    made = _report(votes, tuple(store.quick_votes()), not leave_out)
+    top, rest = views.head(made) + views.yet_to_come(hidden), views.quick(made) + views.notes(made)
     if made.main_table is None:
-        return views.head(made), gr.update(visible=leave_out), views.notes(made)
-    body = views.tables(made) + views.joint(made) + views.notes(made)
-    return views.head(made) + _chart(made), gr.update(visible=True), body
+        return top, gr.update(visible=leave_out), rest
+    return top + _chart(made), gr.update(visible=True), views.tables(made) + views.joint(made) + rest
 
 
 @friendly
@@ -66,9 +73,10 @@ def download(runs: Runs | None, request: gr.Request) -> Any:
     """Write the answers under pseudonyms, with their codebook, as one file to download."""
     if why := why_not_yet(runs):
         raise gr.Error(why, title="Not yet")
-    store = DOOR.opened().store
-    votes = store.votes()
-    participants = store.participants(withdrawn=True)  # read last: a withdrawal in between counts
+    hidden, store = {card.slug for card in _hidden_from(runs)}, DOOR.opened().store
+    votes = [row for row in store.votes() if row.pack not in hidden]
+    # Read last: a withdrawal in between counts.
+    participants = [row for row in store.participants(withdrawn=True) if row.pack not in hidden]
     with tempfile.TemporaryDirectory(prefix="answers-") as folder:
         written = export(
             Path(folder) / "answers",

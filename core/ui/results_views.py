@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from core.study.packs import Arm
+from core.study.quick import QuickTable
+from core.study.records import PackCard
 from core.study.report import GROUP_TITLES, Report
+from core.study.statistics import PositionBias
 from core.study.tables import ArmResult, Table
 from core.ui.words import t, translated
 
@@ -56,6 +59,15 @@ def head(report: Report) -> str:
     return (
         f'<section class="st-results"><h2>{headline}</h2><p class="st-rest">{escape(_rests_on(report))}</p></section>'
     )
+
+
+def yet_to_come(hidden: Sequence[PackCard]) -> str:
+    """Return which sets' results are kept from a visitor who has not voted on them, with the way there."""
+    if not hidden:
+        return ""
+    titles = ", ".join(t(card.title) for card in hidden)
+    words = t("Not among them until you have voted on it too: {titles}.", titles=titles)
+    return f'<p class="st-rest st-later">{escape(words)} {_to_vote("Go on voting")}</p>'
 
 
 def _rests_on(report: Report) -> str:
@@ -188,12 +200,13 @@ def _checks(table: Table) -> str:
         )
         for row in table.results
     ]
-    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in (_place(table), _agreement(table), _best(table)))
+    said = "".join(
+        f"<li>{escape(sentence)}</li>" for sentence in (_place(table.positions), _agreement(table), _best(table))
+    )
     return f"<h4>{escape(group)}</h4>{_table(group, columns, rows)}<ul>{said}</ul>"
 
 
-def _place(table: Table) -> str:
-    bias = table.positions
+def _place(bias: PositionBias | None) -> str:
     if bias is None or bias.p_value is None or bias.statistic is None:
         return t("Place on the screen: too few choices to tell whether it mattered.")
     counts = ", ".join(f"{letter} {count:,}" for letter, count in zip("ABCD", bias.observed, strict=False))
@@ -240,6 +253,27 @@ def joint(report: Report) -> str:
     rows = [(row.title, [_signed(row.strength, row.interval)]) for row in report.strengths]
     table = _table(title, [t("Strength (Plackett-Luce)")], rows)
     return f'<section class="st-results"><h3>{escape(title)}</h3>{table}</section>'
+
+
+def quick(report: Report) -> str:
+    """Return the votes on visitors' own photos, style by style, where there are any."""
+    return "".join(_quick_table(table) for table in report.quick)
+
+
+def _quick_table(table: QuickTable) -> str:
+    title = t("Quick votes on own photos: {style}", style=t(table.style.replace("-", " ").capitalize()))
+    counts = f"<small>{escape(t('{count} choices', count=f'{table.choices:,}'))}</small>"
+    if table.withheld:
+        body = f'<p class="st-rest">{escape(translated(table.withheld))}</p>'
+        return f'<section class="st-results"><h3>{escape(title)} {counts}</h3>{body}</section>'
+    rows = [
+        (row.title, [f"<strong>{percent(row.share)}</strong> <small>{_between(row.interval)}</small>"])
+        for row in table.results
+    ]
+    rows.append(("Can't decide", [percent(table.undecided / table.choices)]))
+    body = _table(title, [escape(t("Everybody"))], rows)
+    said = f"<ul><li>{escape(_place(table.positions))}</li></ul>"
+    return f'<section class="st-results"><h3>{escape(title)} {counts}</h3>{body}{said}</section>'
 
 
 def notes(report: Report) -> str:
