@@ -17,7 +17,7 @@ from torch import Tensor
 
 from core.backbone_mini import load_mini
 from core.detail import detail_distance
-from core.pretrain import export, filters, losses, styles, train
+from core.pretrain import export, filters, losses, new_faces, people, styles, train
 from core.pretrain.__main__ import parse
 from core.pretrain.data import Faces, face_weights, jitter_geometry, jitter_light, load_faces
 from core.pretrain.train import TrainConfig, Trainer, draw_batch, learning_rate, train_step
@@ -83,6 +83,13 @@ def faces_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def faces(faces_dir: Path) -> Faces:
     return load_faces(faces_dir, "train")
+
+
+@pytest.fixture(autouse=True)
+def few_invented_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as a test looks at, each refined by a step instead of thirty."""
+    monkeypatch.setattr(export, "PEOPLE", 2)
+    monkeypatch.setattr(people, "STEPS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -405,6 +412,21 @@ def test_an_export_loads_as_the_embedded_backbone(
     assert backbone.generator.appearance_factors.abs().sum() > 0
     card = (tmp_path / export.CARD_FILE).read_text()
     assert '"faces": 8' in card and '"drawn": 8' in card and '"colour": 7' in card
+
+
+def test_faces_are_invented_anew_for_weights_that_are_there(
+    trained: tuple[Trainer, list[dict[str, float]]], faces: Faces, faces_dir: Path, tmp_path: Path
+) -> None:
+    export.export(trained[0], faces, tmp_path)
+    weights = (tmp_path / "mini.safetensors").read_bytes()
+    for seed in ("0", "3"):
+        arguments = ["--count", "3", "--seed", seed]
+        before = (tmp_path / "faces.safetensors").read_bytes()
+        new_faces.main(["--faces", str(faces_dir), "--assets", str(tmp_path), *arguments])
+        assert (tmp_path / "faces.safetensors").read_bytes() != before
+    backbone = load_mini(tmp_path, torch.device("cpu"))
+    assert backbone.sample_faces.codes.shape == (3, 512) and backbone.sample_faces.features.isfinite().all()
+    assert (tmp_path / "mini.safetensors").read_bytes() == weights
 
 
 def test_a_run_begins_with_exported_weights(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
 from core.config import ASSETS_DIR, PRESET_STEPS
+from core.shelf import references
 from core.shelf.__main__ import EXAMPLE_FACES, REFERENCE_FACES
 from core.shelf.drawings import LOOKS, draw
 
@@ -58,3 +60,15 @@ def test_shipped_files_stay_small() -> None:
     everything = sum(path.stat().st_size for path in ASSETS_DIR.rglob("*") if path.is_file())
     assert mini <= 40e6
     assert everything <= 60e6
+
+
+def test_references_as_pictures(tmp_path: Path) -> None:
+    for count in ("1", "7"):
+        references.main(["pencil", "--count", count, "--out", str(tmp_path / count)])
+    assert [path.name for path in sorted((tmp_path / "7").iterdir())] == [f"pencil_{i:02}.png" for i in range(1, 8)]
+    drawn = [Image.open(path).convert("RGB") for path in sorted((tmp_path / "7").iterdir())]
+    assert {picture.size for picture in drawn} == {(256, 256)}
+    assert len({picture.tobytes() for picture in drawn}) == 7
+    assert Image.open(tmp_path / "1" / "pencil_01.png").convert("RGB").tobytes() == drawn[0].tobytes()
+    with pytest.raises(SystemExit):
+        references.main(["pencil", "--count", "15", "--out", str(tmp_path)])

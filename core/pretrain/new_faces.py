@@ -28,7 +28,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--assets", type=Path, default=Path("assets") / "mini", help="folder with the weights")
     parser.add_argument("--count", type=int, default=PEOPLE)
     parser.add_argument("--seed", type=int, default=PEOPLE_SEED)
-    parser.add_argument("--limit", type=int, help="use only the first so many training faces")
     options = parser.parse_args(arguments)
     tensors = load_file(options.assets / WEIGHTS_FILE)
     generator = MiniGenerator()
@@ -36,7 +35,7 @@ def main(arguments: list[str]) -> None:
     for part, network in (("generator", generator), ("encoder", encoder)):
         mine = {name[len(part) + 1 :]: value.float() for name, value in tensors.items() if name.startswith(f"{part}.")}
         load_into(channels_last(network).requires_grad_(False), mine, source=WEIGHTS_FILE)
-    faces = load_faces(options.faces, "train", limit=options.limit)
+    faces = load_faces(options.faces, "train")
     made = morph(encoder, generator, faces, count=options.count, seed=options.seed, dtype=torch.bfloat16)
     write_people(options.assets, *made)
     write_manifest(options.assets)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -42,10 +43,10 @@ def as_face(image: Image.Image, name: str, size_px: int) -> AlignedFace:
     return use_as_aligned(Photo(image, name), size_px=size_px)
 
 
-def draw_references(studio: Studio, slug: str, look: Look) -> list[AlignedFace]:
-    """The references of a look, drawn from invented faces."""
+def draw_references(studio: Studio, slug: str, look: Look, rows: Sequence[int] = REFERENCE_FACES) -> list[AlignedFace]:
+    """The references of a look, drawn from these invented faces."""
     rng = torch.Generator().manual_seed(SEED)
-    drawings = [to_image(draw(look, to_tensor(face_picture(studio, row)), rng)) for row in REFERENCE_FACES]
+    drawings = [to_image(draw(look, to_tensor(face_picture(studio, row)), rng)) for row in rows]
     return [as_face(drawing, f"{slug} {i + 1}", studio.backbone.resolution) for i, drawing in enumerate(drawings)]
 
 
