@@ -26,9 +26,7 @@ def benchmark(
     ] = BenchmarkBackbone.both,
     repeats: Annotated[
         int,
-        typer.Option(
-            min=1, max=100, help="Timed runs of every row, after a warm-up; whole presets three times at most."
-        ),
+        typer.Option(min=1, max=100, help="Timed runs of every row, after a warm-up; whole presets up to three times."),
     ] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="Only the smallest rows.")] = False,
     sweep: Annotated[

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from core.backbone import load_backbone
@@ -20,8 +21,8 @@ from core.stylize import synthesize
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE_COUNTS = (1, 4)
-PRESETS, PRESET_REFERENCES = ("sketch", "cartoon"), 4
-PRESET_REPEATS = 3  # at most, since one takes minutes
+PRESET_REFERENCES = 4
+PRESET_REPEATS = MappingProxyType({"sketch": 3, "cartoon": 1})  # at most, since one takes minutes
 
 
 class MiniBench:
@@ -87,7 +88,7 @@ def mini_rows(watch: Stopwatch, speed: Speed, *, quick: bool, photo: Photo | Non
     for count in REFERENCE_COUNTS[: 1 if quick else None]:
         yield bench.finetune_step(count)
     if not quick:
-        for preset in PRESETS:
+        for preset in PRESET_REPEATS:
             yield whole_preset(bench, preset, PRESET_REFERENCES)
 
 
@@ -95,7 +96,7 @@ def whole_preset(bench: MiniBench, preset: str, references: int, *, steps: int |
     """A preset's whole runs, each in a new process: seconds of training, and the processes' largest memory."""
     command = [sys.executable, "-m", "core.benchmark.whole_preset", preset, str(references)]
     command += ["--device", str(bench.watch.device)] + ([] if steps is None else ["--steps", str(steps)])
-    told = [_told_by(command, preset) for _ in range(min(bench.watch.repeats, PRESET_REPEATS))]
+    told = [_told_by(command, preset) for _ in range(min(bench.watch.repeats, PRESET_REPEATS[preset]))]
     backbone, summary = bench.studio.backbone, summarise([run["seconds"] for run in told])
     peaks = [run["peak_bytes"] for run in told if run["peak_bytes"] is not None]
     return Row(
