@@ -576,11 +576,13 @@ def test_results_of_a_set_wait_until_it_was_voted_on(pack: Pack, monkeypatch: py
     ]
     monkeypatch.setattr(type(DOOR.opened().store), "votes", lambda self, pack=None: votes)
     top, _, body = results_handlers.show(memory, False)
-    assert "Not among them until you have voted on it too: Other faces." in top and 'data-pick="vote"' in top
+    assert (
+        "Results of these sets show once you have voted on them too: Other faces." in top and 'data-pick="vote"' in top
+    )
     assert "220 choices" in top and "Other faces" not in body
     DOOR.opened().store.set_open("other", False)
     top, _, body = results_handlers.show(memory, False)
-    assert "Not among them" not in top and "440 choices" in top and "Other faces" in body
+    assert "voted on them too" not in top and "440 choices" in top and "Other faces" in body
 
 
 @pytest.mark.usefixtures("pack")

@@ -37,8 +37,9 @@ def people(count: int) -> str:
     return t("1 person") if count == 1 else t("{count} people", count=f"{count:,}")
 
 
-def _to_vote(text: str) -> str:
-    return f'<button type="button" class="st-plain main" data-pick="vote">{escape(t(text))}</button>'
+def _to_vote(text: str, *, main: bool = True) -> str:
+    kind = "st-plain main" if main else "st-plain"
+    return f'<button type="button" class="{kind}" data-pick="vote">{escape(t(text))}</button>'
 
 
 # --- headline, figure, or why there is none ----------------------------------------------------------------
@@ -66,8 +67,8 @@ def yet_to_come(hidden: Sequence[PackCard]) -> str:
     if not hidden:
         return ""
     titles = ", ".join(t(card.title) for card in hidden)
-    words = t("Not among them until you have voted on it too: {titles}.", titles=titles)
-    return f'<p class="st-rest st-later">{escape(words)} {_to_vote("Go on voting")}</p>'
+    words = t("Results of these sets show once you have voted on them too: {titles}.", titles=titles)
+    return f'<p class="st-rest">{escape(words)} {_to_vote("Go on voting", main=False)}</p>'
 
 
 def _rests_on(report: Report) -> str:
@@ -270,8 +271,9 @@ def _quick_table(table: QuickTable) -> str:
         (row.title, [f"<strong>{percent(row.share)}</strong> <small>{_between(row.interval)}</small>"])
         for row in table.results
     ]
-    rows.append(("Can't decide", [percent(table.undecided / table.choices)]))
-    body = _table(title, [escape(t("Everybody"))], rows)
+    title_of_rest, share = escape(t("Can't decide")), percent(table.undecided / table.choices)
+    rest = f'<tr class="rest"><th scope="row">{title_of_rest}</th><td>{share}</td></tr>'
+    body = _table(title, [escape(t("Everybody"))], rows, rest=rest)
     said = f"<ul><li>{escape(_place(table.positions))}</li></ul>"
     return f'<section class="st-results"><h3>{escape(title)} {counts}</h3>{body}{said}</section>'
 
