@@ -66,10 +66,10 @@ def refine(
         groups = [{"params": [code_shift], "lr": CODE_RATE}, {"params": [map_shift], "lr": MAP_RATE}]
         optimiser = torch.optim.Adam(groups, betas=(0.7, 0.95))
         for _ in range(steps):
-            optimiser.zero_grad(set_to_none=True)
             drawn = generator(w_plus + code_shift, features=features + map_shift, dtype=dtype)
             missing = drawn - picture
             loss = F.avg_pool2d(missing, CELL_PX).abs().mean() + (missing.abs() * fine).mean()
-            (loss + DETAIL_WEIGHT * detail_distance(drawn, picture)).backward()
+            loss = loss + DETAIL_WEIGHT * detail_distance(drawn, picture)
+            code_shift.grad, map_shift.grad = torch.autograd.grad(loss, (code_shift, map_shift))
             optimiser.step()
     return w_plus + code_shift.detach(), features + map_shift.detach()
