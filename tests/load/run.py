@@ -152,7 +152,7 @@ async def _look_around(visitor: Visitor, rng: random.Random, seen: Seen) -> None
 
 async def _train(server: Running, number: int, scenes: list[Marked], plan: Plan, seen: Seen, ends: float) -> None:
     """A visitor who trains styles from their own picture, and stops every third run."""
-    rng = random.Random(SEED + number)
+    rng, turns = random.Random(SEED + number), 0
     while time.monotonic() < ends:
         async with await _open(server, seen) as visitor:
             visitor.set("references", [await visitor.upload("art.png", scenes[number].photo)])
@@ -160,8 +160,8 @@ async def _train(server: Running, number: int, scenes: list[Marked], plan: Plan,
                 await asyncio.sleep(1)
                 continue
             visitor.set("steps", plan.steps)
-            run = asyncio.create_task(_counted(visitor, seen))
-            if rng.randrange(3) == 0:
+            run, turns = asyncio.create_task(_counted(visitor, seen)), turns + 1
+            if turns % 3 == 0:
                 await asyncio.sleep(rng.uniform(1, 6))
                 seen.complain(await visitor.fire("stop", "click"))
             seen.complain(await run)
