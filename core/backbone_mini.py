@@ -7,13 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from torch import Tensor
 
 from core import weights
 from core.backbone import Backbone, Recipe, SampleFaces, compute_dtype, freeze
 from core.errors import EmbeddedFileDamaged
 from core.faces import FaceFinder
-from core.networks.checkpoints import load_into
+from core.networks.checkpoints import load_into, pick_prefixed
 from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
 from core.networks.stylegan2 import Discriminator
 from core.perceptual import DiscriminatorFeatures
@@ -37,7 +36,7 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
     generator, discriminator = MiniGenerator(), Discriminator(**DISCRIMINATOR)
     encoder = MiniEncoder(generator.resolution, generator.n_latent)
     for part, module in (("generator", generator), ("encoder", encoder), ("discriminator", discriminator)):
-        load_into(module, _part(state, part), source=WEIGHTS_FILE)
+        load_into(module, pick_prefixed(state, part), source=WEIGHTS_FILE)
         freeze(module, device)
     faces = weights.load_embedded(folder / FACES_FILE)
     layers, dtype = tuple(range(generator.n_latent)), compute_dtype(device)
@@ -65,11 +64,6 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
         sample_faces=SampleFaces(faces["features"].float(), faces["codes"].float()),
         refining_steps=REFINING_STEPS,
     )
-
-
-def _part(state: dict[str, Tensor], part: str) -> dict[str, Tensor]:
-    prefix = f"{part}."
-    return {name.removeprefix(prefix): tensor.float() for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def _fingerprint(folder: Path) -> str:

@@ -95,6 +95,12 @@ def pick_part(checkpoint: Mapping[str, object], part: str, *, source: str = "che
     return state
 
 
+def pick_prefixed(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """One network's weights out of a flat file, `part.name` -> `name`, in float32."""
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): tensor.float() for name, tensor in state.items() if name.startswith(prefix)}
+
+
 def pick_encoder(
     checkpoint: Mapping[str, object], *, n_latent: int = 18, style_dim: int = 512, source: str = "checkpoint"
 ) -> tuple[dict[str, Tensor], Tensor]:

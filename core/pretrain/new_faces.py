@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from core.networks.checkpoints import load_into
+from core.networks.checkpoints import load_into, pick_prefixed
 from core.networks.mini import MiniEncoder, MiniGenerator
 from core.networks.ops import channels_last
 from core.pretrain.data import load_faces
@@ -33,8 +33,7 @@ def main(arguments: list[str]) -> None:
     generator = MiniGenerator()
     encoder = MiniEncoder(generator.resolution, generator.n_latent)
     for part, network in (("generator", generator), ("encoder", encoder)):
-        mine = {name[len(part) + 1 :]: value.float() for name, value in tensors.items() if name.startswith(f"{part}.")}
-        load_into(channels_last(network).requires_grad_(False), mine, source=WEIGHTS_FILE)
+        load_into(channels_last(network), pick_prefixed(tensors, part), source=WEIGHTS_FILE)
     faces = load_faces(options.faces, "train")
     made = morph(encoder, generator, faces, count=options.count, seed=options.seed, dtype=torch.bfloat16)
     write_people(options.assets, *made)

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.detail import detail_distance
+from core.networks.checkpoints import pick_prefixed
 from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
 from core.networks.ops import channels_last
 from core.networks.squeezenet import SqueezeNetFeatures
@@ -143,8 +144,7 @@ class Trainer:
         tensors = load_file(weights)
         parts = {"generator": self.generator, "encoder": self.encoder, "discriminator": self.discriminator}
         for part, module in parts.items():
-            own = {name[len(part) + 1 :]: t.float() for name, t in tensors.items() if name.startswith(part + ".")}
-            missing, unexpected = module.load_state_dict(own, strict=False)
+            missing, unexpected = module.load_state_dict(pick_prefixed(tensors, part), strict=False)
             if unexpected or any(not name.endswith("kernel") for name in missing):
                 raise ValueError(f"{weights} is for another {part}: missing {missing}, unexpected {unexpected}")
         self.ema_generator.load_state_dict(self.generator.state_dict())
