@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from PIL import Image, ImageOps
 
 from tests.app_process import AppProcess
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM_OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+CAMERA_OPTIONS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+CAMERA_SIZE = (640, 480)
 START_LIMIT_S = 60.0
 SLOW_MS = 90_000
 COUNT_SHIFTS = """
@@ -45,6 +48,11 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
+def chromium_path() -> str | None:
+    """The installed Chromium."""
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A headless Chromium."""
@@ -52,7 +60,7 @@ def chromium() -> Iterator[Browser]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("Playwright's Python package is not installed")
-    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    path = chromium_path()
     if path is None:
         missing("no Chromium is installed")
     with sync_playwright() as play:
@@ -92,6 +100,29 @@ def visit(chromium: Browser, app_url: str) -> Iterator[Callable[..., Page]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def visit_with_camera(chromium: Browser, app_url: str, tmp_path: Path) -> Iterator[Callable[[Path], Page]]:
+    """Function that opens the page in a browser of its own, whose webcam films this picture and may be used."""
+    browsers = []
+
+    def open_page(filmed: Path) -> Page:
+        film = tmp_path / "film.mjpeg"
+        with Image.open(filmed) as image:
+            ImageOps.pad(image.convert("RGB"), CAMERA_SIZE, color="#777788").save(film, "JPEG", quality=95)
+        options = (*CHROMIUM_OPTIONS, *CAMERA_OPTIONS, f"--use-file-for-fake-video-capture={film}")
+        browser = chromium.browser_type.launch(executable_path=chromium_path(), args=list(options))
+        browsers.append(browser)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(SLOW_MS)
+        page.goto(app_url, wait_until="load")
+        page.wait_for_selector("#shelf button.si-tile")
+        return page
+
+    yield open_page
+    for browser in browsers:
+        browser.close()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.config import ASSETS_DIR
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -111,6 +113,23 @@ def test_first_click_on_a_style_gives_a_picture(visit: Visit, screenshots: Path,
     page.screenshot(path=screenshots / "first-click.png")
     with Image.open(download(page, "#download", tmp_path / "first.png")) as portrait:
         assert portrait.size == (side, side)
+
+
+def test_a_webcam_picture_becomes_a_portrait(
+    visit_with_camera: Callable[[Path], Page], screenshots: Path, tmp_path: Path
+) -> None:
+    page = visit_with_camera(ASSETS_DIR / "examples" / "face_1.png")
+    page.click("#photo button[aria-label='Capture from camera']")
+    page.get_by_text("Click to Access Webcam").click()
+    page.click("#photo button[aria-label='capture photo']")
+    page.wait_for_selector("#photo-view .face")
+    assert page.locator("#photo-view .face").count() == 1
+    page.click("#shelf button.si-tile >> nth=0")
+    page.wait_for_selector("#result img")
+    page.screenshot(path=screenshots / "webcam.png")
+    with Image.open(download(page, "#download", tmp_path / "webcam-portrait.png")) as portrait:
+        assert portrait.size == (model_side(page), model_side(page))
+        assert mean_chroma(pixels(portrait, 64)) < 20, "ink is nearly grey"
 
 
 def test_strength_and_colour_redraw(visit: Visit) -> None:
