@@ -136,7 +136,7 @@ class Studio:
         Args:
             photo: identity anchor for `config.anchor == "photo"`.
             preview: a face to draw while it trains.
-            stop: asked before every step.
+            stop: asked before every picture that is read and before every step.
 
         Raises:
             NoReferences, TooManyReferences: other than 1 to 14 artworks.
@@ -146,11 +146,10 @@ class Studio:
         check_reference_count(len(references))
         if config.anchor == "photo" and photo is None:
             raise ValueError("config.anchor is 'photo', so a photo is needed, got None")
-        examples = [self._example(face) for face in references]
-        anchors = [self._example(photo)] if photo is not None and config.anchor == "photo" else []
-        shown = None if preview is None else self._example(preview)
-        if stop is not None and stop():
-            raise TrainingStopped
+        examples = [self._example(face, stop) for face in references]
+        anchors = [self._example(photo, stop)] if photo is not None and config.anchor == "photo" else []
+        shown = None if preview is None else self._example(preview, stop)
+        _end_if(stop)
         try:
             for item in finetune_steps(examples, anchors, config, self.backbone, name=name, preview=shown):
                 if isinstance(item, Style):
@@ -158,12 +157,13 @@ class Studio:
                     return
                 picture = None if item.preview is None else to_image(item.preview)
                 yield TrainingStep(item.step, item.steps, item.loss, item.seconds_left, picture)
-                if stop is not None and item.step < item.steps and stop():
-                    raise TrainingStopped
+                if item.step < item.steps:
+                    _end_if(stop)
         finally:
             give_back_freed_memory()
 
-    def _example(self, face: AlignedFace) -> Example:
+    def _example(self, face: AlignedFace, stop: Callable[[], bool] | None) -> Example:
+        _end_if(stop)
         inversion = self.invert(face)
         picture = to_tensor(face.image, size_px=self.backbone.resolution)
         sha256 = hashlib.sha256(np.asarray(face.image).tobytes()).hexdigest()
@@ -231,3 +231,8 @@ class Studio:
     def save_style(self, style: Style, path: Path) -> Path:
         """Write a style file. Raises `DiskFull`."""
         return save_style(style, path)
+
+
+def _end_if(stop: Callable[[], bool] | None) -> None:
+    if stop is not None and stop():
+        raise TrainingStopped

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from core.config import ASSETS_DIR, PRESET_STEPS
-from core.shelf import references
+from core.images import load_photo
+from core.shelf import references, sets
 from core.shelf.__main__ import EXAMPLE_FACES, REFERENCE_FACES
-from core.shelf.drawings import LOOKS, draw
+from core.shelf.drawings import LOOKS, SET_LOOKS, Look, draw
+from core.shelf.sets import SET_FACES
+
+DRAWINGS = {**LOOKS, **SET_LOOKS}
 
 
 def face() -> torch.Tensor:
@@ -25,19 +30,19 @@ def face() -> torch.Tensor:
     return picture.expand(1, 3, 64, 64).clone()
 
 
-@pytest.mark.parametrize("slug", LOOKS)
-def test_a_drawing_is_a_picture_and_repeats(slug: str) -> None:
-    first, again = (draw(LOOKS[slug], face(), torch.Generator().manual_seed(3)) for _ in range(2))
+@pytest.mark.parametrize("look", DRAWINGS.values(), ids=DRAWINGS)
+def test_a_drawing_is_a_picture_and_repeats(look: Look) -> None:
+    first, again = (draw(look, face(), torch.Generator().manual_seed(3)) for _ in range(2))
     assert first.shape == (1, 3, 64, 64)
     assert first.min() >= -1
     assert first.max() <= 1
     assert torch.equal(first, again)
     assert (first - face()).abs().mean() > 0.05, "a drawing is no copy of the photo"
-    assert LOOKS[slug].preset in PRESET_STEPS
+    assert look.preset in PRESET_STEPS
 
 
 def test_looks_differ() -> None:
-    drawn = [draw(look, face(), torch.Generator().manual_seed(3)) for look in LOOKS.values()]
+    drawn = [draw(look, face(), torch.Generator().manual_seed(3)) for look in DRAWINGS.values()]
     distances = [float((a - b).abs().mean()) for i, a in enumerate(drawn) for b in drawn[:i]]
     assert min(distances) > 0.05
 
@@ -53,6 +58,25 @@ def test_the_shelf_is_complete() -> None:
         assert (ASSETS_DIR / "styles" / f"{card['slug']}.safetensors").is_file()
         with Image.open(ASSETS_DIR / "styles" / f"{card['slug']}.webp") as picture:
             assert picture.size == (256, 256)
+
+
+def test_every_set_is_there_in_one_size() -> None:
+    listing = json.loads((ASSETS_DIR / "sets" / "sets.json").read_text(encoding="utf-8"))
+    assert [entry["slug"] for entry in listing] == list(SET_LOOKS)
+    for entry in listing:
+        pictures = sorted((ASSETS_DIR / "sets" / entry["slug"]).iterdir())
+        assert [path.name for path in pictures] == [f"{i}.webp" for i in range(1, len(SET_FACES) + 1)]
+        assert {load_photo(path).image.size for path in pictures} == {(256, 256)}
+    assert not set(SET_FACES) & set(EXAMPLE_FACES)
+
+
+def test_sets_are_drawn_again_alike(tmp_path: Path) -> None:
+    sets.main(["--out", str(tmp_path)])
+    assert (tmp_path / "sets.json").read_bytes() == (ASSETS_DIR / "sets" / "sets.json").read_bytes()
+    for shipped in sorted((ASSETS_DIR / "sets").rglob("*.webp")):
+        paths = (shipped, tmp_path / shipped.relative_to(ASSETS_DIR / "sets"))
+        before, drawn = (np.asarray(load_photo(path).image, dtype=np.float64) for path in paths)
+        assert np.abs(drawn - before).mean() < 4, "arithmetic differs between machines"
 
 
 def test_shipped_files_stay_small() -> None:

@@ -139,6 +139,18 @@ def test_stopping_before_the_style_is_given(small: Studio, artworks: list[Aligne
     assert len(seen) == 1 and not isinstance(seen[0], Style)
 
 
+def test_stopping_while_the_pictures_are_read(small: Studio, artworks: list[AlignedFace]) -> None:
+    asked: list[int] = []
+
+    def after_the_first() -> bool:
+        asked.append(1)
+        return len(asked) == 2
+
+    with pytest.raises(TrainingStopped):
+        list(small.train(artworks * 3, small.config("sketch", steps=2), name="x", stop=after_the_first))
+    assert len(asked) == 2, "the other pictures were not read"
+
+
 def test_a_photo_anchor_needs_a_photo(small: Studio, artworks: list[AlignedFace], face: AlignedFace) -> None:
     config = small.config("sketch", steps=1, anchor="photo")
     with pytest.raises(ValueError, match="a photo is needed, got None"):

@@ -213,6 +213,21 @@ def test_a_removed_picture_doesn_t_come_back_from_a_running_event(monkeypatch: p
     assert pages and all([item.key for item in page[0]] == ["a"] for page in pages)
 
 
+def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "studio", lambda: SimpleNamespace(align=lambda photo, crop: photo if crop else None))
+    monkeypatch.setattr(engine, "looks", lambda faces: [Image.new("RGB", (8, 8))] * len(faces))
+    own, removed = session.Reference("own", "own.png", "own.png", problem="no face"), set()
+    references: tuple[session.Reference, ...] = (own,)
+    for slug in ("charcoal", "cyanotype"):
+        click = SimpleNamespace(pick=slug)
+        *_, page = train_handlers.take_set(references, removed, click, lambda *_, **__: None)
+        references = page[0]
+    assert [item.name for item in references] == ["own.png", *(f"Cyanotype {i}" for i in range(1, 5))]
+    assert all(item.look_view and item.aligned for item in references[1:])
+    assert len(removed) == 4
+    assert list(train_handlers.take_set(references, removed, SimpleNamespace(pick="../mini"), None)) == []
+
+
 def test_only_the_chosen_picture_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_handlers, "_aligned", lambda item: dataclasses.replace(item, problem="no face"))
     click = SimpleNamespace(pick="b")

@@ -16,6 +16,7 @@ from core.errors import StyleFileInvalid
 from core.packbuild.__main__ import PLANS
 from core.packbuild.build import PackPlan
 from core.ui import edge, widgets, words
+from core.ui.example_sets import example_sets
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = [ROOT / "app.py", *sorted((ROOT / "core" / "ui").glob("*.py"))]
@@ -95,7 +96,11 @@ def test_no_translation_is_left_over() -> None:
             if text:
                 used |= {text, f"{text[:1].upper()}{text[1:]}."}  # reasons become sentences on the status line
                 used.add(f"{text[:1].lower()}{text[1:]}")  # titles stand inside sentences
-    used |= {look["title"] for look in shelf()} | {plan.title for plan in PLANS.values()}
+    used |= (
+        {look["title"] for look in shelf()}
+        | {found.title for found in example_sets()}
+        | {plan.title for plan in PLANS.values()}
+    )
     left_over = [key for key in words.catalogue() if PLACEHOLDER.sub("{}", key) not in used]
     assert not left_over
 

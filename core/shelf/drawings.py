@@ -1,4 +1,4 @@
-"""The drawn references of the ready-made styles: six fixed looks, made from pictures of invented faces.
+"""The drawn references: six looks that ready-made styles are trained on, three that visitors can train on themselves.
 
 Each takes a face [1, 3, H, W] in [-1, 1] and a `torch.Generator` for its strokes, and returns the drawing. The filters
 are those of `core.pretrain.filters`; their settings here were chosen by eye.
@@ -42,13 +42,17 @@ def _ink(coverage: Tensor, ink: Tensor, paper: Tensor) -> Tensor:
     return paper + (ink - paper) * coverage.clamp(0, 1)
 
 
-def _to_paper(x: Tensor, *, start: float, end: float, rng: torch.Generator) -> Tensor:
-    """Let the picture fade to white outside of an ellipse, along a loose edge."""
-    height, width = x.shape[-2:]
+def _oval(height: int, width: int, *, start: float, end: float, rng: torch.Generator) -> Tensor:
+    """Mask [1, 1, H, W] that falls from 1 to 0 outside of an ellipse, along a loose edge."""
     rows, columns = f.pixel_grid(height, width)
     distance = (((rows / height - 0.52) / 0.5) ** 2 + ((columns / width - 0.5) / 0.42) ** 2).sqrt()
     distance = distance[None, None] + (f.value_noise((1, 1, height, width), 28, rng) - 0.5) * 0.22
-    keep = 1 - ((distance - start) / (end - start)).clamp(0, 1)
+    return 1 - ((distance - start) / (end - start)).clamp(0, 1)
+
+
+def _to_paper(x: Tensor, *, start: float, end: float, rng: torch.Generator) -> Tensor:
+    """Let the picture fade to white outside of an ellipse."""
+    keep = _oval(*x.shape[-2:], start=start, end=end, rng=rng)
     return x * keep + (1 - keep)
 
 
@@ -125,6 +129,46 @@ def pencil(x: Tensor, rng: torch.Generator) -> Tensor:
     return _ink((1 - tone) * (0.55 + 0.75 * strokes), _colour(52, 52, 58), _colour(252, 251, 247))
 
 
+def charcoal(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Charcoal and white chalk on brown paper."""
+    grey = _even_light(f.luminance(x))
+    shape = (1, 1, *x.shape[2:])
+    inside = _oval(*x.shape[2:], start=0.75, end=1.1, rng=rng)
+    grain = f.value_noise(shape, 1.4, rng)
+    strokes = f.value_noise(shape, 2.0, rng, stretch=5.0)
+    lines = 1 - f.line_response(grey, 1.3, sharpness=16.0, edge=0.4)
+    tone = (1 - f.soft_step(f.gaussian_blur(grey, 1.2), 0.36, 0.4)) * (0.35 + 0.5 * grain + 0.4 * strokes)
+    dark = torch.maximum(lines * (0.6 + 0.5 * grain), tone) * inside
+    chalk = f.soft_step(f.gaussian_blur(grey, 2.0), 0.8, 0.16) * (0.2 + 0.9 * strokes) * inside
+    paper = _colour(190, 156, 116) + (grain - 0.5) * 0.07
+    return _ink(dark, _colour(30, 27, 26), _ink(0.8 * chalk, _colour(250, 246, 236), paper))
+
+
+def cyanotype(x: Tensor, rng: torch.Generator) -> Tensor:
+    """An old blue print on paper, brushed at its edge and a little grainy."""
+    grey = _even_light(f.luminance(f.kuwahara(x, 1)))
+    shape = (1, 1, *x.shape[2:])
+    contrast = (grey + 1.1 * (grey - f.gaussian_blur(grey, 2.5))).clamp(0, 1)
+    grain = (f.value_noise(shape, 1.2, rng) - 0.5) * 0.16 + (f.value_noise(shape, 26, rng) - 0.5) * 0.2
+    brushed = _oval(*x.shape[2:], start=0.92, end=1.14, rng=rng)
+    brushed = brushed + 0.8 * (f.value_noise(shape, 2.5, rng, stretch=9.0) - 0.5)
+    blues = torch.cat([_colour(12, 34, 88), _colour(30, 82, 152), _colour(132, 178, 210), _colour(240, 240, 230)])
+    return _ink(
+        f.soft_step(brushed, 0.5, 0.3), f.gradient_map(contrast + grain, blues.flatten(1)), _colour(244, 241, 230)
+    )
+
+
+def pastel(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Chalk pastel in strong colours on black paper."""
+    shape = (1, 1, *x.shape[2:])
+    chalk = f.saturate(f.kuwahara(f.displace(x, 1.4, 10, rng), 3), 1.5)
+    grey = _even_light(f.luminance(chalk))
+    strokes = f.value_noise(shape, 1.8, rng, stretch=5.0)
+    tooth = f.soft_step(0.6 * strokes + 0.4 * f.value_noise(shape, 1.3, rng), 0.5 - 0.4 * grey, 0.5)
+    cover = (0.35 + 0.65 * tooth) * _oval(*x.shape[2:], start=0.7, end=1.12, rng=rng)
+    return _ink(cover, (chalk * 1.08 + 0.05).clamp(0, 1), _colour(22, 22, 28))
+
+
 LOOKS: Mapping[str, Look] = MappingProxyType(
     {
         "ink-line": Look("Ink line", "sketch", ink_line),
@@ -133,6 +177,15 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
         "oil": Look("Oil paint", "cartoon", oil),
         "pop-art": Look("Pop art", "cartoon", pop_art),
         "pencil": Look("Pencil", "sketch", pencil),
+    }
+)
+
+# Sets of pictures for visitors who have none at hand; no ready-made style looks like them.
+SET_LOOKS: Mapping[str, Look] = MappingProxyType(
+    {
+        "charcoal": Look("Charcoal", "sketch", charcoal),
+        "cyanotype": Look("Cyanotype", "sketch", cyanotype),
+        "pastel": Look("Pastel", "sketch", pastel),
     }
 )
 

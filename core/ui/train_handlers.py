@@ -11,7 +11,7 @@ import gradio as gr
 
 from core.config import PRESET_STEPS
 from core.errors import NoReferences, StyleIdentityError, TooManyReferences, TooManyStyles
-from core.ui import advanced, compare, engine, queueing, styles, widgets
+from core.ui import advanced, compare, engine, example_sets, queueing, styles, widgets
 from core.ui.edge import friendly
 from core.ui.limits import check_training, limits
 from core.ui.session import ChosenPhoto, MyStyle, Reference, new_key
@@ -54,7 +54,7 @@ def _page(references: Sequence[Reference]) -> tuple[Any, ...]:
     count = len(references)
     limit = limits().references
     problem = str(TooManyReferences(count, limit)) if count > limit else ""
-    cards = widgets.reference_cards(references, limit=limit, problem=problem)
+    cards = widgets.reference_cards(references, limit=limit, problem=problem, sets=example_sets.tiles())
     ready = bool(usable(references)) and not problem
     return tuple(references), cards, *heads(references), gr.update(interactive=ready)
 
@@ -113,6 +113,25 @@ def add_references(
     yield None, *_page(together)
     for page in _filled(together, removed, progress):
         yield gr.skip(), *page
+
+
+@friendly
+def take_set(
+    references: tuple[Reference, ...], removed: set[str], event: gr.EventData, progress: gr.Progress = gr.Progress()
+) -> Iterator[tuple[Any, ...]]:
+    """Take one of our sets of pictures, in place of another of ours. Values as in `_page`."""
+    chosen = example_sets.example_set(str(event.pick))
+    if chosen is None:
+        return
+    removed.update(item.key for item in references if example_sets.is_example(item.path))
+    title = t(chosen.title)
+    added = [
+        Reference(new_key(), str(path), f"{title} {number}", aligned=True)
+        for number, path in enumerate(chosen.pictures, start=1)
+    ]
+    together = [*(item for item in references if item.key not in removed), *added]
+    yield _page(together)
+    yield from _filled(together, removed, progress)
 
 
 @friendly

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.ui import advanced, engine, widgets
+from core.ui import advanced, engine, example_sets, widgets
 from core.ui import stylize_handlers as stylizing
 from core.ui import train_handlers as on
 from core.ui.limits import limits
@@ -32,7 +32,7 @@ def _step_one(head: str) -> tuple[Any, ...]:
             elem_id="references",
         )
         aligned = gr.Checkbox(False, label=label("These pictures are already cropped to the face"), elem_id="aligned")
-        empty = fragment(lambda: widgets.reference_cards((), limit=limits().references))
+        empty = fragment(lambda: widgets.reference_cards((), limit=limits().references, sets=example_sets.tiles()))
         cards = gr.HTML(empty, js_on_load=widgets.CLICKS, elem_id="cards")
     return title, drop, aligned, cards
 
@@ -104,6 +104,7 @@ def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
         show_progress_on=drop,
         **looking | AS_SENT,
     )
+    cards.select(on.take_set, [references, removed], page, show_progress_on=drop, **looking)
     cards.submit(on.remove_card, [references, removed], page, **QUICK)
     cards.click(on.use_as_it_is, [references, removed], page, show_progress_on=drop, **looking)
     aligned.input(on.toggle_aligned, [references, removed, aligned], page, show_progress_on=drop, **looking)

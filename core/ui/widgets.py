@@ -52,12 +52,15 @@ def hint(text: str) -> str:
     return f'<p class="si-hint">{escape(translated(text))}</p>'
 
 
-def tile(pick: str, title: str, picture: str, *, caption: str = "", chosen: bool = False, bare: bool = False) -> str:
-    """Return one square button; `picture` is a data address, `bare` hides the words from view."""
+def tile(
+    pick: str, title: str, picture: str, *, caption: str = "", chosen: bool = False, bare: bool = False, event: str = ""
+) -> str:
+    """Return one square button; `picture` is a data address, `bare` hides the words, `event` is sent for a click."""
     words = "" if bare else f'<span class="name">{escape(title)}</span><span class="count">{escape(caption)}</span>'
     label = f"{title}, {caption}" if caption else title
+    sent = f' data-event="{escape(event)}"' if event else ""
     return (
-        f'<button type="button" class="si-tile" data-pick="{escape(pick)}" aria-pressed="{str(chosen).lower()}" '
+        f'<button type="button" class="si-tile" data-pick="{escape(pick)}"{sent} aria-pressed="{str(chosen).lower()}" '
         f'aria-label="{escape(label)}"><span class="pic"><img src="{picture}" alt=""></span>{words}</button>'
     )
 
@@ -151,11 +154,11 @@ def reference_card(reference: Reference) -> str:
     )
 
 
-def reference_cards(references: Sequence[Reference], *, limit: int, problem: str = "") -> str:
-    """Return all cards under a count, or the empty state."""
+def reference_cards(references: Sequence[Reference], *, limit: int, problem: str = "", sets: str = "") -> str:
+    """Return all cards, or the empty state with the `sets` that could be taken."""
     if not references:
         empty = "No pictures yet. Drop 1 to {limit} portraits in the style you like; four to eight work well."
-        return hint(t(empty, limit=limit))
+        return hint(t(empty, limit=limit)) + sets
     cards = "".join(reference_card(reference) for reference in references)
     return f'{notice(problem)}<div class="si-cards">{cards}</div>'
 

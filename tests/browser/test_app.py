@@ -168,6 +168,21 @@ def test_a_photo_without_a_face_gets_a_sentence_and_a_way_on(visit: Visit, tmp_p
     page.screenshot(path=screenshots / "no-face.png")
 
 
+def test_a_visitor_without_pictures_takes_a_set_of_ours(visit: Visit, screenshots: Path) -> None:
+    page = visit()
+    page.click("#shelf button.new")
+    page.screenshot(path=screenshots / "sets.png", full_page=True)
+    page.click("#cards button:has-text('Cyanotype')")
+    page.wait_for_function("document.querySelectorAll('#cards .si-card:not(.bad) img').length === 8")
+    assert "Cyanotype 4" in page.inner_text("#cards")
+    page.wait_for_selector("#train:not([disabled])")
+    page.screenshot(path=screenshots / "set-taken.png", full_page=True)
+    for _ in range(4):
+        page.locator("#cards button:has-text('Remove')").first.click()
+        page.wait_for_timeout(200)
+    page.wait_for_selector("#cards button:has-text('Charcoal')")
+
+
 def test_a_reference_without_a_face_is_named(visit: Visit, tmp_path: Path) -> None:
     wall = tmp_path / "pattern.png"
     Image.new("RGB", (480, 360), "#8fa08a").save(wall)
