@@ -284,7 +284,7 @@ class TooManyStyles(StyleIdentityError):
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"You already have {limit} styles of your own here. "
-            "Download the ones you like, then open this page in a new tab."
+            "Download what you want to keep, then take one off the shelf."
         )
 
 

@@ -228,6 +228,19 @@ def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(m
     assert list(train_handlers.take_set(references, removed, SimpleNamespace(pick="../mini"), None)) == []
 
 
+def test_own_styles_have_a_way_off_the_shelf_and_presets_none() -> None:
+    shown = widgets.shelf([("ink", "Ink", 6, "data:,"), ("my-1", "A & B", 2, "data:,")], "ink", own={"my-1"})
+    assert shown.count('data-event="delete"') == 1
+    assert 'data-event="delete" data-pick="my-1" aria-label="Take A &amp; B off the shelf"' in shown
+    assert 'data-event="undo" data-pick="my-1"' in widgets.taken_off("my-1", "A & B")
+
+
+def test_a_style_that_is_gone_is_not_used(tmp_path: Path) -> None:
+    made = session.MyStyle("my-1", "Old ink", 2, "data:,", str(tmp_path / "my-1" / "ink.safetensors"))
+    with pytest.raises(gr.Error, match="no longer here"):
+        train_handlers.use_style(made, ())
+
+
 def test_only_the_chosen_picture_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_handlers, "_aligned", lambda item: dataclasses.replace(item, problem="no face"))
     click = SimpleNamespace(pick="b")

@@ -116,6 +116,37 @@ def test_damaged_cards_and_missing_files_are_left_out(sessions: Sessions) -> Non
     assert [style.slug for style in sessions.styles("abc")] == ["my-3"]
 
 
+def test_a_style_is_taken_off_and_brought_back(sessions: Sessions) -> None:
+    folder = sessions.folder("abc")
+    made = [own_style(folder, f"my-{number}") for number in range(3)]
+    for style in made:
+        sessions.keep_style(style)
+    assert not sessions.take_off("stranger", "my-1"), "only the visitor's own"
+    assert sessions.take_off("abc", "my-1")
+    assert sessions.styles("abc") == (made[0], made[2])
+    assert not sessions.take_off("abc", "my-1")
+    assert not sessions.bring_back("stranger", "my-1")
+    assert sessions.bring_back("abc", "my-1")
+    assert sessions.styles("abc") == tuple(made)
+
+
+def test_only_the_last_style_taken_off_can_come_back(sessions: Sessions) -> None:
+    removed: list[Path] = []
+    sessions.when_removed(removed.append)
+    folder = sessions.folder("abc")
+    for number in range(3):
+        sessions.keep_style(own_style(folder, f"my-{number}"))
+    for slug in ("my-0", "my-1"):
+        assert sessions.take_off("abc", slug)
+    assert removed == [folder / "my-0"] and not removed[0].exists(), "what nobody can reach takes no space"
+    assert not sessions.bring_back("abc", "my-0")
+    assert sessions.bring_back("abc", "my-1")
+    sessions.take_off("abc", "my-2")
+    sessions.keep_style(MyStyle("my-2", "Ink", 1, "", str(folder / "my-2" / "ink.safetensors")))
+    sessions.take_off("abc", "my-1")
+    assert [style.slug for style in sessions.styles("abc")] == ["my-2"], "a style that is used again stays"
+
+
 def test_a_card_leads_nowhere_else(sessions: Sessions) -> None:
     style = own_style(sessions.folder("abc"))
     sessions.keep_style(style)

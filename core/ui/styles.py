@@ -13,7 +13,7 @@ from core.ui.limits import limits
 from core.ui.session import MyStyle, new_key
 
 THUMBNAIL_PX = 224
-_NO_PICTURE = (
+NO_PICTURE = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Crect width='8' height='8' "
     "fill='%239a8f7e' opacity='.35'/%3E%3Ccircle cx='4' cy='3.2' r='1.4' fill='%239a8f7e'/%3E%3Cpath "
     "d='M1.2 8a2.8 2.8 0 0 1 5.6 0z' fill='%239a8f7e'/%3E%3C/svg%3E"
@@ -27,7 +27,7 @@ def _thumbnail(path: str) -> str:
     try:
         return widgets.data_address(load_photo(path).image, side_px=THUMBNAIL_PX)
     except (OSError, PhotoUnreadable):
-        return _NO_PICTURE
+        return NO_PICTURE
 
 
 def tiles(mine: Sequence[MyStyle]) -> list[tuple[str, str, int, str]]:
@@ -44,9 +44,10 @@ def first_style() -> str | None:
     return presets[0].slug if presets else None
 
 
-def shelf(mine: Sequence[MyStyle], chosen: str | None) -> str:
-    """Return the shelf's HTML."""
-    return widgets.shelf(tiles(mine), chosen)
+def shelf(mine: Sequence[MyStyle], chosen: str | None, *, taken_off: MyStyle | None = None) -> str:
+    """Return the shelf's HTML; own styles can be taken off, and the last one brought back."""
+    shown = widgets.shelf(tiles(mine), chosen, own={style.slug for style in mine})
+    return shown if taken_off is None else widgets.taken_off(taken_off.slug, taken_off.title) + shown
 
 
 def find(slug: str | None, mine: Sequence[MyStyle]) -> tuple[str, str] | None:
@@ -80,7 +81,7 @@ def open_file(upload: str, folder: Path) -> MyStyle:
     except Exception:
         shutil.rmtree(own, ignore_errors=True)
         raise
-    return MyStyle(slug, style.name, style.references, _NO_PICTURE, str(path))
+    return MyStyle(slug, style.name, style.references, NO_PICTURE, str(path))
 
 
 def file_name(title: str) -> str:

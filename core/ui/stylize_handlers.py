@@ -207,6 +207,47 @@ def open_style(
     return mine, opened.slug, styles.shelf(mine, opened.slug)
 
 
+@friendly
+def picture_styles(mine: tuple[MyStyle, ...], chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
+    """Draw the first example in every opened style that has no picture yet. Values: own styles, shelf."""
+    from core.images import load_photo
+
+    examples = example_paths()[:1]
+    bare = [style for style in mine if style.thumbnail == styles.NO_PICTURE]
+    if not (bare and examples):
+        return gr.skip(), gr.skip()
+    face = engine.studio().align(load_photo(examples[0]), crop="aligned")
+    inversion = None
+    for style in bare:
+        inversion, stylized = engine.draw(face, inversion, style.path, 1.0, False, 0)
+        picture = widgets.data_address(stylized.image, side_px=styles.THUMBNAIL_PX)
+        SESSIONS.keep_style(replace(style, thumbnail=picture))
+    mine = SESSIONS.styles(request.session_hash)  # others may have come meanwhile
+    return mine, styles.shelf(mine, chosen)
+
+
+@friendly
+def take_off(
+    mine: tuple[MyStyle, ...], chosen: str | None, event: gr.EventData, request: gr.Request
+) -> tuple[Any, Any, Any]:
+    """Take one of the visitor's own styles off the shelf. Values: own styles, chosen style, shelf."""
+    gone = next((style for style in mine if style.slug == event.pick), None)
+    if gone is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    SESSIONS.take_off(request.session_hash, gone.slug)
+    mine = tuple(style for style in mine if style.slug != gone.slug)
+    chosen = styles.first_style() if chosen == gone.slug else chosen
+    return mine, chosen, styles.shelf(mine, chosen, taken_off=gone)
+
+
+@friendly
+def bring_back(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+    """Put the style that was taken off last back on the shelf. Values: own styles, shelf."""
+    SESSIONS.bring_back(request.session_hash, str(event.pick))
+    mine = SESSIONS.styles(request.session_hash)
+    return mine, styles.shelf(mine, chosen)
+
+
 # --- drawing -----------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ TAB_KEY = """(chosen, mine) => {
     return [chosen, mine, key];
   } catch (error) { return [chosen, mine, '']; }
 }"""
+HIDDEN = {"show_progress": "hidden", "show_progress_on": None}
 QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -253,6 +254,8 @@ def _connect_styles(tab: StylizeTab, left: SimpleNamespace, right: SimpleNamespa
     picked = left.shelf.click(on.pick_style, None, tab.chosen, **QUICK).success(
         on.ensure_photo, tab.photo, tab.photo_page, **looking
     )
+    left.shelf.delete(on.take_off, [tab.mine, tab.chosen], [tab.mine, tab.chosen, left.shelf], **QUICK)
+    left.shelf.undo(on.bring_back, tab.chosen, [tab.mine, left.shelf], **QUICK)
     opened = left.style_file.upload(
         on.open_style,
         [left.style_file, tab.mine],
@@ -267,4 +270,6 @@ def _connect_styles(tab: StylizeTab, left: SimpleNamespace, right: SimpleNamespa
         event(on.redraw, tab.settings, tab.result, trigger_mode="always_last", **drawing)
         for event in (right.strength.input, right.keep.input, right.into.input, right.seed.submit)
     ]
-    return [*asked, *changed, opened.success(on.redraw, tab.settings, tab.result, **drawing)]
+    drawn = opened.success(on.redraw, tab.settings, tab.result, **drawing)
+    opened.success(on.picture_styles, [tab.mine, tab.chosen], [tab.mine, left.shelf], **drawing | HIDDEN)
+    return [*asked, *changed, drawn]

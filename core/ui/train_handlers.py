@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from core.config import PRESET_STEPS
-from core.errors import NoReferences, StyleIdentityError, TooManyReferences, TooManyStyles
+from core.errors import NoReferences, StyleFileInvalid, StyleIdentityError, TooManyReferences, TooManyStyles
 from core.ui import advanced, compare, engine, example_sets, queueing, styles, widgets
 from core.ui.edge import friendly
 from core.ui.limits import check_training, limits
@@ -348,5 +348,8 @@ def use_style(made: MyStyle | None, mine: tuple[MyStyle, ...]) -> tuple[Any, ...
     """Put the trained style on the shelf and choose it. Values: own styles, chosen style, shelf, tabs."""
     if made is None:
         raise gr.Error("Train a style first.", title="No style yet")
+    if not Path(made.path).is_file():
+        raise StyleFileInvalid(made.title, "it is no longer here")
+    SESSIONS.keep_style(made)  # it may have been taken off the shelf
     mine, shelf = shelve(made, mine, made.slug)
     return mine, made.slug, shelf, gr.update(selected=STYLIZE_TAB)

@@ -31,6 +31,7 @@ KEEP_S = 3600.0  # after the tab was closed; Gradio keeps its own state as long
 IDLE_S = 6 * 3600.0  # without a sign of life, for callers that never say goodbye
 SECRET_FILE = "visitors.key"
 _CARD_NAME = "card.json"
+_TAKEN_OFF = "taken-off.json"  # the card of a style that can be brought back
 
 
 def sessions_dir() -> Path:
@@ -164,6 +165,27 @@ class Sessions:
             part.replace(card)
         finally:
             part.unlink(missing_ok=True)
+        card.with_name(_TAKEN_OFF).unlink(missing_ok=True)
+
+    def take_off(self, session_hash: str | None, slug: str) -> bool:
+        """Take one of the visitor's styles off the shelf; tell whether it was there.
+
+        Its file stays until the next one is taken off, so that the visitor can bring it back.
+        """
+        own = {style.slug: Path(style.path).parent for style in self.styles(session_hash)}
+        if slug not in own:
+            return False
+        for older in own[slug].parent.glob(f"*/{_TAKEN_OFF}"):
+            self._remove(older.parent, "a style that was taken off the shelf before")
+        (own[slug] / _CARD_NAME).replace(own[slug] / _TAKEN_OFF)
+        return True
+
+    def bring_back(self, session_hash: str | None, slug: str) -> bool:
+        """Put the style that was taken off last back on the shelf; tell whether it is there."""
+        for card in (sessions_dir() / self.name_of(session_hash)).glob(f"*/{_TAKEN_OFF}"):
+            if card.parent.name == slug:
+                card.replace(card.with_name(_CARD_NAME))
+        return slug in {style.slug for style in self.styles(session_hash)}
 
     def styles(self, session_hash: str | None) -> tuple[MyStyle, ...]:
         """Return the visitor's own styles, the oldest first; damaged cards and missing files are left out."""
@@ -267,13 +289,13 @@ class Sessions:
                 self._orphans.pop(path.name, None)
                 self._remove(path)
 
-    def _remove(self, path: Path) -> None:
+    def _remove(self, path: Path, what: str = "the folder of a visitor who left") -> None:
         if not path.is_dir():
             return
         shutil.rmtree(path, ignore_errors=True)
         for hear in self._when_removed:
             hear(path)
-        LOGGER.info("removed the folder of a visitor who left")
+        LOGGER.info(f"removed {what}")
 
 
 def _raise_flags(flags: list[Path]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -70,12 +70,15 @@ def pictures_word(count: int) -> str:
     return "" if count < 1 else t("1 picture") if count == 1 else t("{count} pictures", count=count)
 
 
-def shelf(tiles: Sequence[tuple[str, str, int, str]], chosen: str | None) -> str:
-    """Return the style shelf: (slug, title, references, picture) each, then the tile that leads to New style."""
-    shown = [
-        tile(slug, translated(title), picture, caption=pictures_word(count), chosen=slug == chosen)
-        for slug, title, count, picture in tiles
-    ]
+def shelf(tiles: Sequence[tuple[str, str, int, str]], chosen: str | None, *, own: Collection[str] = ()) -> str:
+    """Return the style shelf: (slug, title, references, picture) each, then the tile that leads to New style.
+
+    Slugs in `own` have a button that takes them off ("delete").
+    """
+    shown = []
+    for slug, title, count, picture in tiles:
+        button = tile(slug, translated(title), picture, caption=pictures_word(count), chosen=slug == chosen)
+        shown.append(f'<div class="si-own">{button}{_take_off(slug, title)}</div>' if slug in own else button)
     new = (
         f'<button type="button" class="si-tile new" data-event="submit" data-pick="{NEW_STYLE}">'
         '<span class="pic"><span class="plus" aria-hidden="true">+</span></span>'
@@ -83,6 +86,23 @@ def shelf(tiles: Sequence[tuple[str, str, int, str]], chosen: str | None) -> str
     )
     empty = "" if shown else hint("No styles yet. Make one from a few pictures, or open a style file.")
     return f'{empty}<div class="si-tiles" role="group" aria-label="{t("Styles")}">{"".join(shown)}{new}</div>'
+
+
+def _take_off(slug: str, title: str) -> str:
+    words = escape(t("Take {title} off the shelf", title=title))
+    return (
+        f'<button type="button" class="off" data-event="delete" data-pick="{escape(slug)}" aria-label="{words}" '
+        f'title="{words}"><span aria-hidden="true">×</span></button>'
+    )
+
+
+def taken_off(slug: str, title: str) -> str:
+    """Return the line that says a style is off the shelf, with the way back ("undo")."""
+    return (
+        f'<p class="si-hint" role="status">{escape(t("{title} is off your shelf.", title=title))} '
+        f'<button type="button" class="si-link" data-event="undo" data-pick="{escape(slug)}">'
+        f"{t('Bring it back')}</button></p>"
+    )
 
 
 def shelf_loading(count: int = 7) -> str:

@@ -168,6 +168,27 @@ def test_a_photo_without_a_face_gets_a_sentence_and_a_way_on(visit: Visit, tmp_p
     page.screenshot(path=screenshots / "no-face.png")
 
 
+def test_an_own_style_is_taken_off_the_shelf_and_brought_back(visit: Visit, screenshots: Path) -> None:
+    page = visit()
+    presets = page.locator("#shelf button.si-tile").count()
+    with page.expect_file_chooser() as choosing:
+        page.click("#open-style")
+    choosing.value.set_files(ASSETS_DIR / "styles" / "pencil.safetensors")
+    own = page.locator("#shelf .si-own")
+    own.wait_for()
+    page.wait_for_selector("#shelf .si-own img[src^='data:image/jpeg']")  # an example, drawn in it
+    page.screenshot(path=screenshots / "own-style.png")
+    own.locator("button.off").click()
+    own.wait_for(state="detached")
+    assert page.locator("#shelf button.si-tile").count() == presets
+    assert page.locator("#shelf [aria-pressed=true]").count() == 1
+    page.screenshot(path=screenshots / "taken-off.png")
+    page.click("#shelf button:has-text('Bring it back')")
+    own.wait_for()
+    own.locator("button.si-tile").click()
+    page.wait_for_selector("#result img")
+
+
 def test_a_visitor_without_pictures_takes_a_set_of_ours(visit: Visit, screenshots: Path) -> None:
     page = visit()
     page.click("#shelf button.new")
