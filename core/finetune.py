@@ -20,6 +20,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ from core.networks.stylegan2 import Synthesis
 from core.perceptual import Look, Perceptual, style_distance
 from core.style import Style, StyleMeta, config_values
 
-MICRO_BATCH = 2
+MICRO_BATCH = 3  # pictures that are drawn together; a step's memory grows no further
 SAMPLED_ANCHORS = 8
 STATISTICS_REFERENCES = 5
 ADAM_BETAS = (0.0, 0.99)
@@ -147,6 +148,15 @@ def finetune_steps(
     yield Style(name, run.changes(), meta)
 
 
+@dataclass(frozen=True)
+class _Task:
+    """One picture of a step: codes [1, L, D] and map that draw it, and its share of the loss."""
+
+    w_plus: Tensor
+    features: Tensor | None
+    loss: Callable[[Look], Tensor]
+
+
 class _Run:
     """State of one fine-tune: the tuned copy, its optimiser, and the targets' remembered looks."""
 
@@ -189,41 +199,56 @@ class _Run:
 
     def step(self) -> float:
         """One Adam step over references and anchors; returns the loss."""
-        config = self.config
         self.optimiser.zero_grad(set_to_none=True)
+        tasks = [*self._reference_tasks(), *self._anchor_tasks()]
+        total = sum(self._learn(tasks[start : start + MICRO_BATCH]) for start in range(0, len(tasks), MICRO_BATCH))
+        self.optimiser.step()
+        return float(total)
+
+    def _learn(self, tasks: list[_Task]) -> Tensor:
+        """Draw these pictures together and add the gradients of their losses; the sum stays on the device."""
+        w_plus = torch.cat([task.w_plus for task in tasks])
+        drawn = self.measure(self._draw(self.tuned, w_plus, _stack([task.features for task in tasks])))
+        loss = torch.stack([task.loss(drawn.rows(slice(i, i + 1))) for i, task in enumerate(tasks)]).sum()
+        loss.backward()
+        return loss.detach()
+
+    def _reference_tasks(self) -> list[_Task]:
+        """Eq. 1: some references' codes, mixed with random ones, and how far their drawings are from them."""
+        config = self.config
         count = config.references_per_step or len(self.references)
         order = torch.randperm(len(self.references), generator=self.rng)[:count].tolist()
-        total = 0.0
-        for start in range(0, len(order), MICRO_BATCH):
-            total += self._reference_loss(order[start : start + MICRO_BATCH], len(order))
-        if self.anchors:
-            picks = torch.randperm(len(self.anchors), generator=self.rng)[: config.anchors_per_step].tolist()
-            total += sum(self._anchor_loss(pick, len(picks)) for pick in picks)
-        self.optimiser.step()
-        return total
+        mixed = mix_codes(
+            torch.cat([self.references[row].w_plus for row in order]),
+            self.backbone.random_code(self.rng, len(order)),
+            swap_layers=config.swap_layers or (),
+            alpha=config.alpha or 0.0,
+        )
 
-    def _reference_loss(self, rows: list[int], count: int) -> float:
-        w_plus = torch.cat([self.references[row].w_plus for row in rows])
-        w_random = self.backbone.random_code(self.rng, len(rows))
-        mixed = mix_codes(w_plus, w_random, swap_layers=self.config.swap_layers or (), alpha=self.config.alpha or 0.0)
-        drawn = self.measure(self._draw(self.tuned, mixed, _stack([self.references[row].features for row in rows])))
-        weight = self.recipe.colour_weight
-        parts = [
-            self.measure.distance(drawn.rows(slice(i, i + 1)), self.looks[row], colour_weight=weight)
-            for i, row in enumerate(rows)
+        def loss(drawn: Look, *, row: int) -> Tensor:
+            weight = self.recipe.colour_weight
+            return self.measure.distance(drawn, self.looks[row], colour_weight=weight) / len(order)
+
+        return [
+            _Task(mixed[i : i + 1], self.references[row].features, partial(loss, row=row))
+            for i, row in enumerate(order)
         ]
-        loss = torch.stack(parts).sum() / count
-        loss.backward()
-        return loss.item()
 
-    def _anchor_loss(self, pick: int, count: int) -> float:
-        anchor, config = self.anchors[pick], self.config
-        drawn = self.measure(self._draw(self.tuned, anchor.w_plus, anchor.features))
-        loss = (config.identity_weight or 0.0) * self.measure.distance(drawn, self.anchor_looks[pick])
-        if self.style_weight:
-            loss = loss + self.style_weight * style_distance(drawn, self.grams)
-        (loss / count).backward()
-        return loss.item() / count
+    def _anchor_tasks(self) -> list[_Task]:
+        """Eq. 2: some anchors, and how far their drawings are from them in identity and from the style in texture."""
+        if not self.anchors:
+            return []
+        picks = torch.randperm(len(self.anchors), generator=self.rng)[: self.config.anchors_per_step].tolist()
+
+        def loss(drawn: Look, *, pick: int) -> Tensor:
+            kept = (self.config.identity_weight or 0.0) * self.measure.distance(drawn, self.anchor_looks[pick])
+            if self.style_weight:
+                kept = kept + self.style_weight * style_distance(drawn, self.grams)
+            return kept / len(picks)
+
+        return [
+            _Task(self.anchors[pick].w_plus, self.anchors[pick].features, partial(loss, pick=pick)) for pick in picks
+        ]
 
     @torch.no_grad()
     def render(self, example: Example | None) -> Tensor | None:

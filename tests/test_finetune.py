@@ -125,6 +125,18 @@ def test_micro_batches_add_up_to_the_same_gradient(
             assert (other[name] - gradient).norm() <= 1e-3 * gradient.norm() + 1e-6, name
 
 
+@pytest.mark.parametrize(("pictures", "passes"), [(1, 1), (4, 2)])
+def test_references_and_anchors_share_a_pass(
+    tiny: Backbone, references: list[Example], anchor: Example, pictures: int, passes: int
+) -> None:
+    run = finetuning._Run(references[:pictures], [anchor], tiny.resolve(FinetuneConfig(steps=2)), tiny)
+    drawn: list[int] = []
+    run.tuned.register_forward_pre_hook(lambda _, given: drawn.append(len(given[0])))
+    run.step()
+    assert len(drawn) == passes and sum(drawn) == pictures + 1, "an accelerator waits for launches, not for pictures"
+    assert max(drawn) <= finetuning.MICRO_BATCH
+
+
 def test_all_references_count_equally(tiny: Backbone, references: list[Example]) -> None:
     """The first loss over all references is the mean of what each of them gives with the same random codes."""
     run = finetuning._Run(references, [], tiny.resolve(replace(PAPER, seed=3)), tiny)

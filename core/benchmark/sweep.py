@@ -11,7 +11,6 @@ from core.backbone import compute_dtype, freeze
 from core.benchmark.machine import Speed
 from core.benchmark.mini_rows import MiniBench
 from core.benchmark.timing import Stopwatch, Summary
-from core.finetune import MICRO_BATCH
 from core.networks.stylegan2 import Generator
 from core.studio import Studio
 from core.stylize import synthesize
@@ -57,9 +56,9 @@ def batch_curve(watch: Stopwatch, studio: Studio, batches: tuple[int, ...]) -> I
 
 def reference_curve(bench: MiniBench, counts: tuple[int, ...]) -> Iterator[Point]:
     """The embedded backbone: one training step with ever more references."""
+    curve = f"fine-tuning step (mini, {bench.studio.config('sketch').references_per_step} of them in each)"
     for count in counts:
-        row = bench.finetune_step(count)
-        yield Point(f"fine-tuning step (mini, {MICRO_BATCH} at a time)", "references", count, row.summary)
+        yield Point(curve, "references", count, bench.finetune_step(count).summary)
 
 
 def sweep(watch: Stopwatch, speed: Speed, *, backbones: tuple[str, ...], quick: bool) -> Iterator[Point]:
