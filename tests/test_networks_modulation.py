@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.networks.mini import MiniGenerator
-from core.networks.ops import fir_kernel
+from core.networks.ops import BiasedLeakyReLU, broadcasts_slowly, fir_kernel, narrow_leaky_relu
 from core.networks.stylegan2 import Generator, ModulatedConv2d, StyledConv
 
 
@@ -99,3 +99,40 @@ def test_shared_weights_agree_with_modulated_ones() -> None:
         torch.testing.assert_close(
             generator._synthesize(start, w_plus, "fixed", None), by_picture, rtol=1e-3, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("batch", "noises"), [(1, 1), (3, 1), (3, 3), (2, 0)])
+def test_the_product_adds_bias_and_noise_as_broadcasting_does(batch: int, noises: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(batch, 5, 4, 6).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    bias, strength = torch.randn(5, requires_grad=True), torch.randn(1, requires_grad=True)
+    noise, pull = torch.randn(noises, 1, 4, 6) if noises else None, torch.randn(batch, 5, 4, 6).to(dtype)
+    inputs = [x, bias] + ([strength] if noises else [])
+    spread = 1.5 * x + bias[:, None, None] + (strength * noise if noise is not None else 0)
+    wanted = F.leaky_relu(spread, 0.2)
+    found = narrow_leaky_relu(x, bias, noise=noise, strength=strength, gain=1.5)
+    assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
+    near = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.03, "atol": 0.03}
+    torch.testing.assert_close(found, wanted.to(dtype), **near)
+    gradients = zip(
+        torch.autograd.grad((found * pull).float().sum(), inputs),
+        torch.autograd.grad((wanted * pull).float().sum(), inputs),
+        strict=True,
+    )
+    for one, other in gradients:
+        assert (one.float() - other.float()).norm() <= 0.03 * other.float().norm()
+
+
+def test_only_channels_that_fill_no_vector_take_the_product() -> None:
+    half = torch.zeros(1, dtype=torch.bfloat16)
+    assert [channels for channels in (3, 24, 32, 48, 64, 512) if broadcasts_slowly(half, channels)] == [3, 24, 48]
+    assert not broadcasts_slowly(torch.zeros(1), 24)
+    torch.manual_seed(0)
+    layer, x = BiasedLeakyReLU(24), torch.randn(2, 24, 8, 8)
+    torch.nn.init.normal_(layer.bias)
+    torch.testing.assert_close(layer(x.bfloat16()).float(), layer(x), rtol=0.03, atol=0.03)
+    layer, w, noise = StyledConv(16, 24, 16, up=True), torch.randn(1, 16), torch.randn(1, 1, 16, 16)
+    torch.nn.init.constant_(layer.noise.weight, 0.5)
+    coarse = layer(x[:1, :16].bfloat16(), w, noise)
+    torch.testing.assert_close(coarse.float(), layer(x[:1, :16], w, noise), rtol=0.05, atol=0.06)

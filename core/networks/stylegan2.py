@@ -20,7 +20,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.networks.ops import LRELU_GAIN, LRELU_SLOPE, Blur, EqualLinear, conv_layer, fir_kernel, fir_upsample
+from core.networks.ops import (
+    LRELU_GAIN,
+    LRELU_SLOPE,
+    Blur,
+    EqualLinear,
+    broadcasts_slowly,
+    conv_layer,
+    fir_kernel,
+    fir_upsample,
+    narrow_leaky_relu,
+)
 
 Noise = Literal["fixed", "random", "none"] | Sequence[Tensor]
 
@@ -138,9 +148,12 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """x [B, Cin, H, W], w [B, D], noise [1 or B, 1, H', W'] or None -> [B, Cout, H', W']."""
-        x = self.conv(x, w, bias=self.activate.bias * LRELU_GAIN, gain=LRELU_GAIN)
+        bias, strength = self.activate.bias * LRELU_GAIN, self.noise.weight * LRELU_GAIN
+        if broadcasts_slowly(x, len(bias)):
+            return narrow_leaky_relu(self.conv(x, w, gain=LRELU_GAIN), bias, noise=noise, strength=strength)
+        x = self.conv(x, w, bias=bias, gain=LRELU_GAIN)
         if noise is not None:
-            x = x.add_((noise * (self.noise.weight * LRELU_GAIN)).to(x.dtype))
+            x = x.add_((noise * strength).to(x.dtype))
         return F.leaky_relu_(x, LRELU_SLOPE)
 
 
