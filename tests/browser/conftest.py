@@ -77,6 +77,14 @@ def app_url(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield app.url
 
 
+def opened(page: Page, url: str) -> Page:
+    """Open the app and wait until the styles are on the shelf."""
+    page.set_default_timeout(SLOW_MS)
+    page.goto(url, wait_until="load")
+    page.wait_for_selector("#shelf button.si-tile")
+    return page
+
+
 @pytest.fixture
 def visit(chromium: Browser, app_url: str) -> Iterator[Callable[..., Page]]:
     """Function that opens the page (`width`, `height`, `dark`, `locale`) and waits until the styles are on the shelf.
@@ -91,11 +99,7 @@ def visit(chromium: Browser, app_url: str) -> Iterator[Callable[..., Page]]:
         )
         context.add_init_script(COUNT_SHIFTS)
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(SLOW_MS)
-        page.goto(app_url, wait_until="load")
-        page.wait_for_selector("#shelf button.si-tile")
-        return page
+        return opened(context.new_page(), app_url)
 
     yield open_page
     for context in contexts:
@@ -114,11 +118,7 @@ def visit_with_camera(chromium: Browser, app_url: str, tmp_path: Path) -> Iterat
         options = (*CHROMIUM_OPTIONS, *CAMERA_OPTIONS, f"--use-file-for-fake-video-capture={film}")
         browser = chromium.browser_type.launch(executable_path=chromium_path(), args=list(options))
         browsers.append(browser)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(SLOW_MS)
-        page.goto(app_url, wait_until="load")
-        page.wait_for_selector("#shelf button.si-tile")
-        return page
+        return opened(browser.new_page(viewport={"width": 1280, "height": 900}), app_url)
 
     yield open_page
     for browser in browsers:
