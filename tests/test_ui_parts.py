@@ -218,7 +218,7 @@ def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(m
     monkeypatch.setattr(engine, "looks", lambda faces: [Image.new("RGB", (8, 8))] * len(faces))
     own, removed = session.Reference("own", "own.png", "own.png", problem="no face"), set()
     references: tuple[session.Reference, ...] = (own,)
-    for slug in ("charcoal", "cyanotype"):
+    for slug in ("red-chalk", "cyanotype"):
         click = SimpleNamespace(pick=slug)
         *_, page = train_handlers.take_set(references, removed, click, lambda *_, **__: None)
         references = page[0]

@@ -1,4 +1,4 @@
-"""The drawn references: six looks that ready-made styles are trained on, three that visitors can train on themselves.
+"""The drawn references: six looks that ready-made styles are trained on, two that visitors can train on themselves.
 
 Each takes a face [1, 3, H, W] in [-1, 1] and a `torch.Generator` for its strokes, and returns the drawing. The filters
 are those of `core.pretrain.filters`; their settings here were chosen by eye.
@@ -129,44 +129,29 @@ def pencil(x: Tensor, rng: torch.Generator) -> Tensor:
     return _ink((1 - tone) * (0.55 + 0.75 * strokes), _colour(52, 52, 58), _colour(252, 251, 247))
 
 
-def charcoal(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Charcoal and white chalk on brown paper."""
-    grey = _even_light(f.luminance(x))
-    shape = (1, 1, *x.shape[2:])
-    inside = _oval(*x.shape[2:], start=0.75, end=1.1, rng=rng)
-    grain = f.value_noise(shape, 1.4, rng)
-    strokes = f.value_noise(shape, 2.0, rng, stretch=5.0)
-    lines = 1 - f.line_response(grey, 1.3, sharpness=16.0, edge=0.4)
-    tone = (1 - f.soft_step(f.gaussian_blur(grey, 1.2), 0.36, 0.4)) * (0.35 + 0.5 * grain + 0.4 * strokes)
-    dark = torch.maximum(lines * (0.6 + 0.5 * grain), tone) * inside
-    chalk = f.soft_step(f.gaussian_blur(grey, 2.0), 0.8, 0.16) * (0.2 + 0.9 * strokes) * inside
-    paper = _colour(190, 156, 116) + (grain - 0.5) * 0.07
-    return _ink(dark, _colour(30, 27, 26), _ink(0.8 * chalk, _colour(250, 246, 236), paper))
+def _in_tones(x: Tensor, grain: Tensor, *palette: Tensor) -> Tensor:
+    """The picture in the palette's colours, dark to light, with crisp edges and grain [1, 1, H, W] around 0."""
+    grey = _even_light(f.luminance(f.kuwahara(x, 1)))
+    crisp = (grey + 1.1 * (grey - f.gaussian_blur(grey, 2.5))).clamp(0, 1)
+    return f.gradient_map(crisp + grain, torch.cat(palette).flatten(1))
 
 
 def cyanotype(x: Tensor, rng: torch.Generator) -> Tensor:
     """An old blue print on paper, brushed at its edge and a little grainy."""
-    grey = _even_light(f.luminance(f.kuwahara(x, 1)))
-    shape = (1, 1, *x.shape[2:])
-    contrast = (grey + 1.1 * (grey - f.gaussian_blur(grey, 2.5))).clamp(0, 1)
+    shape, paper = (1, 1, *x.shape[2:]), _colour(244, 241, 230)
     grain = (f.value_noise(shape, 1.2, rng) - 0.5) * 0.16 + (f.value_noise(shape, 26, rng) - 0.5) * 0.2
     brushed = _oval(*x.shape[2:], start=0.92, end=1.14, rng=rng)
     brushed = brushed + 0.8 * (f.value_noise(shape, 2.5, rng, stretch=9.0) - 0.5)
-    blues = torch.cat([_colour(12, 34, 88), _colour(30, 82, 152), _colour(132, 178, 210), _colour(240, 240, 230)])
-    return _ink(
-        f.soft_step(brushed, 0.5, 0.3), f.gradient_map(contrast + grain, blues.flatten(1)), _colour(244, 241, 230)
-    )
+    drawn = _in_tones(x, grain, _colour(12, 34, 88), _colour(30, 82, 152), _colour(132, 178, 210), paper)
+    return _ink(f.soft_step(brushed, 0.5, 0.3), drawn, paper)
 
 
-def pastel(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Chalk pastel in strong colours on black paper."""
-    shape = (1, 1, *x.shape[2:])
-    chalk = f.saturate(f.kuwahara(f.displace(x, 1.4, 10, rng), 3), 1.5)
-    grey = _even_light(f.luminance(chalk))
-    strokes = f.value_noise(shape, 1.8, rng, stretch=5.0)
-    tooth = f.soft_step(0.6 * strokes + 0.4 * f.value_noise(shape, 1.3, rng), 0.5 - 0.4 * grey, 0.5)
-    cover = (0.35 + 0.65 * tooth) * _oval(*x.shape[2:], start=0.7, end=1.12, rng=rng)
-    return _ink(cover, (chalk * 1.08 + 0.05).clamp(0, 1), _colour(22, 22, 28))
+def red_chalk(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Red chalk on cream paper, in strokes of one direction."""
+    shape, paper = (1, 1, *x.shape[2:]), _colour(248, 238, 220)
+    strokes = (f.value_noise(shape, 1.7, rng, stretch=6.0) - 0.5) * 0.3
+    drawn = _in_tones(x, strokes, _colour(96, 26, 16), _colour(176, 68, 42), _colour(228, 160, 124), paper)
+    return _ink(_oval(*x.shape[2:], start=0.85, end=1.15, rng=rng), drawn, paper)
 
 
 LOOKS: Mapping[str, Look] = MappingProxyType(
@@ -183,9 +168,8 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
 # Sets of pictures for visitors who have none at hand; no ready-made style looks like them.
 SET_LOOKS: Mapping[str, Look] = MappingProxyType(
     {
-        "charcoal": Look("Charcoal", "sketch", charcoal),
         "cyanotype": Look("Cyanotype", "sketch", cyanotype),
-        "pastel": Look("Pastel", "sketch", pastel),
+        "red-chalk": Look("Red chalk", "sketch", red_chalk),
     }
 )
 

@@ -201,7 +201,7 @@ def test_a_visitor_without_pictures_takes_a_set_of_ours(visit: Visit, screenshot
     for _ in range(4):
         page.locator("#cards button:has-text('Remove')").first.click()
         page.wait_for_timeout(200)
-    page.wait_for_selector("#cards button:has-text('Charcoal')")
+    page.wait_for_selector("#cards button:has-text('Red chalk')")
 
 
 def test_a_reference_without_a_face_is_named(visit: Visit, tmp_path: Path) -> None:
