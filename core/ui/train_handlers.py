@@ -54,7 +54,8 @@ def _page(references: Sequence[Reference]) -> tuple[Any, ...]:
     count = len(references)
     limit = limits().references
     problem = str(TooManyReferences(count, limit)) if count > limit else ""
-    cards = widgets.reference_cards(references, limit=limit, problem=problem, sets=example_sets.tiles())
+    sets = "" if references else example_sets.tiles()
+    cards = widgets.reference_cards(references, limit=limit, problem=problem, sets=sets)
     ready = bool(usable(references)) and not problem
     return tuple(references), cards, *heads(references), gr.update(interactive=ready)
 
