@@ -13,27 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from core.ui import (
-    api,
-    arrival,
-    engine,
-    queueing,
-    quick_tab,
-    results_tab,
-    serving,
-    status,
-    study_door,
-    stylize_tab,
-    theme,
-    train_tab,
-    vote_tab,
-    waiting,
-)
-from core.ui.limits import limits
-from core.ui.stylize_handlers import STYLIZE_TAB, TRAIN_TAB, warm_up
-from core.ui.visitors import SESSIONS
-from core.ui.vote_handlers import RESULTS_TAB, VOTE_TAB
-from core.ui.words import HEAD, for_browser, fragment, label, t
+from core.ui import api
+from core.ui.components import page_load as arrival
+from core.ui.components import status, theme, waiting
+from core.ui.i18n import HEAD, for_browser, fragment, label, t
+from core.ui.server import queueing, serving
+from core.ui.server import runtime as engine
+from core.ui.server import study_service as study_door
+from core.ui.server.limits import limits
+from core.ui.server.visitors import SESSIONS
+from core.ui.tabs import photo_vote_tab as quick_tab
+from core.ui.tabs import results_tab, stylize_tab, train_tab, vote_tab
+from core.ui.tabs.stylize_handlers import STYLIZE_TAB, TRAIN_TAB, warm_up
+from core.ui.tabs.vote_handlers import RESULTS_TAB, VOTE_TAB
 
 if TYPE_CHECKING:
     from core.studio import Studio
@@ -42,7 +34,7 @@ TITLE = "StyleIdentity"
 PROMISE = "Bring a style in a few pictures. Stay yourself."
 ZERO_GPU = spaces.config.Config.zero_gpu
 QUEUE_RESERVE = 50  # the gate refuses new work before Gradio has to, with a better sentence
-CACHE_SWEEP_S, CACHE_AGE_S = 3600, 86400  # a second net: `core.ui.uploads` deletes sooner, and by visitor
+CACHE_SWEEP_S, CACHE_AGE_S = 3600, 86400  # a second net: `core.ui.server.uploads` deletes sooner, and by visitor
 
 
 def open_studio() -> Studio:

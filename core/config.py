@@ -131,7 +131,7 @@ class FinetuneConfig:
         swap_layers: mixed layers, or None for the backbone's default for the method.
         identity_weight: lambda of Eq. 2; the backbone's default where None.
         style_weight: weight of the feature-statistics term on the anchors with five references or more, and in
-            proportion with fewer (see `core.finetune`); the backbone's default where None. 0 gives the paper's loss.
+            proportion with fewer (see `core.engines.fewshot_gan.finetune`); the backbone's default where None. 0 gives the paper's loss.
         references_per_step: references of one step's gradient; 0 means all, None the backbone's default. They pass
             two by two, so memory does not grow with their number.
         anchor: "photo" keeps one person's identity, "style" that of sampled faces.

@@ -1,6 +1,6 @@
 """Expected failures: each class holds the sentence a visitor reads, with what to do next.
 
-Programming errors stay `ValueError` or `TypeError`. Handlers in `core.ui` and `core.cli` show `str(error)` of
+Programming errors stay `ValueError` or `TypeError`. Handlers in `core.ui` and `core.cli.main` show `str(error)` of
 every `StyleIdentityError` and nothing else.
 """
 

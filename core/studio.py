@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core import stylize as drawing
-from core.align import AlignedFace, DetectedFace, align, align_one_of, crop_manually, use_as_aligned
-from core.allocator import give_back_freed_memory, keep_freed_memory
-from core.backbone import Backbone, BackboneChoice, OnProgress, choose_backbone, load_backbone
 from core.config import ASSETS_DIR, PRESET_STEPS, FinetuneConfig
+from core.engines.allocator import give_back_freed_memory, keep_freed_memory
+from core.engines.fewshot_gan import synthesize as drawing
+from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice, OnProgress, choose_backbone, load_backbone
+from core.engines.fewshot_gan.finetune import Example, check_reference_count, finetune_steps, mix_codes
+from core.engines.fewshot_gan.invert import Inversion, invert
+from core.engines.fewshot_gan.style_file import Style, load_style, save_style
+from core.engines.fewshot_gan.synthesize import Stylized
 from core.errors import TrainingStopped
-from core.finetune import Example, check_reference_count, finetune_steps, mix_codes
-from core.images import Photo, to_image, to_tensor
-from core.invert import Inversion, invert
-from core.paste import paste_back
-from core.style import Style, load_style, save_style
-from core.stylize import Stylized
+from core.imaging.align import AlignedFace, DetectedFace, align, align_one_of, crop_manually, use_as_aligned
+from core.imaging.paste import paste_back
+from core.imaging.photo import Photo, to_image, to_tensor
 
 STYLES_DIR = ASSETS_DIR / "styles"
 
@@ -44,7 +44,7 @@ class StyleCard:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """Progress of a training run, as `core.finetune.StepReport` but with a picture."""
+    """Progress of a training run, as `core.engines.fewshot_gan.finetune.StepReport` but with a picture."""
 
     step: int
     steps: int
@@ -66,7 +66,7 @@ class Studio:
     ) -> Studio:
         """Choose and load a backbone: "auto", "mini", "ffhq", or `$STYLEIDENTITY_BACKBONE` where None.
 
-        Tells the C library to keep freed memory, for the whole process: see `core.allocator`.
+        Tells the C library to keep freed memory, for the whole process: see `core.engines.allocator`.
         """
         keep_freed_memory()
         choice = choose_backbone(preference)
@@ -178,7 +178,7 @@ class Studio:
         keep_colour: bool = False,
         seed: int = 0,
     ) -> Stylized:
-        """Draw an aligned face in a style. See `core.stylize.stylize`."""
+        """Draw an aligned face in a style. See `core.engines.fewshot_gan.synthesize.stylize`."""
         inversion = self.invert(face)
         return self.stylize_inverted(inversion, style, strength=strength, keep_colour=keep_colour, seed=seed)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.backbone import Backbone, BackboneChoice
-from core.faces import DetectedFace
-from core.images import Photo, to_image
+from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
+from core.imaging.faces import DetectedFace
+from core.imaging.photo import Photo, to_image
 from core.studio import Studio
 from tests.tiny_backbone import drawings, sampled_pictures
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from core.backbone import Backbone
+    from core.engines.fewshot_gan.backbone import Backbone
     from core.studio import Studio
 
 # huggingface_hub reads these once, when it is imported: an empty cache, no outgoing calls, a port where nobody listens.

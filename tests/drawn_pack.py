@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from core.study.packs import ARMS, Pack
-from core.study.packwriter import TrialPictures, write_pack
+from core.study.protocol.packs import ARMS, Pack
+from core.study.protocol.packwriter import TrialPictures, write_pack
 
 LINE_WIDTHS = {"jojogan-one": 1, "jojogan-few": 2, "ours-one": 4, "ours-few": 6}
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.study.packs import ARMS, Arm
-from core.study.records import VoteRow
+from core.study.protocol.packs import ARMS, Arm
+from core.study.protocol.records import VoteRow
 
 PAPER_PER_10_000 = (300, 1_400, 2_922, 4_874, 504)  # Table 1's four arms, then undecided
 

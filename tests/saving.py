@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from core.config import FinetuneConfig
-from core.style import Style, StyleMeta, config_values, save_style
+from core.engines.fewshot_gan.style_file import Style, StyleMeta, config_values, save_style
 
 SHAPES = {"conv1.conv.weight": (1, 64, 64, 3, 3), "to_rgb1.bias": (1, 3, 1, 1)}
 HERE = {"backbone": "mini", "fingerprint": "0123456789abcdef", "shapes": SHAPES}

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.study.flow import CONSENT_VERSION, Study
-from core.study.packs import ARMS, Arm, Pack
-from core.study.packwriter import TrialPictures, write_pack
-from core.study.records import Group, Screen
-from core.study.store import Store
+from core.study.protocol.flow import CONSENT_VERSION, Study
+from core.study.protocol.packs import ARMS, Arm, Pack
+from core.study.protocol.packwriter import TrialPictures, write_pack
+from core.study.protocol.records import Group, Screen
+from core.study.storage.store import Store
 
 
 def noise(seed: int, *, levels: int = 256, side_px: int = 8) -> Image.Image:

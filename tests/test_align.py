@@ -1,4 +1,4 @@
-"""core.quad, core.faces, core.align, core.paste: the FFHQ framing, the detector, and the way back into the photo."""
+"""core.imaging.geometry, core.imaging.faces, core.imaging.align, core.imaging.paste: the FFHQ framing, the detector, and the way back into the photo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from core.align import (
+from core.config import ASSETS_DIR
+from core.errors import (
+    FaceCutOff,
+    FaceIndexOutOfRange,
+    FaceTooSmall,
+    NoFaceFound,
+    PhotoTooSmall,
+    WeightsUnavailable,
+)
+from core.imaging.align import (
     AlignedFace,
     DetectedFace,
     FaceFinder,
@@ -23,18 +32,9 @@ from core.align import (
     use_as_aligned,
     warp_to_quad,
 )
-from core.config import ASSETS_DIR
-from core.errors import (
-    FaceCutOff,
-    FaceIndexOutOfRange,
-    FaceTooSmall,
-    NoFaceFound,
-    PhotoTooSmall,
-    WeightsUnavailable,
-)
-from core.images import Photo, load_photo
-from core.paste import paste_back, soft_mask
-from core.quad import box_quad, from_crop, peek, side_of, to_crop
+from core.imaging.geometry import box_quad, from_crop, peek, side_of, to_crop
+from core.imaging.paste import paste_back, soft_mask
+from core.imaging.photo import Photo, load_photo
 
 PREDICTOR = ASSETS_DIR / "mini" / "landmarks68.dat"
 

@@ -13,9 +13,9 @@ import torch
 from huggingface_hub import close_session, constants
 from torch import nn
 
-from core import backbone as backbones
-from core import weights
-from core.backbone import (
+from core.config import BACKBONE_ENV, FinetuneConfig
+from core.engines.fewshot_gan import backbone as backbones
+from core.engines.fewshot_gan.backbone import (
     MINI_DIR,
     Backbone,
     best_device,
@@ -26,10 +26,10 @@ from core.backbone import (
     freeze,
     load_backbone,
 )
-from core.backbone_mini import FACES_FILE, WEIGHTS_FILE, load_mini
-from core.config import BACKBONE_ENV, FinetuneConfig
+from core.engines.fewshot_gan.mini import FACES_FILE, WEIGHTS_FILE, load_mini
 from core.errors import DeviceUnusable, EmbeddedFileDamaged, WeightsCorrupted
 from core.studio import Studio
+from core.weights import fetch as weights
 from tests.hub_stand_in import running_hub
 
 CPU = torch.device("cpu")

@@ -14,16 +14,17 @@ import torch
 from huggingface_hub import close_session, constants
 from torch import Tensor, nn
 
-from core import backbone_ffhq, weights
-from core.backbone import Backbone, BackboneChoice
-from core.backbone_ffhq import VGG16, load_ffhq
 from core.config import FinetuneConfig
+from core.engines.fewshot_gan import ffhq as backbone_ffhq
+from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
+from core.engines.fewshot_gan.ffhq import VGG16, load_ffhq
+from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, VggLpips
 from core.errors import WeightsCorrupted
 from core.networks.checkpoints import load_into, shapes_of
 from core.networks.e4e import Encoder4Editing
 from core.networks.stylegan2 import Discriminator, Generator
-from core.perceptual import DiscriminatorFeatures, VggLpips
 from core.studio import Studio
+from core.weights import fetch as weights
 from tests.hub_stand_in import HubStandIn, running_hub
 from tests.test_perceptual import made_up_vgg
 from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures

@@ -15,8 +15,10 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from core.allocator import give_back_freed_memory, keep_freed_memory
-from core.benchmark.machine import (
+from core.cli.main import app
+from core.config import ASSETS_DIR
+from core.engines.allocator import give_back_freed_memory, keep_freed_memory
+from core.evaluate.benchmark.machine import (
     Speed,
     convolution_gflop,
     cpu_model,
@@ -24,9 +26,7 @@ from core.benchmark.machine import (
     measure_speed,
     peak_memory_bytes,
 )
-from core.benchmark.timing import Row, Stopwatch, summarise, work_gflop
-from core.cli import app
-from core.config import ASSETS_DIR
+from core.evaluate.benchmark.timing import Row, Stopwatch, summarise, work_gflop
 
 CPU = torch.device("cpu")
 ONCE = Stopwatch(CPU, repeats=1)
@@ -96,7 +96,7 @@ def test_without_the_setting_the_answer_is_no(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_ffhq_shapes_at_a_small_size() -> None:
-    from core.benchmark.ffhq_rows import ffhq_rows
+    from core.evaluate.benchmark.ffhq_rows import ffhq_rows
 
     rows = list(ffhq_rows(ONCE, SLOW_SPEED, quick=True, resolution=32))
     assert [row.name.split(",")[0] for row in rows] == ["synthesize", "discriminator features", "fine-tuning step"]
@@ -104,7 +104,7 @@ def test_ffhq_shapes_at_a_small_size() -> None:
 
 
 def test_ffhq_checkpoints_are_written_loaded_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.benchmark.ffhq_rows import FfhqBench
+    from core.evaluate.benchmark.ffhq_rows import FfhqBench
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     rows = list(FfhqBench(ONCE, SLOW_SPEED, resolution=32).load())
@@ -115,8 +115,8 @@ def test_ffhq_checkpoints_are_written_loaded_and_removed(tmp_path: Path, monkeyp
 
 @needs_mini
 def test_a_preset_at_a_small_size_is_one_run() -> None:
-    from core.benchmark.ffhq_rows import FfhqBench, _measure
-    from core.benchmark.pictures import make_pictures
+    from core.evaluate.benchmark.ffhq_rows import FfhqBench, _measure
+    from core.evaluate.benchmark.pictures import make_pictures
     from core.networks.stylegan2 import Discriminator, Generator
     from core.studio import Studio
 
@@ -130,7 +130,7 @@ def test_a_preset_at_a_small_size_is_one_run() -> None:
 
 
 def test_whole_presets_at_1024_px_wait_for_an_accelerator_or_for_patience() -> None:
-    from core.benchmark.ffhq_rows import _whole_presets
+    from core.evaluate.benchmark.ffhq_rows import _whole_presets
 
     gpu = torch.device("cuda")
     assert _whole_presets(gpu, "jojogan", quick=False, long=False) == ("sketch", "cartoon")
@@ -160,7 +160,7 @@ def test_quick_report_and_drawing(tmp_path: Path) -> None:
 @needs_mini
 @pytest.mark.slow
 def test_preset_in_a_process_of_its_own() -> None:
-    from core.benchmark.mini_rows import MiniBench, whole_preset
+    from core.evaluate.benchmark.mini_rows import MiniBench, whole_preset
     from core.studio import Studio
 
     bench = MiniBench(Studio.open("mini", device="cpu"), Stopwatch(CPU, repeats=2), SLOW_SPEED, references=1)

@@ -13,9 +13,9 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from core.cli import app
-from core.cli_options import AnchorOption, TrainingOptions, parse_layers
-from core.cli_terminal import expected_failures, plain, progress_bar
+from core.cli.main import app
+from core.cli.options import AnchorOption, TrainingOptions, parse_layers
+from core.cli.terminal import expected_failures, plain, progress_bar
 from core.config import ASSETS_DIR
 from core.errors import NoFaceFound
 
@@ -59,7 +59,7 @@ def test_usage_errors(arguments: list[str], message: str) -> None:
 def test_help_is_quick_and_complete() -> None:
     """No command's help needs torch; all commands are listed."""
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom core.cli import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom core.cli.main import app\n"
         "for words in ([], ['stylize'], ['styles'], ['evaluate', 'style']):\n"
         "    assert CliRunner().invoke(app, [*words, '--help']).exit_code == 0\n"
         "print('torch' in sys.modules)"
@@ -160,7 +160,7 @@ def photo(shared_dir: Path, folder: Path, name: str = "face.png", number: int = 
 
 def test_targets_never_collide(tmp_path: Path) -> None:
     pytest.importorskip("core.studio")
-    from core.cli_stylize import targets_for
+    from core.cli.stylize import targets_for
 
     photos = [tmp_path / "a" / "me.jpg", tmp_path / "b" / "me.jpg", tmp_path / "out" / "you.png"]
     names = [path.name for path in targets_for(photos, tmp_path / "out", taken=photos)]

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from core import cli_study
-from core.cli import app
+from core.cli import study as cli_study
+from core.cli.main import app
 from core.config import ASSETS_DIR, data_dir
-from core.study.flow import Study
-from core.study.packs import Pack, find_packs, load_pack
-from core.study.records import VoteRow
-from core.study.store import Store, default_store
+from core.study.protocol.flow import Study
+from core.study.protocol.packs import Pack, find_packs, load_pack
+from core.study.protocol.records import VoteRow
+from core.study.storage.store import Store, default_store
 from tests.study_parts import run_through, small_pack
 from tests.votes_hub import TOKEN, VotesHub, running_votes_hub
 
@@ -109,7 +109,7 @@ def test_expected_failures_are_one_sentence(
 
 def test_help_needs_nothing_heavy_and_names_every_command() -> None:
     code = (
-        "import sys\nimport core.cli_study\n"
+        "import sys\nimport core.cli.study\n"
         "heavy = {'numpy', 'scipy', 'pandas', 'matplotlib', 'torch', 'huggingface_hub', 'PIL'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -229,7 +229,7 @@ def test_with_a_dataset_the_owner_works_from_any_machine(
     pack: Pack, votes_hub: VotesHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Votes are read from the dataset into an empty data folder, and a withdrawal there reaches the dataset."""
-    from core.study.durable import Durability
+    from core.study.storage.durable import Durability
 
     space = Study(default_store(), find_packs(), app_version="test")
     with Durability.from_environment(space.store):
@@ -248,7 +248,7 @@ def test_with_a_dataset_the_owner_works_from_any_machine(
 def test_nothing_is_exported_or_withdrawn_before_the_dataset_was_read(
     study: Study, votes_hub: VotesHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.study import durable
+    from core.study.storage import durable
 
     code = run_through(study)
     monkeypatch.setattr(durable, "_OPEN_S", 0.05)

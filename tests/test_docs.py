@@ -101,7 +101,7 @@ def test_readme_and_ci_share_the_test_line() -> None:
 def commands_of_cli() -> set[str]:
     """Every command of `python -m core`, groups spelled out: {'stylize', 'study build', ...}."""
     typer = pytest.importorskip("typer")
-    cli = pytest.importorskip("core.cli")
+    cli = pytest.importorskip("core.cli.main")
 
     def walk(command: object, path: str) -> set[str]:
         if isinstance(command, click.Group) or hasattr(command, "commands"):

@@ -12,8 +12,8 @@ from PIL import Image
 
 from core.config import ASSETS_DIR
 from core.errors import PhotoUnreadable, PicturesUnusable
-from core.evaluate.listing import find_index, list_photos, pictures_in, spread
 from core.evaluate.table2 import evaluate_table2, pair_pictures
+from core.imaging.listing import find_index, list_photos, pictures_in, spread
 
 needs_mini = pytest.mark.skipif(
     not list((ASSETS_DIR / "mini").glob("*.safetensors")), reason="the embedded backbone is not there"
@@ -175,8 +175,8 @@ def crops(shared_dir: Path, folder: Path, count: int = 3) -> Path:
 
 @needs_mini
 def test_reconstruction_report(studio: object, shared_dir: Path, tmp_path: Path) -> None:
-    from core.evaluate.probes import RANDOM_LOOKS
-    from core.evaluate.reconstruction import evaluate_reconstruction
+    from core.engines.fewshot_gan.measure.probes import RANDOM_LOOKS
+    from core.engines.fewshot_gan.measure.reconstruction import evaluate_reconstruction
 
     photos = crops(shared_dir, tmp_path / "set")
     save_noise(photos / "no_face.png", side_px=200)
@@ -231,7 +231,7 @@ def test_a_model_card_keeps_the_scores(tmp_path: Path) -> None:
 
 @needs_mini
 def test_reconstruction_without_faces_says_so(studio: object, tmp_path: Path) -> None:
-    from core.evaluate.reconstruction import evaluate_reconstruction
+    from core.engines.fewshot_gan.measure.reconstruction import evaluate_reconstruction
 
     (tmp_path / "set").mkdir()
     Image.new("RGB", (300, 200)).save(tmp_path / "set" / "wide.png")
@@ -243,7 +243,7 @@ def test_reconstruction_without_faces_says_so(studio: object, tmp_path: Path) ->
 def test_style_report(studio: object, shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from core.evaluate import style as measuring
     from core.evaluate.style import evaluate_style
-    from core.metrics.oracles import Oracles
+    from core.metrics.own_networks import Oracles
 
     photos = crops(shared_dir, tmp_path / "set", count=2)
     reference = shared_dir / "styles" / "oil_0.webp"
@@ -277,8 +277,8 @@ def test_style_report(studio: object, shared_dir: Path, tmp_path: Path, monkeypa
 @needs_mini
 def test_eyes_follow_the_quad(studio: object) -> None:
     """A square that is turned by a quarter and scaled: the landmarks' eyes come out where the crop shows them."""
-    from core.align import AlignedFace
-    from core.evaluate.pictures import eyes_in_crop
+    from core.imaging.align import AlignedFace
+    from core.metrics.crops import eyes_in_crop
 
     landmarks = np.full((68, 2), 100.0)
     landmarks[36:42], landmarks[42:48] = (147.0, 40.0), (147.0, 60.0)

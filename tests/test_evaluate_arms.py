@@ -12,20 +12,20 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from core.arms import ARM_SPECS, arm_config, train_arm
-from core.backbone import Backbone
-from core.cli import app
+from core.cli.main import app
+from core.engines.fewshot_gan.backbone import Backbone
 from core.errors import NoReferences, PicturesUnusable, TooManyReferences, TrainingStopped
 from core.evaluate import arms, style
-from core.evaluate.ablate import Ablation, Value, check_counts, parse_ablation, run_ablation
+from core.evaluate.ablations import Ablation, Value, check_counts, parse_ablation, run_ablation
 from core.evaluate.arms import ArmRun, Panel, TrainingPlan, make_panel, run_arm, run_arms
 from core.evaluate.arms_report import CLAIMS, arms_report, as_table, claims, verdict
 from core.evaluate.contact import Sheet, Tile, draw_contact
 from core.evaluate.cost import measure_cost
 from core.evaluate.intervals import Interval, bootstrap_mean, paired_difference
-from core.evaluate.judges import Judges, choose_judges
-from core.evaluate.listing import list_photos
 from core.evaluate.measure import MEASURES
+from core.evaluate.metric_networks import Judges, choose_judges
+from core.evaluate.train_arms import ARM_SPECS, arm_config, train_arm
+from core.imaging.listing import list_photos
 from core.studio import Studio
 from tests.compare_kit import finding_studio, make_folders
 from tests.tiny_backbone import as_face, drawings
@@ -61,7 +61,7 @@ def runs(studio: Studio, judges: Judges, panel: Panel, folders: Path) -> list[Ar
 
 
 def test_arms_are_the_studys() -> None:
-    packs = pytest.importorskip("core.study.packs")
+    packs = pytest.importorskip("core.study.protocol.packs")
     assert tuple(spec.name for spec in ARM_SPECS) == packs.ARMS
     assert [(spec.method, spec.few) for spec in ARM_SPECS] == [
         ("jojogan", False), ("jojogan", True), ("ours", False), ("ours", True),

@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from core.arms import ARM_SPECS
-from core.backbone import Backbone
-from core.cli import app
+from core.cli.main import app
+from core.engines.fewshot_gan.backbone import Backbone
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.evaluate import pairs as measuring
 from core.evaluate.arms import TrainingPlan, make_panel
-from core.evaluate.judges import Judges, choose_judges
-from core.evaluate.listing import check_levels, list_photos
+from core.evaluate.metric_networks import Judges, choose_judges
 from core.evaluate.results import evaluate_results
+from core.evaluate.train_arms import ARM_SPECS
+from core.imaging.listing import check_levels, list_photos
 from core.studio import Studio
 from tests.compare_kit import finding_studio, make_folders, make_pairs, save_nan
 from tests.test_evaluate import save_noise

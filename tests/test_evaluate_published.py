@@ -17,12 +17,12 @@ from huggingface_hub import close_session, constants
 from PIL import Image
 from torch import Tensor, nn
 
-from core.backbone import Backbone
+from core.engines.fewshot_gan.backbone import Backbone
 from core.errors import JudgeWeightsUnavailable, WeightsCorrupted
 from core.evaluate import published
-from core.evaluate.judges import MINI_LOSS_NOTE, VGG_LOSS_NOTE, choose_judges
+from core.evaluate.metric_networks import MINI_LOSS_NOTE, VGG_LOSS_NOTE, choose_judges
 from core.evaluate.published import ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE, JudgeFile, fetch_judge, is_here
-from core.images import to_tensor
+from core.imaging.photo import to_tensor
 from core.metrics import fid, lpips
 from core.metrics.identity import ffhq_eyes
 from core.networks.arcface import ArcFace

@@ -10,16 +10,16 @@ from types import MappingProxyType
 import pytest
 import torch
 
-from core import finetune as finetuning
-from core.backbone import Backbone, Recipe, freeze
 from core.config import FinetuneConfig
+from core.engines.fewshot_gan import finetune as finetuning
+from core.engines.fewshot_gan.backbone import Backbone, Recipe, freeze
+from core.engines.fewshot_gan.finetune import Example, StepReport, finetune, finetune_steps, mix_codes
+from core.engines.fewshot_gan.perceptual import style_distance
+from core.engines.fewshot_gan.style_file import Style
+from core.engines.fewshot_gan.synthesize import synthesize
 from core.errors import NoReferences, TooManyReferences
-from core.finetune import Example, StepReport, finetune, finetune_steps, mix_codes
 from core.networks.stylegan2 import Generator
-from core.perceptual import style_distance
 from core.studio import Studio
-from core.style import Style
-from core.stylize import synthesize
 from tests.tiny_backbone import copies, drawings, example_of, same_state, sampled_pictures
 
 PAPER = FinetuneConfig(steps=2, style_weight=0.0, identity_weight=0.0)

@@ -19,10 +19,12 @@ import pytest
 import torch
 
 from core.config import FinetuneConfig, PhotoLimits
+from core.engines.fewshot_gan.style_file import Style, StyleMeta, config_values, load_style, save_style
 from core.errors import StyleIdentityError
-from core.images import load_photo
-from core.style import Style, StyleMeta, config_values, load_style, save_style
-from core.ui import advanced, edge, uploads
+from core.imaging.photo import load_photo
+from core.ui import friendly_errors as edge
+from core.ui.components import advanced
+from core.ui.server import uploads
 from tests.mutations import NAMES, damaged, damaged_pictures, damaged_styles, pictures, value
 from tests.visitor import API, ROOT, Running, Visitor, serve
 

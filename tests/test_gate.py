@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core.config import DemoLimits, demo_limits
-from core.ui import gate, queueing
-from core.ui.gate import API, Gate
+from core.ui.server import admission as gate
+from core.ui.server import queueing
+from core.ui.server.admission import API, Gate
 
 LIMITS = DemoLimits(payload_bytes=2000, request_bytes=5000, photo_bytes=3000, waiting=3, jobs=2)
 JOB, LIGHT = 4, 5

@@ -1,4 +1,4 @@
-"""core.images: every kind of upload becomes one kind of picture, or a sentence."""
+"""core.imaging.photo: every kind of upload becomes one kind of picture, or a sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 from core.config import PhotoLimits
 from core.errors import DiskFull, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
-from core.images import load_photo, save_png, to_image, to_tensor
+from core.imaging.photo import load_photo, save_png, to_image, to_tensor
 
 RED, WHITE = (220, 30, 40), (255, 255, 255)
 

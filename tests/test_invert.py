@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from core.backbone import Backbone
-from core.invert import invert
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.invert import invert
 from core.studio import Studio
 from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.ui import gate
+from core.ui.server import admission as gate
 from tests.visitor import API, Outcome, Running, Visitor, serve
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.metrics.gram import Features, gram_distance, gram_matrix, mean_gram_distance, picture_grams, style_gap_closed
-from core.metrics.oracles import FEATURES_FILE
+from core.metrics.own_networks import FEATURES_FILE
 from core.networks.squeezenet import SqueezeNetFeatures
 
 

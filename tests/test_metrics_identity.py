@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.errors import JudgeUnavailable
-from core.metrics import oracles
+from core.metrics import own_networks as oracles
 from core.metrics.identity import (
     CROP_EYES,
     cosine,

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.align import AlignedFace
-from core.arms import ARM_SPECS, arm_config, train_arm
-from core.backbone import BackboneChoice
 from core.config import ASSETS_DIR
+from core.engines.fewshot_gan.backbone import BackboneChoice
+from core.engines.fewshot_gan.style_file import config_values
 from core.errors import PicturesUnusable, TooManyReferences, TrainingStopped
-from core.packbuild.__main__ import COMPARED_LIVE, PHOTO_FACES, PLANS, READY_ARM
-from core.packbuild.build import PackPlan, build_pack, check_reference_folders, faces_in
-from core.shelf.__main__ import REFERENCE_FACES
+from core.evaluate.train_arms import ARM_SPECS, arm_config, train_arm
+from core.imaging.align import AlignedFace
+from core.make_assets.gallery.__main__ import REFERENCE_FACES
+from core.make_assets.packs.__main__ import COMPARED_LIVE, PHOTO_FACES, PLANS, READY_ARM
+from core.make_assets.packs.build import PackPlan, build_pack, check_reference_folders, faces_in
 from core.studio import Studio
-from core.study.packs import ARMS, Pack, load_pack
-from core.style import config_values
+from core.study.protocol.packs import ARMS, Pack, load_pack
 from tests.tiny_backbone import SIDE_PX, as_face, drawings, sampled_pictures, tiny_backbone
 
 PLAN = PackPlan("hatching", "Hatched portraits", ARMS, preset="sketch", steps=2, seed=3)
@@ -182,7 +182,7 @@ def test_shipped_packs(shipped: Studio) -> None:
     for slug, plan in PLANS.items():
         pack = load_pack(ASSETS_DIR / "study" / slug)
         assert pack.slug == slug and pack.arms == plan.arms and len(pack.trials) == 11
-        assert pack.provenance["fingerprint"] == fingerprint, "render it again: python -m core.packbuild"
+        assert pack.provenance["fingerprint"] == fingerprint, "render it again: python -m core.make_assets.packs"
         ready = shipped.load_style(ASSETS_DIR / "styles" / f"{slug}.safetensors").meta
         assert [pack.provenance[name] for name in ("steps", "seed")] == [ready.config["steps"], ready.config["seed"]]
 

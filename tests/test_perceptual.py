@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, Look, VggLpips, gram, style_distance
 from core.networks.stylegan2 import Discriminator
-from core.perceptual import DiscriminatorFeatures, Look, VggLpips, gram, style_distance
 
 VGG_CONVOLUTIONS = {
     **{0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256), 14: (256, 256)},

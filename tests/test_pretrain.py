@@ -15,12 +15,14 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from torch import Tensor
 
-from core.backbone_mini import load_mini
-from core.detail import detail_distance
-from core.pretrain import export, filters, losses, new_faces, people, styles, train
-from core.pretrain.__main__ import parse
-from core.pretrain.data import Faces, face_weights, jitter_geometry, jitter_light, load_faces
-from core.pretrain.train import TrainConfig, Trainer, draw_batch, learning_rate, train_step
+from core.engines.fewshot_gan.detail import detail_distance
+from core.engines.fewshot_gan.mini import load_mini
+from core.make_assets.pretrain import export, losses, new_faces, people, train
+from core.make_assets.pretrain.__main__ import parse
+from core.make_assets.pretrain.data import Faces, face_weights, jitter_geometry, jitter_light, load_faces
+from core.make_assets.pretrain.train import TrainConfig, Trainer, draw_batch, learning_rate, train_step
+from core.procedural import augmentations as styles
+from core.procedural import filters
 from tests.test_networks_squeezenet import made_up_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,8 +109,8 @@ def photo() -> Tensor:
 
 
 def test_needs_only_torch_numpy_pillow_and_safetensors() -> None:
-    """Follows the imports of `python -m core.pretrain` through this project's own modules."""
-    waiting, seen, roots = [ROOT / "core" / "pretrain" / "__main__.py"], set(), set()
+    """Follows the imports of `python -m core.make_assets.pretrain` through this project's own modules."""
+    waiting, seen, roots = [ROOT / "core" / "make_assets" / "pretrain" / "__main__.py"], set(), set()
     while waiting:
         path = waiting.pop()
         seen.add(path)

@@ -1,4 +1,4 @@
-"""core.pretrain.landmarks on a handful of drawn faces: geometry of the variants, boxes, and a whole tiny run."""
+"""core.make_assets.pretrain.landmarks on a handful of drawn faces: geometry of the variants, boxes, and a whole tiny run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from core.config import ASSETS_DIR
-from core.pretrain import landmarks as trainer
-from core.pretrain.landmarks import (
+from core.make_assets.pretrain import landmarks as trainer
+from core.make_assets.pretrain.landmarks import (
     MIRRORED,
     LandmarkConfig,
     Sample,

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from core import refine as module
-from core.backbone import Backbone
-from core.refine import CODE_RATE, MAP_RATE, fine_parts, refine
+from core.engines.fewshot_gan import refine as module
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.refine import CODE_RATE, MAP_RATE, fine_parts, refine
 from core.studio import Studio
 from tests.tiny_backbone import copies, same_state, sampled_pictures
 

@@ -22,7 +22,8 @@ import pytest
 import structlog
 
 from core.errors import DataFolderUnwritable, WeightsUnavailable
-from core.ui import engine, health, limits, logs, queueing, serving
+from core.ui.server import health, limits, logs, queueing, serving
+from core.ui.server import runtime as engine
 from tests.visitor import ROOT, environment, serve
 
 EMPTY_PAGE = SimpleNamespace(
@@ -194,11 +195,11 @@ def written() -> Iterator[io.StringIO]:
 def test_logs_are_json_lines(written: io.StringIO) -> None:
     logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "json"})
     structlog.get_logger("styleidentity").info("ready", backbone="mini")
-    logging.getLogger("core.ui.visitors").warning("%d folders", 3)
+    logging.getLogger("core.ui.server.visitors").warning("%d folders", 3)
     logging.getLogger("httpx").info("HTTP Request: GET http://10.1.2.3/")
     first, second = map(json.loads, written.getvalue().splitlines())
     assert {"event": "ready", "backbone": "mini", "level": "info", "logger": "styleidentity"}.items() <= first.items()
-    assert {"event": "3 folders", "level": "warning", "logger": "core.ui.visitors"}.items() <= second.items()
+    assert {"event": "3 folders", "level": "warning", "logger": "core.ui.server.visitors"}.items() <= second.items()
     assert first["timestamp"].endswith("Z")
 
 
@@ -211,7 +212,7 @@ def test_a_failure_is_logged_by_kind_and_place_only(written: io.StringIO) -> Non
     try:
         handler()
     except ValueError as error:
-        logging.getLogger("core.ui.edge").error("unexpected failure in a handler", exc_info=error)
+        logging.getLogger("core.ui.friendly_errors").error("unexpected failure in a handler", exc_info=error)
         structlog.get_logger("styleidentity").exception("again")
     text = written.getvalue()
     assert "holiday" not in text and "10.1.2.3" not in text

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from core.config import ASSETS_DIR, PRESET_STEPS
-from core.images import load_photo
-from core.shelf import references, sets
-from core.shelf.__main__ import EXAMPLE_FACES, REFERENCE_FACES
-from core.shelf.drawings import LOOKS, SET_LOOKS, Look, draw
-from core.shelf.sets import SET_FACES
+from core.imaging.photo import load_photo
+from core.make_assets.gallery import references, sets
+from core.make_assets.gallery.__main__ import EXAMPLE_FACES, REFERENCE_FACES
+from core.make_assets.gallery.sets import SET_FACES
+from core.procedural.drawings import LOOKS, SET_LOOKS, Look, draw
 
 DRAWINGS = {**LOOKS, **SET_LOOKS}
 

@@ -1,4 +1,4 @@
-"""core.shelf.thumbnail: the picture that links to the app show."""
+"""core.make_assets.gallery.thumbnail: the picture that links to the app show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from core.config import ASSETS_DIR
-from core.shelf import thumbnail
+from core.make_assets.gallery import thumbnail
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from core import studio as studio_module
-from core.align import AlignedFace, DetectedFace
-from core.backbone import Backbone, BackboneChoice
 from core.config import PRESET_STEPS
+from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
+from core.engines.fewshot_gan.style_file import Style
 from core.errors import FaceIndexOutOfRange, NoFaceFound, NoReferences, TooManyReferences, TrainingStopped
-from core.images import Photo, to_image
+from core.imaging.align import AlignedFace, DetectedFace
+from core.imaging.photo import Photo, to_image
 from core.studio import Studio, TrainingStep
-from core.style import Style
 from tests.tiny_backbone import as_face, copies, drawings, same_state, sampled_pictures
 
 

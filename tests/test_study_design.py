@@ -1,4 +1,4 @@
-"""core.study.design and flags: closed forms of the Williams square, balance over participants, flags at their edges."""
+"""core.study.protocol.design and flags: closed forms of the Williams square, balance over participants, flags at their edges."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.study import design
-from core.study.flags import flags_of, is_one_sided, is_quick
-from core.study.packs import ARMS
-from core.study.records import LABELS
+from core.study.protocol import design
+from core.study.protocol.packs import ARMS
+from core.study.protocol.records import LABELS
+from core.study.storage.flags import flags_of, is_one_sided, is_quick
 from tests.study_parts import small_pack
 
 

@@ -1,4 +1,4 @@
-"""core.study.durable against a Hub on loopback: pushes, failures, restarts with an empty disk, merging, closing."""
+"""core.study.storage.durable against a Hub on loopback: pushes, failures, restarts with an empty disk, merging, closing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from huggingface_hub import close_session, constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from core.errors import VotesUnavailable
-from core.study import durable, hub_log
-from core.study.durable import DATASET_ENV, Durability
-from core.study.flow import Study
-from core.study.packs import Pack
-from core.study.store import Store
+from core.study.protocol.flow import Study
+from core.study.protocol.packs import Pack
+from core.study.storage import durable, hub_log
+from core.study.storage.durable import DATASET_ENV, Durability
+from core.study.storage.store import Store
 from tests.study_parts import begin, run_through, small_pack, study_on
 from tests.votes_hub import TOKEN, VotesHub, running_votes_hub
 
@@ -422,8 +422,8 @@ def test_a_process_that_just_ends_has_pushed_everything(votes_hub: VotesHub, pac
     program = f"""
 from pathlib import Path
 from core.study import durable
-from core.study.durable import Durability
-from core.study.packs import load_pack
+from core.study.storage.durable import Durability
+from core.study.protocol.packs import load_pack
 from tests.study_parts import run_through, study_on
 study = study_on(Path({str(tmp_path / "votes.sqlite3")!r}), load_pack(Path({str(pack.folder)!r})))
 durable._LOOK_EVERY_S = 600

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import SaltUnusable
-from core.study import export as exporting
-from core.study.codebook import TABLES
-from core.study.export import Exported, export, export_salt, pseudonym
-from core.study.records import ParticipantRow, QuickVoteRow, VoteRow
+from core.study.analysis import export as exporting
+from core.study.analysis.codebook import TABLES
+from core.study.analysis.export import Exported, export, export_salt, pseudonym
+from core.study.protocol.records import ParticipantRow, QuickVoteRow, VoteRow
 from tests.made_votes import vote, votes_of
 from tests.study_parts import begin, run_through, small_pack, study_on
 
@@ -138,7 +138,7 @@ def test_values_of_runs_and_quick_votes(written: Exported) -> None:
 def test_the_pages_download_leaves_out_who_withdrew_while_it_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.ui import results_handlers
+    from core.ui.tabs import results_handlers
 
     study = study_on(tmp_path / "votes.sqlite3", small_pack(tmp_path / "packs"))
     codes, votes = [run_through(study), run_through(study)], study.store.votes

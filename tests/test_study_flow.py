@@ -1,4 +1,4 @@
-"""core.study.flow: a participant's way, its stored orders, blinding, undo, resume, withdrawal and closed studies."""
+"""core.study.protocol.flow: a participant's way, its stored orders, blinding, undo, resume, withdrawal and closed studies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import ParticipantWithdrawn, StudyClosed, UnknownPack, UnknownParticipant, VoteRejected
-from core.study import codes
-from core.study.flow import CONSENT_VERSION, MAX_DWELL_MS, Study
-from core.study.packs import ARM_TITLES, ARMS, Pack
-from core.study.records import LABELS, PackCard, Screen
-from core.study.store import Store
+from core.study.protocol import codes
+from core.study.protocol.flow import CONSENT_VERSION, MAX_DWELL_MS, Study
+from core.study.protocol.packs import ARM_TITLES, ARMS, Pack
+from core.study.protocol.records import LABELS, PackCard, Screen
+from core.study.storage.store import Store
 from tests.study_parts import answer, begin, run_through, small_pack, study_on
 
 
@@ -444,7 +444,7 @@ def test_quick_votes_stand_apart_and_count_once(study: Study) -> None:
 def test_a_quick_vote_knows_the_group_of_the_browsers_latest_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     import gradio as gr
 
-    from core.ui import quick_handlers
+    from core.ui.tabs import photo_vote_handlers as quick_handlers
 
     monkeypatch.setattr(quick_handlers, "DOOR", SimpleNamespace(study=lambda: study))
     runs = [begin(study, group="viewer"), begin(study, group="artist")]

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.study import codes
-from core.study.packs import ARMS
-from core.study.records import LABELS
-from core.study.store import Store
+from core.study.protocol import codes
+from core.study.protocol.packs import ARMS
+from core.study.protocol.records import LABELS
+from core.study.storage.store import Store
 from tests import drawn_pack
 from tests.app_process import AppProcess
 

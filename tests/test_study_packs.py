@@ -1,4 +1,4 @@
-"""core.study.packs and packwriter: a pack survives a round trip, tells no arm, and refuses every kind of damage."""
+"""core.study.protocol.packs and packwriter: a pack survives a round trip, tells no arm, and refuses every kind of damage."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from PIL import Image, ImageChops, PngImagePlugin
 
 from core.config import data_dir
 from core.errors import DiskFull, PackDamaged
-from core.study import packwriter
-from core.study.packs import ARM_TITLES, ARMS, digest_of, find_packs, load_pack
-from core.study.packwriter import TrialPictures, write_pack
+from core.study.protocol import packwriter
+from core.study.protocol.packs import ARM_TITLES, ARMS, digest_of, find_packs, load_pack
+from core.study.protocol.packwriter import TrialPictures, write_pack
 from tests.study_parts import noise, pictures, small_pack
 
 

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 from statsmodels.stats.proportion import proportion_confint
 
-from core.cli_study_text import report_lines
-from core.cli_terminal import plain
-from core.study import figure, statistics
-from core.study.packs import ARMS
-from core.study.records import QuickVoteRow
-from core.study.report import PAPER_TABLE_1, Report, report
-from core.study.tables import MINIMUM_CHOICES, MINIMUM_PARTICIPANTS, Table
+from core.cli.study_text import report_lines
+from core.cli.terminal import plain
+from core.study.analysis import figure, statistics
+from core.study.analysis.report import PAPER_TABLE_1, Report, report
+from core.study.analysis.tables import MINIMUM_CHOICES, MINIMUM_PARTICIPANTS, Table
+from core.study.protocol.packs import ARMS
+from core.study.protocol.records import QuickVoteRow
 from tests.made_votes import paper_votes, vote, votes_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -333,7 +333,7 @@ def test_alt_text_says_what_the_figure_shows(two_packs: Report) -> None:
 
 
 def test_figure_has_the_pages_colours() -> None:
-    from core.ui.theme import DARK, LIGHT
+    from core.ui.components.theme import DARK, LIGHT
 
     for name, tokens in (("light", LIGHT), ("dark", DARK)):
         assert figure.COLOURS[name] == {token: tokens[token] for token in figure.COLOURS[name]}
@@ -341,12 +341,12 @@ def test_figure_has_the_pages_colours() -> None:
 
 def test_report_imports_nothing_heavy_and_pyplot_is_never_used() -> None:
     code = (
-        "import sys\nimport core.study.report, core.study.figure, core.study.export\n"
+        "import sys\nimport core.study.analysis.report, core.study.analysis.figure, core.study.analysis.export\n"
         "heavy = {'scipy', 'statsmodels', 'choix', 'pandas', 'pyarrow', 'matplotlib', 'torch', 'huggingface_hub'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
         "from tests.made_votes import votes_of\n"
-        "table = core.study.report.report(votes_of(12), resamples=50).main_table\n"
-        "core.study.figure.render(table)\nprint('matplotlib.pyplot' in sys.modules)\n"
+        "table = core.study.analysis.report.report(votes_of(12), resamples=50).main_table\n"
+        "core.study.analysis.figure.render(table)\nprint('matplotlib.pyplot' in sys.modules)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split("\n")[:2] == ["[]", "False"]

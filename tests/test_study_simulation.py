@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from core.study import statistics
-from core.study.design import position_orders
-from core.study.export import export
-from core.study.flow import Study
-from core.study.packs import ARMS, Pack
-from core.study.records import LABELS, Screen, VoteRow
-from core.study.report import report
+from core.study.analysis import statistics
+from core.study.analysis.export import export
+from core.study.analysis.report import report
+from core.study.protocol.design import position_orders
+from core.study.protocol.flow import Study
+from core.study.protocol.packs import ARMS, Pack
+from core.study.protocol.records import LABELS, Screen, VoteRow
 from tests.made_votes import tallies_of
 from tests.study_parts import run_through, small_pack, study_on
 

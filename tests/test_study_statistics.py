@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import chisquare
 from statsmodels.stats.inter_rater import fleiss_kappa
 
-from core.study import statistics
-from core.study.ballots import make_ballots
-from core.study.packs import ARMS
+from core.study.analysis import statistics
+from core.study.analysis.ballots import make_ballots
+from core.study.protocol.packs import ARMS
 from tests.made_votes import PAPER_PER_10_000, tallies_of, vote
 
 ONE_SET = np.ones((1, 4), dtype=bool)

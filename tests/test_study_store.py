@@ -1,4 +1,4 @@
-"""core.study.store: many threads, a killed process, full and damaged files, replay and merging of stores."""
+"""core.study.storage.store: many threads, a killed process, full and damaged files, replay and merging of stores."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ import pytest
 
 from core.config import data_dir
 from core.errors import DiskFull, VoteRejected, VotesUnavailable
-from core.study import codes, eventlog, schema, store
-from core.study.flow import Study
-from core.study.packs import Pack
-from core.study.records import LABELS, Event
-from core.study.store import Store, default_store
+from core.study.protocol import codes
+from core.study.protocol.flow import Study
+from core.study.protocol.packs import Pack
+from core.study.protocol.records import LABELS, Event
+from core.study.storage import eventlog, schema, store
+from core.study.storage.store import Store, default_store
 from tests.study_parts import answer, begin, run_through, small_pack, study_on
 
 ROOT = Path(__file__).resolve().parent.parent

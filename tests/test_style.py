@@ -13,10 +13,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from core import style as style_module
 from core.config import FinetuneConfig
+from core.engines.fewshot_gan import style_file as style_module
+from core.engines.fewshot_gan.style_file import MAX_NAME_LENGTH, Style, StyleMeta, config_values, load_style, save_style
 from core.errors import DiskFull, StyleFileInvalid, StyleForOtherBackbone
-from core.style import MAX_NAME_LENGTH, Style, StyleMeta, config_values, load_style, save_style
 
 SHAPES = {"conv1.conv.weight": (1, 4, 3, 3, 3), "to_rgb1.bias": (1, 3, 1, 1), "conv1.noise.weight": (1,)}
 HERE = {"backbone": "mini", "fingerprint": "0123456789abcdef", "shapes": SHAPES}

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from core.backbone import Backbone
-from core.images import to_image
-from core.style import Style, StyleMeta
-from core.stylize import keep_photo_colours, stylize, synthesize
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.style_file import Style, StyleMeta
+from core.engines.fewshot_gan.synthesize import keep_photo_colours, stylize, synthesize
+from core.imaging.photo import to_image
 from tests.tiny_backbone import copies, same_state
 
 

@@ -18,8 +18,8 @@ import httpx
 import pytest
 import torch
 
-from core.style import load_style
-from core.ui import gate
+from core.engines.fewshot_gan.style_file import load_style
+from core.ui.server import admission as gate
 from tests.saving import HERE, big_style
 from tests.test_isolation import artwork, told, until, with_reference
 from tests.visitor import API, ROOT, Running, Visitor, environment, serve
@@ -123,9 +123,9 @@ def test_a_full_disk_leaves_old_files_whole_and_says_so(tmp_path: Path) -> None:
         from pathlib import Path
         from PIL import Image
         from core.errors import DiskFull
-        from core.images import save_png
-        from core.style import save_style
-        from core.ui.edge import sentence
+        from core.imaging.photo import save_png
+        from core.engines.fewshot_gan.style_file import save_style
+        from core.ui.friendly_errors import sentence
         from tests.saving import big_style
         folder = Path(sys.argv[1])
         style, picture = folder / "ink.safetensors", folder / "face.png"

@@ -23,8 +23,10 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from core.config import ASSETS_DIR, DemoLimits
-from core.ui import api, engine, fetching
-from core.ui.stylize_handlers import example_paths
+from core.ui import api
+from core.ui.server import fetching
+from core.ui.server import runtime as engine
+from core.ui.tabs.stylize_handlers import example_paths
 from tests.app_process import AppProcess
 
 if TYPE_CHECKING:

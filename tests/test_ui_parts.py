@@ -16,19 +16,13 @@ from PIL import Image
 import app
 from core.config import FinetuneConfig
 from core.errors import NoFaceFound, NoReferences, TrainingStopped
-from core.ui import (
-    advanced,
-    edge,
-    engine,
-    quick_handlers,
-    session,
-    status,
-    styles,
-    stylize_handlers,
-    train_handlers,
-    visitors,
-    widgets,
-)
+from core.ui import friendly_errors as edge
+from core.ui.components import advanced, status, widgets
+from core.ui.components import style_gallery as styles
+from core.ui.server import runtime as engine
+from core.ui.server import session, visitors
+from core.ui.tabs import photo_vote_handlers as quick_handlers
+from core.ui.tabs import stylize_handlers, train_handlers
 
 
 def test_an_expected_failure_leaves_as_its_sentence() -> None:

@@ -17,32 +17,23 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core.study import codes
-from core.study.flow import CONSENT_VERSION
-from core.study.packs import ARM_TITLES, ARMS, Pack
-from core.study.records import LABELS, Screen
-from core.study.report import report
-from core.ui import (
-    consent,
-    quick_handlers,
-    results_handlers,
-    results_tab,
-    results_views,
-    status,
-    study_door,
-    study_pictures,
-    theme,
-    vote_handlers,
-    vote_tab,
-    vote_views,
-)
-from core.ui.session import ChosenPhoto, Crop, Portrait
-from core.ui.study_door import DOOR
-from core.ui.stylize_handlers import portrait_key
+from core.study.analysis.report import report
+from core.study.protocol import codes
+from core.study.protocol.flow import CONSENT_VERSION
+from core.study.protocol.packs import ARM_TITLES, ARMS, Pack
+from core.study.protocol.records import LABELS, Screen
+from core.ui.components import consent, status, theme
+from core.ui.server import study_pictures
+from core.ui.server import study_service as study_door
+from core.ui.server.session import ChosenPhoto, Crop, Portrait
+from core.ui.server.study_service import DOOR
+from core.ui.tabs import photo_vote_handlers as quick_handlers
+from core.ui.tabs import results_handlers, results_tab, results_views, vote_handlers, vote_tab, vote_views
+from core.ui.tabs.stylize_handlers import portrait_key
 from tests import drawn_pack
 from tests.made_votes import votes_of
 
-# Of every consent text that somebody agreed to. A new text needs a new version in core.study.flow and a line here.
+# Of every consent text that somebody agreed to. A new text needs a new version in core.study.protocol.flow and a line here.
 CONSENTS = {"1": "56bd806f7c7717bac9918ebce1e74964c2f26f600cf230a64dcc9161cd81f533"}
 NAMES = re.compile(r"jojogan|\bours\b|one-shot|few-shot|-one\b|-few\b", re.IGNORECASE)
 MEMORY, INTRO, SETS, NOTICE, STAGE, CODE, CODE_NOTICE = range(7)
@@ -416,7 +407,7 @@ def test_every_screen_has_a_root_of_its_own_and_equal_candidates(pack: Pack) -> 
 
 
 def test_the_voting_panel_is_grey_and_readable() -> None:
-    sheet = Path(theme.__file__).with_name("study.css").read_text(encoding="utf-8")
+    sheet = (theme.STATIC / "study.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--st-(\w+): (#[0-9a-f]{6})", sheet))
     assert all(len({colour[i : i + 2] for i in (1, 3, 5)}) == 1 for colour in colours.values()), "grey has no hue"
     assert theme.contrast(colours["white"], colours["ground"]) >= 4.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.ui import theme
+from core.ui.components import theme
 
 TEXT_PAIRS = [
     ("ink", "paper"),

@@ -13,17 +13,21 @@ from gradio.context import LocalContext
 
 import app
 from core.errors import StyleFileInvalid
-from core.packbuild.__main__ import PLANS
-from core.packbuild.build import PackPlan
-from core.ui import edge, widgets, words
-from core.ui.example_sets import example_sets
+from core.make_assets.packs.__main__ import PLANS
+from core.make_assets.packs.build import PackPlan
+from core.ui import friendly_errors as edge
+from core.ui import i18n as words
+from core.ui.components import widgets
+from core.ui.components.example_sets import example_sets
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = [ROOT / "app.py", *sorted((ROOT / "core" / "ui").glob("*.py"))]
+PAGE = [ROOT / "app.py", *sorted((ROOT / "core" / "ui").rglob("*.py"))]
 SENTENCES = [
     *PAGE,
-    *(ROOT / "core" / f"{name}.py" for name in ("errors", "images", "style", "backbone")),
-    *sorted((ROOT / "core" / "study").glob("*.py")),
+    ROOT / "core" / "errors.py",
+    ROOT / "core" / "imaging" / "photo.py",
+    *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("style_file", "backbone")),
+    *sorted((ROOT / "core" / "study").rglob("*.py")),
 ]
 TAKES_WORDS = {"t", "label", "translated", "hint", "notice", "empty"}
 FOR_PROGRAMS = {"api.py"}  # its callers are programs, which read English

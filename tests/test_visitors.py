@@ -15,9 +15,9 @@ import pytest
 from gradio import processing_utils
 
 from core.errors import DiskFull
-from core.ui import uploads, visitors
-from core.ui.session import MyStyle
-from core.ui.visitors import IDLE_S, KEEP_S, Sessions, sessions_dir
+from core.ui.server import uploads, visitors
+from core.ui.server.session import MyStyle
+from core.ui.server.visitors import IDLE_S, KEEP_S, Sessions, sessions_dir
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""core.weights against a Hub stand-in: cache, mirrors, resume, sha256, time-outs, full disks, unsafe pickles."""
+"""core.weights.fetch against a Hub stand-in: cache, mirrors, resume, sha256, time-outs, full disks, unsafe pickles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import safetensors.torch
 import torch
 from huggingface_hub import close_session, constants
 
-from core import weights, weights_hub
 from core.errors import (
     DiskFull,
     EmbeddedFileDamaged,
@@ -27,7 +26,9 @@ from core.errors import (
     WeightsUnavailable,
     WeightsUnsafe,
 )
-from core.weights import DownloadProgress, HubFile, fetch
+from core.weights import fetch as weights
+from core.weights import hub as weights_hub
+from core.weights.fetch import DownloadProgress, HubFile, fetch
 from tests.hub_stand_in import HubStandIn, running_hub
 
 CONTENT = random.Random(7).randbytes(700_000)

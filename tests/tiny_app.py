@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import app
-from core.backbone import MINI_DIR, BackboneChoice
-from core.backbone_mini import LANDMARKS_FILE
-from core.faces import FaceFinder
+from core.engines.fewshot_gan.backbone import MINI_DIR, BackboneChoice
+from core.engines.fewshot_gan.mini import LANDMARKS_FILE
+from core.imaging.faces import FaceFinder
 from core.studio import Studio
 from tests.tiny_backbone import tiny_backbone
 

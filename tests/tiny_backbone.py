@@ -8,16 +8,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core.align import AlignedFace, use_as_aligned
-from core.backbone import Backbone, Recipe, SampleFaces, freeze
-from core.faces import FaceFinder
-from core.finetune import Example
-from core.images import Photo, to_image, to_tensor
-from core.invert import invert
+from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces, freeze
+from core.engines.fewshot_gan.finetune import Example
+from core.engines.fewshot_gan.invert import invert
+from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures
+from core.imaging.align import AlignedFace, use_as_aligned
+from core.imaging.faces import FaceFinder
+from core.imaging.photo import Photo, to_image, to_tensor
 from core.networks.mini import MAP_CHANNELS, MiniEncoder, MiniGenerator
 from core.networks.stylegan2 import Discriminator
-from core.perceptual import DiscriminatorFeatures
-from core.pretrain import styles
+from core.procedural import augmentations as styles
 
 SIDE_PX = 64
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from core.study import codes
-from core.study.flow import CONSENT_VERSION, Study
-from core.study.packs import load_pack
-from core.study.store import Store
+from core.study.protocol import codes
+from core.study.protocol.flow import CONSENT_VERSION, Study
+from core.study.protocol.packs import load_pack
+from core.study.storage.store import Store
 
 
 def main(store: Path, folder: Path) -> None:

@@ -79,11 +79,12 @@ def calls() -> dict[str, Any]:
     """Run the decorated functions in workers and report."""
     stand_in()
     torch.set_num_threads(1)  # a forked child has none of its parent's threads
-    from core.backbone import BackboneChoice
     from core.config import FinetuneConfig
+    from core.engines.fewshot_gan.backbone import BackboneChoice
+    from core.engines.fewshot_gan.style_file import Style
     from core.studio import Studio
-    from core.style import Style
-    from core.ui import engine, quick_handlers
+    from core.ui.server import runtime as engine
+    from core.ui.tabs import photo_vote_handlers as quick_handlers
     from tests.tiny_backbone import as_face, drawings, tiny_backbone
 
     backbone = tiny_backbone()
@@ -174,7 +175,7 @@ def weights() -> dict[str, Any]:
     """Place the embedded backbone's weights as `app.py` does there, and as a thread would."""
     import app
     from core.studio import Studio
-    from core.ui import engine
+    from core.ui.server import runtime as engine
 
     opened = engine.DOOR.open_here(lambda: Studio.open("mini")).result()
     backbone = opened.backbone

@@ -1,6 +1,6 @@
 """JoJoGAN and ours, one-shot and few-shot, over the same photos and references with one seed.
 
-Every arm is trained by `core.arms`, draws every photo, and is measured against the photo and against all references
+Every arm is trained by `core.evaluate.train_arms`, draws every photo, and is measured against the photo and against all references
 (also the one-shot arms: the style is the group's). Differences between arms are paired by photo.
 """
 
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from PIL import Image
 
-from core.align import AlignedFace
-from core.arms import ARM_SPECS, ArmSpec, arm_config, train_arm
 from core.config import FinetuneConfig
+from core.engines.fewshot_gan.finetune import check_reference_count
+from core.engines.fewshot_gan.invert import Inversion
+from core.engines.fewshot_gan.style_file import Style
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.evaluate.cost import Cost, measure_cost
-from core.evaluate.judges import Judges
-from core.evaluate.listing import Listed
 from core.evaluate.measure import Scores, StyleTarget, Subject, score, subject_of
-from core.evaluate.pictures import Crop, align_for_measuring, at_side, read_picture
-from core.finetune import check_reference_count
-from core.images import save_png, to_tensor
-from core.invert import Inversion
+from core.evaluate.metric_networks import Judges
+from core.evaluate.train_arms import ARM_SPECS, ArmSpec, arm_config, train_arm
+from core.imaging.align import AlignedFace
+from core.imaging.listing import Listed
+from core.imaging.photo import save_png, to_tensor
+from core.metrics.crops import Crop, align_for_measuring, at_side, read_picture
 from core.studio import Studio
-from core.style import Style
 
 Progress = Callable[[str, int, int], None]
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from core.evaluate.arms import ArmRun, Panel, TrainingPlan
 from core.evaluate.intervals import Interval
-from core.evaluate.judges import Judges
 from core.evaluate.measure import MEASURES, StyleTarget, as_rows, differences, protocols, score, summarise
+from core.evaluate.metric_networks import Judges
 from core.studio import Studio
 
 COMPARED = (

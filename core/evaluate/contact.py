@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from core.evaluate.listing import spread
-from core.images import save_png
+from core.imaging.listing import spread
+from core.imaging.photo import save_png
 
 TILE_PX = 176
 SMALL_PX = 88

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import torch
 
-from core.allocator import give_back_freed_memory
-from core.benchmark.machine import peak_memory_bytes
-from core.benchmark.timing import wait_for
+from core.engines.allocator import give_back_freed_memory
+from core.evaluate.benchmark.machine import peak_memory_bytes
+from core.evaluate.benchmark.timing import wait_for
 
 Result = TypeVar("Result")
 _RESET = Path("/proc/self/clear_refs")

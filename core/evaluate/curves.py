@@ -18,7 +18,7 @@ def draw_curves(
 
     Args:
         axis: "lambda", "references" or "alpha".
-        points: `number`, `value` and `measures` each, as in `core.evaluate.ablate.ablation_report`.
+        points: `number`, `value` and `measures` each, as in `core.evaluate.ablations.ablation_report`.
         subtitle: what stays the same.
         baseline: the JoJoGAN few-shot arm's part of the report, drawn as a dashed line.
 

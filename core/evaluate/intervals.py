@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from core.study.statistics import CONFIDENCE, RESAMPLES, expanded_percentile_interval
+from core.study.analysis.statistics import CONFIDENCE, RESAMPLES, expanded_percentile_interval
 
 PROTOCOL = (
     f"{100 * CONFIDENCE:.0f} % expanded percentile bootstrap over photos (Hesterberg 2015), {RESAMPLES} resamples"

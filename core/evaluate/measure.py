@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from core.align import AlignedFace
 from core.evaluate.intervals import PROTOCOL as INTERVAL_PROTOCOL
 from core.evaluate.intervals import Interval, bootstrap_mean, paired_difference
-from core.evaluate.judges import Judges
-from core.evaluate.pictures import at_side, eyes_in_crop
-from core.faces import FaceFinder
-from core.images import Photo, to_tensor
+from core.evaluate.metric_networks import Judges
+from core.imaging.align import AlignedFace
+from core.imaging.faces import FaceFinder
+from core.imaging.photo import Photo, to_tensor
 from core.metrics.artfid import artfid
+from core.metrics.crops import at_side, eyes_in_crop
 from core.metrics.fid import feature_rows
 from core.metrics.frechet import frechet_distance
 from core.metrics.gram import mean_gram_distance, picture_grams

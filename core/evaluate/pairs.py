@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.align import AlignedFace, use_as_aligned, warp_to_quad
-from core.arms import ARM_SPECS, ArmSpec, train_arm
 from core.config import MAX_REFERENCES
+from core.engines.fewshot_gan.invert import Inversion
 from core.errors import PicturesUnusable
 from core.evaluate.arms import TrainingPlan
-from core.evaluate.judges import Judges
-from core.evaluate.listing import pictures_in
 from core.evaluate.measure import Scores, StyleTarget, Subject, as_rows, protocols, score, subject_of, summarise
-from core.evaluate.pictures import Crop, align_for_measuring, at_side, read_picture
-from core.images import save_png, to_tensor
-from core.invert import Inversion
-from core.quad import box_quad
+from core.evaluate.metric_networks import Judges
+from core.evaluate.train_arms import ARM_SPECS, ArmSpec, train_arm
+from core.imaging.align import AlignedFace, use_as_aligned, warp_to_quad
+from core.imaging.geometry import box_quad
+from core.imaging.listing import pictures_in
+from core.imaging.photo import save_png, to_tensor
+from core.metrics.crops import Crop, align_for_measuring, at_side, read_picture
 from core.studio import Studio
 
 Progress = Callable[[str, int, int], None]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from core.arms import ARM_SPECS
 from core.evaluate.arms_report import arm_lines, grid
 from core.evaluate.contact import Sheet, Tile, save_contact
 from core.evaluate.pairs import Pair
+from core.evaluate.train_arms import ARM_SPECS
 
 
 def as_table(report: Mapping[str, object]) -> str:

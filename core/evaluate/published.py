@@ -14,13 +14,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from core import weights, weights_hub
-from core.backbone_ffhq import VGG16
+from core.engines.fewshot_gan.ffhq import VGG16
 from core.errors import JudgeWeightsUnavailable, WeightsCorrupted, WeightsUnavailable
 from core.metrics.arcface import ArcFaceEmbedding
 from core.metrics.fid import Extractor, inception_extractor
 from core.metrics.lpips import LpipsVgg16
 from core.networks.checkpoints import load_into
+from core.weights import fetch as weights
+from core.weights import hub as weights_hub
 
 OnProgress = Callable[[weights.DownloadProgress], None]
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from core.align import use_as_aligned
 from core.errors import PicturesUnusable
 from core.evaluate.arms_report import arm_lines, grid
-from core.evaluate.judges import Judges
-from core.evaluate.listing import pictures_in
 from core.evaluate.measure import StyleTarget, Subject, as_rows, find_landmarks, protocols, score, subject_of, summarise
-from core.evaluate.pictures import SIDE_PX, Crop, at_side, read_picture
+from core.evaluate.metric_networks import Judges
 from core.evaluate.table2 import pair_pictures
-from core.images import Photo, to_tensor
+from core.imaging.align import use_as_aligned
+from core.imaging.listing import pictures_in
+from core.imaging.photo import Photo, to_tensor
+from core.metrics.crops import SIDE_PX, Crop, at_side, read_picture
 from core.metrics.identity import eye_centres, ffhq_eyes
 from core.studio import Studio
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from core.evaluate.listing import Listed
-from core.evaluate.pictures import Crop, align_for_measuring, read_picture
+from core.engines.fewshot_gan.style_file import Style
+from core.imaging.listing import Listed
+from core.metrics.crops import Crop, align_for_measuring, read_picture
 from core.studio import Studio
-from core.style import Style
 
 COLUMNS = 12
 GAP_PX = 2

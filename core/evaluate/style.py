@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from core.align import AlignedFace
 from core.config import FinetuneConfig
+from core.engines.fewshot_gan.style_file import Style
 from core.errors import PicturesUnusable, StyleIdentityError
-from core.evaluate.listing import Listed
-from core.evaluate.pictures import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
-from core.images import save_png, to_tensor
+from core.imaging.align import AlignedFace
+from core.imaging.listing import Listed
+from core.imaging.photo import save_png, to_tensor
+from core.metrics.crops import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
 from core.metrics.gram import Features, style_gap_closed
 from core.metrics.identity import identity_similarity
-from core.metrics.oracles import TRAINING_LOSS_NOTE, Oracles
+from core.metrics.own_networks import TRAINING_LOSS_NOTE, Oracles
 from core.metrics.ssim import ssim_gray_gauss11, to_gray
 from core.studio import Studio
-from core.style import Style
 
 Progress = Callable[[str, int, int], None]
 
@@ -74,7 +74,7 @@ def evaluate_style(
     """Trains one style from the references and measures it on every photo.
 
     Args:
-        listed: photos, from `core.evaluate.listing.list_photos`.
+        listed: photos, from `core.imaging.listing.list_photos`.
         references: style pictures; a failure among them ends the run.
         config: hyper-parameters; `anchor="photo"` is refused with `ValueError`, since one style serves all photos.
         save: folder for `<stem>.png`, 256 px.

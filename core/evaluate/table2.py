@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from core.errors import PhotoUnreadable, PicturesUnusable
-from core.evaluate.listing import check_levels, pictures_in
+from core.imaging.listing import check_levels, pictures_in
 from core.metrics.ssim import read_gray512, ssim_gray_gauss11
 
 PROTOCOL = "ssim_gray_gauss11 at 512 px"

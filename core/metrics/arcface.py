@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.images import to_tensor
+from core.imaging.photo import to_tensor
 from core.metrics.identity import CROP_PX
 from core.networks.arcface import ArcFace
 

@@ -6,7 +6,7 @@ A W+ code alone loses the person when a generator has seen only a few thousand f
 - `w_plus` [B, L, 512], read from the colours at low resolution, holds appearance (light, skin, hair, background).
 
 The generator is StyleGAN2's from R/8 up, started from that map instead of a constant. The map is trained to be the
-same for a photo and for artworks of it (see `core.pretrain`), so that an inverted artwork looks like a photo of the
+same for a photo and for artworks of it (see `core.make_assets.pretrain`), so that an inverted artwork looks like a photo of the
 drawn person: the pairs of equation 1 of StyleIdentityGAN need that.
 
 Layers: Karras et al. 2020 (StyleGAN2). The split into a structure map and an appearance code follows the idea of

@@ -24,12 +24,13 @@ from gradio.data_classes import FileData
 from gradio.processing_utils import ssrf_protected_download
 from gradio.utils import get_upload_folder
 
-from core.ui import engine, styles
-from core.ui.edge import friendly
-from core.ui.fetching import UNREACHABLE
-from core.ui.limits import MAX_SEED, check_training, limits
-from core.ui.uploads import uploaded_path
-from core.ui.visitors import SESSIONS
+from core.ui.components import style_gallery as styles
+from core.ui.friendly_errors import friendly
+from core.ui.server import runtime as engine
+from core.ui.server.fetching import UNREACHABLE
+from core.ui.server.limits import MAX_SEED, check_training, limits
+from core.ui.server.uploads import uploaded_path
+from core.ui.server.visitors import SESSIONS
 
 if TYPE_CHECKING:
     from core.config import FinetuneConfig
@@ -108,7 +109,7 @@ def _one_of(value: object, name: str, choices: Sequence[str]) -> str:
 
 def _face(given: object, request: gr.Request, *, number: int = 1, aligned: bool = False) -> tuple[Any, Any]:
     """Return a picture and its face, the largest being number 1."""
-    from core.images import load_photo
+    from core.imaging.photo import load_photo
 
     with _file(given, request) as path:
         name = given.get("orig_name") if isinstance(given, Mapping) else None
@@ -163,7 +164,7 @@ def stylize(
     Returns:
         The picture, a PNG file.
     """
-    from core.images import save_png
+    from core.imaging.photo import save_png
 
     strength = _number(strength, "strength", 0, 1)
     number, seed = _whole(face, "face", 1, 100), _whole(seed, "seed", 0, MAX_SEED)

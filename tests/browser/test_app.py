@@ -59,7 +59,7 @@ def upload_photo(page: Page, path: Path) -> None:
 def test_photo_and_four_engravings_become_an_engraved_portrait(
     visit: Visit, shared_dir: Path, tmp_path: Path, screenshots: Path
 ) -> None:
-    from core.images import load_photo
+    from core.imaging.photo import load_photo
 
     page = visit()
     side = model_side(page)

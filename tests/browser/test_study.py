@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.config import ASSETS_DIR
-from core.study import codes
-from core.study.packs import ARM_TITLES, ARMS, Arm, Pack
-from core.study.records import LABELS
-from core.study.store import Store
+from core.study.protocol import codes
+from core.study.protocol.packs import ARM_TITLES, ARMS, Arm, Pack
+from core.study.protocol.records import LABELS
+from core.study.storage.store import Store
 from tests import drawn_pack
 from tests.app_process import AppProcess
 
@@ -121,7 +121,7 @@ def study_app(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def pack(study_app: AppProcess) -> Pack:
     """The drawn study's pictures."""
-    from core.study.packs import load_pack
+    from core.study.protocol.packs import load_pack
 
     return load_pack(study_app.data / "packs" / "drawn")
 

@@ -54,7 +54,7 @@ def small(image: Image.Image) -> np.ndarray:
 
 def scene(studio: Studio, count: int) -> list[Marked]:
     """Photos, styles and expected pictures of `count` visitors, made without a server."""
-    from core.images import load_photo
+    from core.imaging.photo import load_photo
 
     presets, made = studio.presets(), []
     for number in range(count):

@@ -1,1 +1,0 @@
-"""How long everything takes on this machine: `python -m core benchmark`. Medians, machine facts, and their ratio."""

@@ -1,0 +1,134 @@
+"""Loading the published 1024 px backbone from the Hub: StyleGAN2 config-f, e4e, LPIPS with VGG16."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from core.engines.fewshot_gan.backbone import Backbone, OnProgress, Recipe, compute_dtype, freeze
+from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, Perceptual, VggLpips
+from core.errors import StyleIdentityError, WeightsCorrupted
+from core.imaging.faces import FaceFinder
+from core.networks.checkpoints import load_into, pick_encoder, pick_part
+from core.networks.e4e import Encoder4Editing
+from core.networks.stylegan2 import Discriminator, Generator
+from core.weights import fetch as weights
+
+RESOLUTION = 1024
+ENCODER_PX = 256
+VGG16 = weights.HubFile("model.safetensors", ("timm/vgg16.tv_in1k",), about_mb=553)
+JOJOGAN_BLOCKS = (1, 3, 4, 5)
+PAPER_SWAP_LAYERS = (7, 9, 11, 15, 16, 17)
+
+
+class E4eInverter(nn.Module):
+    """e4e with its average code: picture [B, 3, 256, 256] -> (w_plus [B, L, 512], None)."""
+
+    latent_avg: Tensor
+
+    def __init__(self, encoder: Encoder4Editing, latent_avg: Tensor) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("latent_avg", latent_avg)
+
+    def forward(self, x: Tensor, *, dtype: torch.dtype = torch.float32) -> tuple[Tensor, None]:
+        """Codes in float32, computed in `dtype`."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, dtype=dtype, enabled=dtype != torch.float32):
+            codes = self.encoder(x)
+        return codes.float() + self.latent_avg, None
+
+
+def load_ffhq(device: torch.device, on_progress: OnProgress | None = None, *, resolution: int = RESOLUTION) -> Backbone:
+    """Download what is missing, check it, and build the networks.
+
+    The mixed layers and lambda are the paper's; the public program mixes layers 7 to 17 by default and weighs identity
+    0.002. Without VGG16's weights the perceptual distance falls back to the discriminator's features.
+
+    Args:
+        device: where to compute.
+        on_progress: hears of downloads.
+        resolution: of the generator in the file; layers and blocks that a smaller one lacks are left out.
+
+    Raises:
+        WeightsUnavailable, WeightsCorrupted, DiskFull: a file of weights can't be had.
+    """
+    stylegan_path = weights.fetch(weights.STYLEGAN2_FFHQ, on_progress=on_progress)
+    e4e_path = weights.fetch(weights.E4E_FFHQ, on_progress=on_progress)
+    landmarks_path = weights.fetch(weights.LANDMARKS_68, on_progress=on_progress)
+    generator, discriminator = load_stylegan2(stylegan_path, resolution)
+    encoder = load_e4e(e4e_path, resolution)
+    for module in (generator, discriminator, encoder):
+        freeze(module, device)
+    dtype = compute_dtype(device)
+    blocks = [block for block in JOJOGAN_BLOCKS if block < len(discriminator.convs)]
+    jojogan = DiscriminatorFeatures(discriminator, blocks, dtype=dtype)
+    paper_layers = tuple(layer for layer in PAPER_SWAP_LAYERS if layer < generator.n_latent)
+    return Backbone(
+        name="ffhq",
+        fingerprint=_fingerprint(stylegan_path),
+        resolution=resolution,
+        encoder_px=ENCODER_PX,
+        device=device,
+        dtype=dtype,
+        generator=generator,
+        encoder=encoder,
+        measures=MappingProxyType({"ours": _load_lpips(device, dtype, on_progress) or jojogan, "jojogan": jojogan}),
+        finder=FaceFinder(landmarks_path),
+        recipes=MappingProxyType(
+            {
+                "ours": Recipe(paper_layers, alpha=0.5, identity_weight=0.001),
+                "jojogan": Recipe(tuple(range(7, generator.n_latent)), alpha=0.0, identity_weight=0.0),
+            }
+        ),
+    )
+
+
+def load_stylegan2(path: Path, resolution: int) -> tuple[Generator, Discriminator]:
+    """Generator and discriminator of a published checkpoint (`g_ema`, `d`). Raises `WeightsCorrupted`."""
+    generator, discriminator = Generator(resolution), Discriminator(resolution)
+    try:
+        checkpoint = weights.load_torch(path)
+        load_into(generator, pick_part(checkpoint, "g_ema"), source=path.name)
+        load_into(discriminator, pick_part(checkpoint, "d"), source=path.name)
+    except ValueError as error:
+        raise WeightsCorrupted(path.name, str(error)) from error
+    return generator, discriminator
+
+
+def load_e4e(path: Path, resolution: int) -> E4eInverter:
+    """The encoder of a published checkpoint (`state_dict`, `latent_avg`). Raises `WeightsCorrupted`."""
+    with torch.device("meta"):
+        encoder = Encoder4Editing(resolution)
+    try:
+        state, latent_avg = pick_encoder(weights.load_torch(path), n_latent=encoder.n_latent)
+        load_into(encoder, state, source=path.name)
+    except ValueError as error:
+        raise WeightsCorrupted(path.name, str(error)) from error
+    return E4eInverter(encoder, latent_avg)
+
+
+def _load_lpips(device: torch.device, dtype: torch.dtype, on_progress: OnProgress | None) -> Perceptual | None:
+    try:
+        path = weights.fetch(VGG16, on_progress=on_progress)
+    except StyleIdentityError:
+        return None
+    try:
+        metric = VggLpips(load_file(path), dtype=dtype)
+    except (KeyError, RuntimeError, SafetensorError) as error:
+        raise WeightsCorrupted(path.name, str(error)) from error
+    return metric.to(device)
+
+
+def _fingerprint(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]

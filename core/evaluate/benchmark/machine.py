@@ -1,0 +1,103 @@
+"""What machine this is, and how fast its convolutions are."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from core.engines.fewshot_gan.backbone import compute_dtype, device_words
+from core.evaluate.benchmark.timing import Stopwatch
+
+CPU_CHANNELS, CPU_PX = 256, 128  # 19 GFLOP for one picture, StyleGAN2's layer at 128 px
+GPU_BATCH = 16
+DTYPES = (torch.bfloat16, torch.float32)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """torch.float32 -> "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def machine_facts(device: torch.device) -> dict[str, object]:
+    """Processor, cores, threads, accelerator, versions and the dtype that the backbones compute in."""
+    return {
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": _memory_bytes(),
+        "device": str(device),
+        "device_name": device_words(device),
+        "dtype": dtype_name(compute_dtype(device)),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name as the system gives it."""
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def _memory_bytes() -> int | None:
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PAGE_SIZE" not in names or "SC_PHYS_PAGES" not in names:
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def convolution_gflop(batch: int, channels: int, side_px: int) -> float:
+    """Billions of operations of a 3x3 convolution that keeps channels and size; a multiply-add counts as two."""
+    return 2 * 9 * batch * channels**2 * side_px**2 / 1e9
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured convolution throughput, GFLOP/s by dtype name."""
+
+    gflop_per_s: Mapping[str, float]
+
+    def of(self, dtype: torch.dtype) -> float:
+        """GFLOP/s in this dtype."""
+        return self.gflop_per_s[dtype_name(dtype)]
+
+
+@torch.no_grad()
+def measure_speed(watch: Stopwatch, *, channels: int = CPU_CHANNELS, side_px: int = CPU_PX) -> Speed:
+    """Throughput of a channels-last 3x3 convolution in bfloat16 and float32; the best of the repeats."""
+    batch = 1 if watch.device.type == "cpu" else GPU_BATCH
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, channels, side_px, side_px, generator=rng)
+    weight = torch.randn(channels, channels, 3, 3, generator=rng)
+    work, found = convolution_gflop(batch, channels, side_px), {}
+    for dtype in DTYPES:
+        a, b = (part.to(watch.device, dtype).contiguous(memory_format=torch.channels_last) for part in (x, weight))
+        found[dtype_name(dtype)] = work / watch.time(lambda a=a, b=b: F.conv2d(a, b, padding=1)).min_s
+    return Speed(found)
+
+
+def peak_memory_bytes() -> int | None:
+    """The most resident memory that this process has had; None where the system does not tell."""
+    path = Path("/proc/self/status")
+    if path.exists():  # getrusage would count the parent's memory before exec
+        for line in path.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,180 @@
+"""The drawn references: six looks that ready-made styles are trained on, two that visitors can train on themselves.
+
+Each takes a face [1, 3, H, W] in [-1, 1] and a `torch.Generator` for its strokes, and returns the drawing. The filters
+are those of `core.procedural.filters`; their settings here were chosen by eye.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from core.procedural import filters as f
+
+Drawing = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A ready-made style.
+
+    Attributes:
+        title: on the shelf.
+        preset: "sketch" or "cartoon", whose steps it is trained with.
+        draw: face in [0, 1] -> drawing in [0, 1].
+    """
+
+    title: str
+    preset: str
+    draw: Drawing
+
+
+def _colour(red: int, green: int, blue: int) -> Tensor:
+    return torch.tensor([red, green, blue]).view(1, 3, 1, 1) / 255
+
+
+def _ink(coverage: Tensor, ink: Tensor, paper: Tensor) -> Tensor:
+    return paper + (ink - paper) * coverage.clamp(0, 1)
+
+
+def _oval(height: int, width: int, *, start: float, end: float, rng: torch.Generator) -> Tensor:
+    """Mask [1, 1, H, W] that falls from 1 to 0 outside of an ellipse, along a loose edge."""
+    rows, columns = f.pixel_grid(height, width)
+    distance = (((rows / height - 0.52) / 0.5) ** 2 + ((columns / width - 0.5) / 0.42) ** 2).sqrt()
+    distance = distance[None, None] + (f.value_noise((1, 1, height, width), 28, rng) - 0.5) * 0.22
+    return 1 - ((distance - start) / (end - start)).clamp(0, 1)
+
+
+def _to_paper(x: Tensor, *, start: float, end: float, rng: torch.Generator) -> Tensor:
+    """Let the picture fade to white outside of an ellipse."""
+    keep = _oval(*x.shape[-2:], start=start, end=end, rng=rng)
+    return x * keep + (1 - keep)
+
+
+def _even_light(grey: Tensor) -> Tensor:
+    """Stretch the tones so that dark and light skin both leave room for lines."""
+    low, high = torch.quantile(grey, 0.03), torch.quantile(grey, 0.97)
+    return ((grey - low) / (high - low).clamp(min=0.1)).clamp(0, 1)
+
+
+def ink_line(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Brush-pen outlines with solid blacks on white."""
+    grey = _even_light(f.luminance(_to_paper(x, start=0.95, end=1.2, rng=rng)))
+    lines = 1 - f.line_response(grey, 1.1, sharpness=20.0, edge=0.42)
+    solid = 1 - f.soft_step(f.gaussian_blur(grey, 1.4), 0.2, 0.08)
+    return _ink(f.soft_step(torch.maximum(lines, solid), 0.5, 0.3), _colour(18, 18, 24), _colour(255, 255, 255))
+
+
+def watercolour(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Light, wet washes with dark rims and grain that fade to paper."""
+    wash = f.kuwahara(f.displace(x, 1.6, 12, rng), 3)
+    wash = f.saturate(f.kuwahara(wash, 2), 1.7)
+    wash = wash + (1 - wash) * 0.22
+    rims = (f.gaussian_blur(wash, 1.5) - wash).abs().mean(dim=1, keepdim=True)
+    bloom = f.value_noise((1, 1, *x.shape[2:]), 22, rng) - 0.5
+    grain = f.value_noise((1, 1, *x.shape[2:]), 2.0, rng) - 0.5
+    wash = wash * (1 - 2.2 * rims) + bloom * 0.12 + grain * 0.07
+    return _to_paper(wash, start=0.72, end=1.12, rng=rng)
+
+
+def cartoon(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Flat, saturated tones with dark outlines."""
+    smooth = f.kuwahara(f.kuwahara(x, 4), 3)
+    grey = f.luminance(smooth)
+    tones = 4
+    stepped = ((_even_light(grey) * tones - 0.5).round().clamp(0, tones - 1) + 0.5) / tones
+    flat = f.saturate((smooth * (stepped / grey.clamp(min=0.08)).clamp(0.4, 1.9)).clamp(0, 1), 1.75)
+    outline = 1 - f.line_response(_even_light(f.luminance(x)), 1.5, sharpness=18.0, edge=0.3)
+    return flat * (1 - 0.9 * f.soft_step(f.gaussian_blur(outline, 0.6), 0.5, 0.3)) + 0.02
+
+
+def oil(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Thick patches with directed strokes and warm varnish."""
+    paint = f.kuwahara(f.displace(x, 2.0, 9, rng), 4)
+    paint = f.saturate(paint, 1.45)
+    height, width = x.shape[-2:]
+    along = f.value_noise((1, 1, height, width), 2.4, rng, stretch=5.0) - 0.5
+    across = f.value_noise((1, 1, width, height), 2.4, rng, stretch=5.0).transpose(2, 3) - 0.5
+    share = f.soft_step(f.value_noise((1, 1, height, width), 40, rng), 0.5, 0.2)
+    relief = along * share + across * (1 - share)
+    warm = torch.tensor([1.06, 0.97, 0.8]).view(1, 3, 1, 1)
+    return ((paint * warm) ** 1.12 + relief * 0.22 * (0.35 + paint)).clamp(0, 1)
+
+
+def pop_art(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Four poster inks, with a dot screen between two of them."""
+    grey = _even_light(f.gaussian_blur(f.kuwahara(f.luminance(x), 3), 0.8))
+    height, width = grey.shape[-2:]
+    screen = torch.cos(f.rotated_phase(height, width, math.pi / 4, 6.0))
+    screen = screen + torch.cos(f.rotated_phase(height, width, 3 * math.pi / 4, 6.0))
+    dark = 1 - f.soft_step(grey, 0.27, 0.05)
+    shade = 1 - f.soft_step(grey, 0.52, 0.05)
+    dots = f.soft_step((0.78 - grey) * 2.2 + 0.3 * screen, 0.25, 0.2)
+    picture = _ink(dots, _colour(244, 120, 60), _colour(255, 232, 150))
+    picture = picture + (_colour(226, 40, 108) - picture) * shade
+    return picture + (_colour(22, 30, 92) - picture) * dark
+
+
+def pencil(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Soft graphite with strokes in one direction."""
+    grey = _even_light(f.luminance(_to_paper(x, start=0.75, end=1.1, rng=rng)))
+    sketch = (grey / f.gaussian_blur(grey, 6.0).clamp(min=0.05)).clamp(0, 1) ** 2.2
+    tone = sketch * (0.45 + 0.55 * grey)
+    strokes = f.value_noise((1, 1, *x.shape[2:]), 1.7, rng, stretch=6.0)
+    return _ink((1 - tone) * (0.55 + 0.75 * strokes), _colour(52, 52, 58), _colour(252, 251, 247))
+
+
+def _in_tones(x: Tensor, grain: Tensor, *palette: Tensor) -> Tensor:
+    """The picture in the palette's colours, dark to light, with crisp edges and grain [1, 1, H, W] around 0."""
+    grey = _even_light(f.luminance(f.kuwahara(x, 1)))
+    crisp = (grey + 1.1 * (grey - f.gaussian_blur(grey, 2.5))).clamp(0, 1)
+    return f.gradient_map(crisp + grain, torch.cat(palette).flatten(1))
+
+
+def cyanotype(x: Tensor, rng: torch.Generator) -> Tensor:
+    """An old blue print on paper, brushed at its edge and a little grainy."""
+    shape, paper = (1, 1, *x.shape[2:]), _colour(244, 241, 230)
+    grain = (f.value_noise(shape, 1.2, rng) - 0.5) * 0.16 + (f.value_noise(shape, 26, rng) - 0.5) * 0.2
+    brushed = _oval(*x.shape[2:], start=0.92, end=1.14, rng=rng)
+    brushed = brushed + 0.8 * (f.value_noise(shape, 2.5, rng, stretch=9.0) - 0.5)
+    drawn = _in_tones(x, grain, _colour(12, 34, 88), _colour(30, 82, 152), _colour(132, 178, 210), paper)
+    return _ink(f.soft_step(brushed, 0.5, 0.3), drawn, paper)
+
+
+def red_chalk(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Red chalk on cream paper, in strokes of one direction."""
+    shape, paper = (1, 1, *x.shape[2:]), _colour(248, 238, 220)
+    strokes = (f.value_noise(shape, 1.7, rng, stretch=6.0) - 0.5) * 0.3
+    drawn = _in_tones(x, strokes, _colour(96, 26, 16), _colour(176, 68, 42), _colour(228, 160, 124), paper)
+    return _ink(_oval(*x.shape[2:], start=0.85, end=1.15, rng=rng), drawn, paper)
+
+
+LOOKS: Mapping[str, Look] = MappingProxyType(
+    {
+        "ink-line": Look("Ink line", "sketch", ink_line),
+        "watercolour": Look("Watercolour", "cartoon", watercolour),
+        "cartoon": Look("Cartoon", "cartoon", cartoon),
+        "oil": Look("Oil paint", "cartoon", oil),
+        "pop-art": Look("Pop art", "cartoon", pop_art),
+        "pencil": Look("Pencil", "sketch", pencil),
+    }
+)
+
+# Sets of pictures for visitors who have none at hand; no ready-made style looks like them.
+SET_LOOKS: Mapping[str, Look] = MappingProxyType(
+    {
+        "cyanotype": Look("Cyanotype", "sketch", cyanotype),
+        "red-chalk": Look("Red chalk", "sketch", red_chalk),
+    }
+)
+
+
+def draw(look: Look, face: Tensor, rng: torch.Generator) -> Tensor:
+    """Face [1, 3, H, W] in [-1, 1] -> drawing of the same shape and range."""
+    drawn = look.draw((face.clamp(-1, 1) + 1) / 2, rng)
+    return drawn.expand(-1, 3, -1, -1).clamp(0, 1) * 2 - 1

@@ -1,0 +1,237 @@
+"""One results table: the votes of one comparison and group, turned into shares, strengths and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.study.analysis import statistics
+from core.study.analysis.ballots import Ballots, make_ballots
+from core.study.analysis.statistics import PositionBias
+from core.study.protocol.packs import ARM_TITLES, Arm
+from core.study.protocol.records import Group, VoteRow
+
+# With ten participants intervals still cover nearly as often as they say (tests/test_study_simulation.py), with fewer
+# they soon don't. The paper's smaller group had 11 people.
+MINIMUM_PARTICIPANTS = 10
+# Below this a Wilson interval around one half spans more than 19 points: nothing worth a table.
+MINIMUM_CHOICES = 100
+
+TableGroup = Literal["all", "artist", "viewer"]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One row of a table. Shares are of all choices, can't-decide ones included, from 0 to 1; intervals are 95 %.
+
+    Attributes:
+        arm: identifier.
+        title: for people.
+        choices: how often it was chosen.
+        share: `choices` over all choices.
+        wilson: interval of the share if votes were independent.
+        bootstrap: interval of the share over participants.
+        interval: the wider of the two at each end; the one to show.
+        strength: top-1 Plackett-Luce log-strength, mean zero over the arms.
+        strength_interval: of the strength, by bootstrap over participants.
+    """
+
+    arm: Arm
+    title: str
+    choices: int
+    share: float
+    wilson: Interval
+    bootstrap: Interval
+    interval: Interval
+    strength: float
+    strength_interval: Interval
+
+
+@dataclass(frozen=True)
+class BestTwo:
+    """The most chosen arm against the second; see `statistics.Separation` for what the fields mean."""
+
+    best: Arm
+    second: Arm
+    difference: float
+    interval: Interval
+    separated: bool
+    participants_for_power: int | None
+    participants_still_needed: int | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Results of one pack, or of all packs with the same arms, for one group.
+
+    Attributes:
+        pack: slug; "" for all packs with these arms.
+        pack_digest: of the stimuli; "" for all packs with these arms.
+        title: for people.
+        group: "all", "artist" or "viewer".
+        arms: compared ones, in the order of `packs.ARMS`.
+        participants: finished runs that count.
+        choices: their votes, can't-decide ones included.
+        withheld: what is still missing, as a sentence; "" when the table is shown. The fields below are then empty.
+        trials: how many were voted on.
+        undecided: votes for "can't decide".
+        results: one row per arm.
+        positions: whether the place on the screen mattered.
+        kappa: agreement of participants on trials; None where it is undefined.
+        best_two: whether the leading arm is told apart.
+    """
+
+    pack: str
+    pack_digest: str
+    title: str
+    group: TableGroup
+    arms: tuple[Arm, ...]
+    participants: int
+    choices: int
+    withheld: str
+    trials: int = 0
+    undecided: int = 0
+    results: tuple[ArmResult, ...] = ()
+    positions: PositionBias | None = None
+    kappa: float | None = None
+    best_two: BestTwo | None = None
+
+    @property
+    def undecided_share(self) -> float | None:
+        """Can't-decide votes over all choices; None when the table is withheld."""
+        return self.undecided / self.choices if self.results else None
+
+    @property
+    def ranked(self) -> tuple[ArmResult, ...]:
+        """Rows, most chosen first."""
+        return tuple(sorted(self.results, key=lambda row: -row.choices))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a table is about: a pack, or all packs with the same arms, and the votes that count."""
+
+    pack: str
+    pack_digest: str
+    title: str
+    arms: tuple[Arm, ...]
+    votes: tuple[VoteRow, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How tables are made.
+
+    Attributes:
+        minimum: finished participants a table needs.
+        minimum_choices: choices a table needs.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    minimum: int = MINIMUM_PARTICIPANTS
+    minimum_choices: int = MINIMUM_CHOICES
+    resamples: int = statistics.RESAMPLES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.minimum < 2 or self.minimum_choices < 1 or self.resamples < 1:
+            raise ValueError(f"Settings need minimum >= 2, minimum_choices >= 1 and resamples >= 1, got {self}")
+
+
+def make_table(scope: Scope, group: Group | None, settings: Settings) -> Table:
+    """The table of a scope for one group, or for everybody where `group` is None."""
+    votes = [vote for vote in scope.votes if group is None or vote.group == group]
+    participants = len({vote.participant for vote in votes})
+    front = {
+        "pack": scope.pack,
+        "pack_digest": scope.pack_digest,
+        "title": scope.title,
+        "group": group or "all",
+        "arms": scope.arms,
+        "participants": participants,
+        "choices": len(votes),
+        "withheld": still_missing(participants, len(votes), settings),
+    }
+    if front["withheld"]:
+        return Table(**front)
+    ballots = make_ballots(votes, scope.arms)
+    tallies = ballots.tallies()
+    resampled = statistics.resampled_over_participants(tallies, resamples=settings.resamples, seed=settings.seed)
+    return Table(
+        **front,
+        trials=len(ballots.trials),
+        undecided=int(tallies[:, -1].sum()),
+        results=_rows(ballots.arms, tallies, resampled),
+        positions=statistics.position_bias_chi_square(ballots.order, ballots.choice),
+        kappa=statistics.fleiss_kappa_over_trials(ballots.by_trial()),
+        best_two=_best_two(ballots, tallies, resampled),
+    )
+
+
+def still_missing(participants: int, choices: int, settings: Settings) -> str:
+    """What a table still needs, as a sentence; "" when it may be shown."""
+    if participants < settings.minimum:
+        lack = settings.minimum - participants
+        return f"{_number(lack, 'more person', 'more people')} must finish before results are shown here."
+    return choices_still_missing(choices, settings.minimum_choices)
+
+
+def choices_still_missing(choices: int, minimum: int) -> str:
+    """How many choices a table still needs, as a sentence; "" when there are enough."""
+    lack = minimum - choices
+    if lack <= 0:
+        return ""
+    return f"{_number(lack, 'more choice is', 'more choices are')} needed before results are shown here."
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _rows(arms: Sequence[Arm], tallies: np.ndarray, resampled: np.ndarray) -> tuple[ArmResult, ...]:
+    tally = tallies.sum(axis=0)
+    shares = statistics.preference_share_of_all_choices(tally)
+    wilson = statistics.wilson_interval_of_independent_votes(tally[:-1], int(tally.sum()))
+    spread_shares = statistics.preference_share_of_all_choices(resampled)
+    bootstrap = statistics.expanded_percentile_interval(spread_shares, len(tallies))
+    shown = np.ones((1, len(arms)), dtype=bool)
+    strengths = statistics.plackett_luce_top1(tally[None, :-1], shown)
+    spread = statistics.plackett_luce_top1_resampled(resampled[:, None, :-1], shown)
+    strength_intervals = statistics.expanded_percentile_interval(spread, len(tallies))
+    interval = statistics.wider_at_each_end(wilson, bootstrap)
+    return tuple(
+        ArmResult(
+            arm=arm,
+            title=ARM_TITLES[arm],
+            choices=int(tally[index]),
+            share=float(shares[index]),
+            wilson=_pair(wilson[index]),
+            bootstrap=_pair(bootstrap[index]),
+            interval=_pair(interval[index]),
+            strength=float(strengths[index]),
+            strength_interval=_pair(strength_intervals[index]),
+        )
+        for index, arm in enumerate(arms)
+    )
+
+
+def _pair(ends: np.ndarray) -> Interval:
+    return float(ends[0]), float(ends[1])
+
+
+def _best_two(ballots: Ballots, tallies: np.ndarray, resampled: np.ndarray) -> BestTwo:
+    found = statistics.separation_of_best_two(tallies, resampled)
+    return BestTwo(
+        best=ballots.arms[found.best],
+        second=ballots.arms[found.second],
+        difference=found.difference,
+        interval=found.interval,
+        separated=found.separated,
+        participants_for_power=found.participants_for_power,
+        participants_still_needed=found.participants_still_needed,
+    )

@@ -1,0 +1,76 @@
+"""The result as the page shows it: photo and portrait over each other with a movable cut, and the training's preview.
+
+Both pictures travel inside the HTML, so the page keeps no copy of them as files. The cut is a range input laid over the
+pictures, which mouse, touch and arrow keys move; its place is kept on the component's element and so outlives redraws.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.ui.components import widgets
+from core.ui.i18n import t
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SHOWN_PX = 640  # shorter pictures are enlarged, so that the browser doesn't
+LARGEST_PX = 1280
+QUALITY = 92
+_LANCZOS = 1
+
+CUT = """
+const place = () => {
+  const range = element.querySelector('input[type=range]');
+  const frame = element.querySelector('.si-compare');
+  if (!range || !frame) return;
+  range.value = element.dataset.cut || 50;
+  frame.style.setProperty('--cut', range.value + '%');
+};
+element.addEventListener('input', (event) => {
+  if (event.target.type !== 'range') return;
+  element.dataset.cut = event.target.value;
+  place();
+});
+element.addEventListener('click', (event) => {
+  if (!event.target.closest('[data-full]')) return;
+  const frame = element.querySelector('.si-compare');
+  if (document.fullscreenElement) document.exitFullscreen();
+  else if (frame.requestFullscreen) frame.requestFullscreen();
+});
+watch('value', place);
+place();
+"""
+
+
+def _address(image: Image.Image, size: tuple[int, int]) -> str:
+    shown = image if image.size == size else image.resize(size, _LANCZOS)
+    return widgets.data_address(shown, side_px=LARGEST_PX, quality=QUALITY)
+
+
+def _size(image: Image.Image) -> tuple[int, int]:
+    """Return the size to show a picture in, [W, H] in pixels."""
+    scale = min(max(1.0, SHOWN_PX / min(image.size)), LARGEST_PX / max(image.size))
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
+def before_after(before: Image.Image, after: Image.Image) -> str:
+    """Return photo and portrait of the same framing over each other, with a cut to move."""
+    size = _size(after)
+    pictures = (
+        f'<img src="{_address(before, size)}" alt="{t("Your photo")}">'
+        f'<img class="after" src="{_address(after, size)}" alt="{t("Your portrait")}">'
+    )
+    where, full_screen = t("Where the photo ends and the portrait begins"), t("Full screen")
+    cut = f'<input type="range" min="0" max="100" value="50" aria-label="{where}">'
+    cut += '<span class="line" aria-hidden="true"></span>'
+    full = f'<button type="button" class="full" data-full aria-label="{full_screen}" title="{full_screen}"></button>'
+    words = f'<span class="side left" aria-hidden="true">{t("Photo")}</span>'
+    words += f'<span class="side right" aria-hidden="true">{t("Portrait")}</span>'
+    return f'<div class="si-compare">{pictures}{cut}{words}{full}</div>'
+
+
+def preview(image: Image.Image) -> str:
+    """Return the picture that shows how far a training run is."""
+    size = _size(image)
+    return f'<img class="si-preview" src="{_address(image, size)}" alt="{t("Your photo in the style so far")}">'

@@ -1,0 +1,47 @@
+"""What a participant agrees to, in plain words. Change a word, and `core.study.protocol.flow.CONSENT_VERSION` changes too."""
+
+from __future__ import annotations
+
+from html import escape
+
+from core.ui.i18n import t
+
+TITLE = "Before you start"
+TERMS: tuple[tuple[str, str], ...] = (
+    (
+        "What you do",
+        "You look at one photo at a time, with one or more pictures of an art style, and select the best of the "
+        "portraits below. It takes about five minutes. You may pause and come back.",
+    ),
+    (
+        "What we keep",
+        "Which portrait you select in which place, how long you look, the group you choose below, the date, and the "
+        "version of this app.",
+    ),
+    (
+        "What we never keep",
+        "Your name, your address on the internet, any photo of you, or anything you type.",
+    ),
+    (
+        "What it is for",
+        "To learn which way of drawing people prefer. The answers, without your code, can be downloaded from this "
+        "page and may be published.",
+    ),
+    (
+        "Leaving",
+        "Taking part is voluntary. You get a code: with it you can withdraw at any time, during or after, without a "
+        "reason. Your answers then count in no result; copies that were downloaded before can't be called back.",
+    ),
+)
+AGREE = "I have read this and want to take part."
+
+
+def terms_html() -> str:
+    """Return the terms as a list of questions and answers."""
+    rows = "".join(f"<dt>{escape(t(name))}</dt><dd>{escape(t(text))}</dd>" for name, text in TERMS)
+    return f'<section class="st-terms"><h2>{escape(t(TITLE))}</h2><dl>{rows}</dl></section>'
+
+
+def words() -> str:
+    """Return everything that is agreed to as one text, for the test that ties it to its version."""
+    return "\n".join([*(f"{name}: {text}" for name, text in TERMS), AGREE])

@@ -1,0 +1,72 @@
+"""Small sets of style pictures for visitors who have none at hand, from `assets/sets` (`python -m core.make_assets.gallery.sets`)."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import ASSETS_DIR
+from core.ui.components import widgets
+from core.ui.i18n import t, translated
+
+SETS_DIR = ASSETS_DIR / "sets"
+TILE_PX = 160
+
+
+@dataclass(frozen=True)
+class ExampleSet:
+    """Pictures in one style, each cropped to a face."""
+
+    slug: str
+    title: str
+    pictures: tuple[Path, ...]
+
+
+@functools.cache
+def example_sets() -> tuple[ExampleSet, ...]:
+    """Return the sets that ship; none where the folder is missing."""
+    listing = SETS_DIR / "sets.json"
+    if not listing.exists():
+        return ()
+    return tuple(
+        ExampleSet(entry["slug"], entry["title"], tuple(sorted((SETS_DIR / entry["slug"]).glob("*.webp"))))
+        for entry in json.loads(listing.read_text(encoding="utf-8"))
+    )
+
+
+def example_set(slug: str) -> ExampleSet | None:
+    """Return the set of this name."""
+    return next((found for found in example_sets() if found.slug == slug), None)
+
+
+def is_example(path: str) -> bool:
+    """Tell whether a picture is one of a set's, not the visitor's own."""
+    return Path(path).is_relative_to(SETS_DIR)
+
+
+@functools.cache
+def _tile_picture(path: Path) -> str:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return widgets.data_address(picture, side_px=TILE_PX)
+
+
+def tiles() -> str:
+    """Return a button for each set, which sends its name with the event "select"; empty where there are none."""
+    buttons = "".join(
+        widgets.tile(
+            found.slug,
+            translated(found.title),
+            _tile_picture(found.pictures[0]),
+            caption=widgets.pictures_word(len(found.pictures)),
+            event="select",
+        )
+        for found in example_sets()
+    )
+    if not buttons:
+        return ""
+    words = t("No pictures at hand? Try one of our sets.")
+    return f'{widgets.hint(words)}<div class="si-tiles sets" role="group" aria-label="{words}">{buttons}</div>'

@@ -1,0 +1,91 @@
+"""The styles that a visitor can choose from: the presets and their own, and a style file opened from disk."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import PhotoUnreadable, StyleFileInvalid
+from core.ui.components import widgets
+from core.ui.server import runtime as engine
+from core.ui.server.limits import limits
+from core.ui.server.session import MyStyle, new_key
+
+THUMBNAIL_PX = 224
+NO_PICTURE = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Crect width='8' height='8' "
+    "fill='%239a8f7e' opacity='.35'/%3E%3Ccircle cx='4' cy='3.2' r='1.4' fill='%239a8f7e'/%3E%3Cpath "
+    "d='M1.2 8a2.8 2.8 0 0 1 5.6 0z' fill='%239a8f7e'/%3E%3C/svg%3E"
+)
+
+
+@functools.lru_cache(maxsize=64)
+def _thumbnail(path: str) -> str:
+    from core.imaging.photo import load_photo
+
+    try:
+        return widgets.data_address(load_photo(path).image, side_px=THUMBNAIL_PX)
+    except (OSError, PhotoUnreadable):
+        return NO_PICTURE
+
+
+def tiles(mine: Sequence[MyStyle]) -> list[tuple[str, str, int, str]]:
+    """Return (slug, title, references, picture) of the presets, then of the visitor's own styles."""
+    presets = [
+        (card.slug, card.title, card.references, _thumbnail(str(card.thumbnail))) for card in engine.studio().presets()
+    ]
+    return presets + [(style.slug, style.title, style.references, style.thumbnail) for style in mine]
+
+
+def first_style() -> str | None:
+    """Return the slug that is chosen when the page opens, None where there is no preset."""
+    presets = engine.studio().presets()
+    return presets[0].slug if presets else None
+
+
+def shelf(mine: Sequence[MyStyle], chosen: str | None, *, taken_off: MyStyle | None = None) -> str:
+    """Return the shelf's HTML; own styles can be taken off, and the last one brought back."""
+    shown = widgets.shelf(tiles(mine), chosen, own={style.slug for style in mine})
+    return shown if taken_off is None else widgets.taken_off(taken_off.slug, taken_off.title) + shown
+
+
+def find(slug: str | None, mine: Sequence[MyStyle]) -> tuple[str, str] | None:
+    """Return (title, path) of a style, or None if there is no such style."""
+    for style in mine:
+        if style.slug == slug:
+            return style.title, style.path
+    for card in engine.studio().presets():
+        if card.slug == slug:
+            return card.title, str(card.path)
+    return None
+
+
+def open_file(upload: str, folder: Path) -> MyStyle:
+    """Copy an uploaded style file into a folder of its own in the visitor's folder and check it.
+
+    Raises StyleFileInvalid, StyleForOtherBackbone.
+    """
+    source = Path(upload)
+    if source.suffix.lower() != ".safetensors":
+        raise StyleFileInvalid(source.name, "it is not a .safetensors file")
+    if source.stat().st_size > limits().upload_bytes:
+        raise StyleFileInvalid(source.name, f"it is larger than {limits().upload_bytes // 10**6} MB")
+    slug = f"my-{new_key()}"
+    own = folder / slug
+    path = own / f"{file_name(source.stem)}.safetensors"
+    own.mkdir(parents=True)
+    try:
+        shutil.copyfile(source, path)
+        style = engine.style_at(str(path))
+    except Exception:
+        shutil.rmtree(own, ignore_errors=True)
+        raise
+    return MyStyle(slug, style.name, style.references, NO_PICTURE, str(path))
+
+
+def file_name(title: str) -> str:
+    """Return a title as a short file name without an ending."""
+    words = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+    return "-".join(part for part in words.split("-") if part)[:40] or "style"

@@ -1,0 +1,94 @@
+"""What the Results tab's events do: check that this visitor may look, and show the report of the votes so far."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core.study.analysis import figure
+from core.study.analysis.export import export, export_salt
+from core.study.analysis.report import Report, report
+from core.study.protocol.records import PackCard, QuickVoteRow, VoteRow
+from core.ui.friendly_errors import friendly
+from core.ui.server.study_service import DOOR
+from core.ui.server.uploads import published
+from core.ui.tabs import results_views as views
+from core.ui.tabs.vote_handlers import VOTE_TAB, Runs, codes_of, screens_of
+
+
+def why_not_yet(runs: Runs | None) -> str:
+    """Return why this browser may not look at the results: only after its own runs, or when no study is open."""
+    kinds = {screen.kind for screen in screens_of(runs)}
+    if kinds - {"finished"}:
+        return views.UNFINISHED
+    return "" if kinds or not DOOR.study().packs_open() else views.NOT_BEGUN
+
+
+def _hidden_from(runs: Runs | None) -> tuple[PackCard, ...]:
+    """The open sets of pictures that this browser has yet to vote on."""
+    return DOOR.study().packs_hidden_from(codes_of(runs))
+
+
+@functools.lru_cache(maxsize=4)
+def _report(votes: tuple[VoteRow, ...], quick_votes: tuple[QuickVoteRow, ...], flagged: bool) -> Report:
+    titles = {slug: pack.title for slug, pack in DOOR.opened().packs.items()}
+    return report(votes, quick_votes, flagged=flagged, titles=titles)
+
+
+@functools.lru_cache(maxsize=4)
+def _chart(made: Report) -> str:
+    table = made.main_table
+    if table is None:
+        return ""
+    light, dark = (_address(figure.render(table, theme=theme)) for theme in ("light", "dark"))
+    return views.figure(light, dark, figure.alt_text(table))
+
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+@friendly
+def show(runs: Runs | None, leave_out: bool) -> tuple[Any, ...]:
+    """Values for: headline and figure, settings, tables and notes."""
+    if why := why_not_yet(runs):
+        return views.hidden(why), gr.update(visible=False), ""
+    hidden, store = _hidden_from(runs), DOOR.opened().store
+    votes = tuple(vote for vote in store.votes() if vote.pack not in {card.slug for card in hidden})
+    made = _report(votes, tuple(store.quick_votes()), not leave_out)
+    top, rest = views.head(made) + views.yet_to_come(hidden), views.quick(made) + views.notes(made)
+    if made.main_table is None:
+        return top, gr.update(visible=leave_out), rest
+    return top + _chart(made), gr.update(visible=True), views.tables(made) + views.joint(made) + rest
+
+
+@friendly
+def download(runs: Runs | None, request: gr.Request) -> Any:
+    """Write the answers under pseudonyms, with their codebook, as one file to download."""
+    if why := why_not_yet(runs):
+        raise gr.Error(why, title="Not yet")
+    hidden, store = {card.slug for card in _hidden_from(runs)}, DOOR.opened().store
+    votes = [row for row in store.votes() if row.pack not in hidden]
+    # Read last: a withdrawal in between counts.
+    participants = [row for row in store.participants(withdrawn=True) if row.pack not in hidden]
+    with tempfile.TemporaryDirectory(prefix="answers-") as folder:
+        written = export(
+            Path(folder) / "answers",
+            votes=votes,
+            participants=participants,
+            quick_votes=store.quick_votes(),
+            salt=export_salt(),
+        )
+        archive = shutil.make_archive(str(Path(folder) / "portrait-votes"), "zip", written.folder)
+        return gr.update(value=published(archive, request.session_hash))
+
+
+def go_to_vote() -> Any:
+    """Show the Vote tab."""
+    return gr.update(selected=VOTE_TAB)

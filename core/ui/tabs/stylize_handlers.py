@@ -1,0 +1,374 @@
+"""What the Stylize tab's events do: validate, call one Studio method, return what the page shows."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import TimeoutError as Waiting
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from core.config import ASSETS_DIR
+from core.errors import StyleIdentityError, TooManyPhotos, TooManyStyles
+from core.ui.components import before_after as compare
+from core.ui.components import status, widgets
+from core.ui.components import style_gallery as styles
+from core.ui.friendly_errors import friendly
+from core.ui.i18n import t
+from core.ui.server import runtime as engine
+from core.ui.server.limits import MAX_SEED, limits
+from core.ui.server.session import ChosenPhoto, Crop, MyStyle, Portrait
+from core.ui.server.uploads import published, uploaded_path, uploaded_paths
+from core.ui.server.visitors import SESSIONS
+
+if TYPE_CHECKING:
+    from core.studio import Studio
+
+VIEW_PX = 900
+TRAIN_TAB, STYLIZE_TAB = "new-style", "stylize"
+
+
+def example_paths() -> list[Path]:
+    """Return this project's own example photos, at most three."""
+    return sorted((ASSETS_DIR / "examples").glob("*.png"))[:3]
+
+
+def read_photo(path: str, *, name: str | None = None) -> tuple[ChosenPhoto, Portrait | None]:
+    """Read a photo, find its faces and cut out the largest; a face problem is kept as a sentence.
+
+    Raises PhotoUnreadable, PhotoTooLarge, PhotoTooSmall.
+    """
+    from core.imaging.photo import load_photo
+
+    photo = load_photo(path, name=name, limits=limits().photo)
+    width, height = photo.image.size
+    view = widgets.data_address(photo.image, side_px=VIEW_PX)
+    chosen = ChosenPhoto(str(path), photo.name, width, height, view)
+    try:
+        faces = engine.studio().find_faces(photo)
+        chosen = replace(chosen, boxes=tuple(tuple(int(side) for side in face.box) for face in faces))
+        face = engine.studio().align_found(photo, faces)
+    except StyleIdentityError as error:
+        return replace(chosen, problem=str(error)), None
+    return chosen, Portrait(portrait_key(chosen, Crop()), face, None)
+
+
+def portrait_key(photo: ChosenPhoto, crop: Crop) -> tuple[object, ...]:
+    """Return what decides the face: the file, which face, and how it is cut out."""
+    return photo.path, photo.face_index if crop.mode == "detect" else 0, crop
+
+
+def cut_out(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> Portrait:
+    """Return the kept portrait if it still fits, else align the face again. Raises what `Studio.align` raises."""
+    from core.imaging.photo import load_photo
+
+    key = portrait_key(photo, crop)
+    if portrait is not None and portrait.key == key:
+        return portrait
+    source = load_photo(photo.path, name=photo.name, limits=limits().photo)
+    face = engine.studio().align(source, face_index=photo.face_index, crop=crop.for_studio(photo.width, photo.height))
+    return Portrait(key, face, None)
+
+
+# --- opening the page and choosing a photo -----------------------------------------------------------------
+
+
+def greet(
+    chosen: str | None, mine: tuple[MyStyle, ...], tab_key: str | None, request: gr.Request
+) -> Iterator[tuple[Any, ...]]:
+    """Tell how the Studio opens, then fill the shelf. Values: status line, shelf, chosen style, own styles.
+
+    `tab_key` is the browser tab's secret: after a reload, the tab finds its own styles again.
+    """
+    SESSIONS.adopt(request.session_hash, tab_key)
+    try:
+        mine = mine or SESSIONS.styles(request.session_hash)
+        while True:
+            try:
+                studio = engine.DOOR.studio(timeout_s=1.0)
+                break
+            except Waiting:
+                yield status.LOADING_LINE.html(), gr.skip(), gr.skip(), mine
+        chosen = chosen or styles.first_style()
+        yield status.describe(studio), styles.shelf(mine, chosen), chosen, mine
+    except Exception as error:
+        yield status.failed(error), widgets.shelf([], None), None, mine
+
+
+def warm_up(studio: Studio) -> None:
+    """Find and draw the first example's face, so that the first visitor doesn't wait for lazily made parts."""
+    from core.imaging.photo import load_photo
+
+    for path in example_paths()[:1]:
+        studio.reconstruct(studio.invert(studio.align(load_photo(path))))
+
+
+def _photo_page(chosen: ChosenPhoto, portrait: Portrait | None) -> tuple[Any, ...]:
+    """Values for the states of photo, portrait and crop, uploader, view, three crop parts, three result parts."""
+    return (
+        chosen,
+        portrait,
+        Crop(),
+        gr.update(visible=False),
+        gr.update(value=widgets.photo_view(chosen, Crop()), visible=True),
+        gr.update(visible=bool(chosen.problem)),
+        "detect",
+        gr.update(visible=False),
+        *empty_result(),
+    )
+
+
+def empty_result() -> tuple[Any, ...]:
+    """Values for slider, placeholder and download button before there is a portrait."""
+    return gr.update(value=None, visible=False), gr.update(visible=True), gr.update(value=None, interactive=False)
+
+
+@friendly
+def upload_photo(
+    payload: Mapping[str, Any] | None, request: gr.Request, progress: gr.Progress = gr.Progress()
+) -> tuple[Any, ...]:
+    """Take an uploaded or webcam photo."""
+    path = uploaded_path(payload, request.session_hash)
+    if path is None:
+        return tuple(gr.skip() for _ in range(11))
+    progress(0.3, desc=t("Looking for faces"))
+    return _photo_page(*read_photo(path))
+
+
+@friendly
+def pick_example(event: gr.EventData, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:
+    """Take one of the example photos."""
+    progress(0.3, desc=t("Looking for faces"))
+    path = example_paths()[int(event.pick)]
+    return _photo_page(*read_photo(str(path), name=t("Example {number}", number=int(event.pick) + 1)))
+
+
+@friendly
+def ensure_photo(photo: ChosenPhoto | None) -> Any:
+    """Take the first example where a style was chosen before a photo."""
+    examples = example_paths()
+    if photo is not None or not examples:
+        return tuple(gr.skip() for _ in range(11))
+    return _photo_page(*read_photo(str(examples[0]), name=t("Example {number}", number=1)))
+
+
+def leave_photo() -> tuple[Any, ...]:
+    """Go back to the uploader. Values as in `click_photo`."""
+    hidden = gr.update(visible=False)
+    return None, gr.update(value=None, visible=True), gr.update(value="", visible=False), hidden, *empty_result()
+
+
+@friendly
+def click_photo(photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> tuple[Any, ...]:
+    """Choose a face or show the crop settings. Values: photo state, uploader, view, crop panel, result."""
+    unchanged = (gr.skip(), gr.skip(), gr.skip())
+    if photo is None:
+        return leave_photo()
+    if event.pick == "crop":
+        return gr.skip(), gr.skip(), gr.skip(), gr.update(visible=True), *unchanged
+    chosen = replace(photo, face_index=min(int(event.pick), len(photo.boxes) - 1), problem="")
+    return chosen, gr.skip(), widgets.photo_view(chosen, crop), gr.skip(), *unchanged
+
+
+@friendly
+def change_crop(photo: ChosenPhoto | None, mode: str, across: float, down: float, size: float) -> tuple[Any, Any, Any]:
+    """Take another way to cut the face out. Values: crop state, view, manual settings."""
+    crop = Crop(mode, across, down, size)  # type: ignore[arg-type]
+    return crop, widgets.photo_view(photo, crop) if photo else gr.skip(), gr.update(visible=mode == "manual")
+
+
+# --- choosing a style --------------------------------------------------------------------------------------
+
+
+@friendly
+def pick_style(event: gr.EventData) -> str:
+    """Return the slug of the clicked tile."""
+    return str(event.pick)
+
+
+def go_to_training() -> Any:
+    """Show the New style tab."""
+    return gr.update(selected=TRAIN_TAB)
+
+
+@friendly
+def open_style(
+    payload: Mapping[str, Any] | None, mine: tuple[MyStyle, ...], request: gr.Request
+) -> tuple[Any, Any, Any]:
+    """Add a style file to the shelf and choose it. Values: own styles, chosen style, shelf."""
+    upload = uploaded_path(payload, request.session_hash)
+    if upload is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    if len(mine) >= limits().styles:
+        raise TooManyStyles(limits().styles)
+    opened = styles.open_file(upload, SESSIONS.folder(request.session_hash))
+    SESSIONS.keep_style(opened)
+    mine = (*mine, opened)
+    return mine, opened.slug, styles.shelf(mine, opened.slug)
+
+
+@friendly
+def picture_styles(mine: tuple[MyStyle, ...], chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
+    """Draw the first example in every opened style that has no picture yet. Values: own styles, shelf."""
+    from core.imaging.photo import load_photo
+
+    examples = example_paths()[:1]
+    bare = [style for style in mine if style.thumbnail == styles.NO_PICTURE]
+    if not (bare and examples):
+        return gr.skip(), gr.skip()
+    face = engine.studio().align(load_photo(examples[0]), crop="aligned")
+    inversion = None
+    for style in bare:
+        inversion, stylized = engine.draw(face, inversion, style.path, 1.0, False, 0)
+        picture = widgets.data_address(stylized.image, side_px=styles.THUMBNAIL_PX)
+        SESSIONS.keep_style(replace(style, thumbnail=picture))
+    mine = SESSIONS.styles(request.session_hash)  # others may have come meanwhile
+    return mine, styles.shelf(mine, chosen)
+
+
+@friendly
+def take_off(
+    mine: tuple[MyStyle, ...], chosen: str | None, event: gr.EventData, request: gr.Request
+) -> tuple[Any, Any, Any]:
+    """Take one of the visitor's own styles off the shelf. Values: own styles, chosen style, shelf."""
+    gone = next((style for style in mine if style.slug == event.pick), None)
+    if gone is None:
+        return gr.skip(), gr.skip(), gr.skip()
+    SESSIONS.take_off(request.session_hash, gone.slug)
+    mine = tuple(style for style in mine if style.slug != gone.slug)
+    chosen = styles.first_style() if chosen == gone.slug else chosen
+    return mine, chosen, styles.shelf(mine, chosen, taken_off=gone)
+
+
+@friendly
+def bring_back(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+    """Put the style that was taken off last back on the shelf. Values: own styles, shelf."""
+    SESSIONS.bring_back(request.session_hash, str(event.pick))
+    mine = SESSIONS.styles(request.session_hash)
+    return mine, styles.shelf(mine, chosen)
+
+
+# --- drawing -----------------------------------------------------------------------------------------------
+
+
+def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[str, str]:
+    found = styles.find(chosen, mine)
+    if found is None:
+        raise gr.Error("Choose a style first, or make one under New style.", title="No style yet")
+    return found
+
+
+def _seed(number: float | None) -> int:
+    """Return the seed that the visitor chose, 0 for an emptied field. Raises gr.Error."""
+    if not 0 <= (number or 0) <= MAX_SEED:
+        raise gr.Error(t("The seed is a number from 0 to {limit}.", limit=MAX_SEED), title="That didn't work")
+    return int(number or 0)
+
+
+@friendly
+def draw(
+    photo: ChosenPhoto | None,
+    portrait: Portrait | None,
+    crop: Crop,
+    chosen: str | None,
+    mine: tuple[MyStyle, ...],
+    strength: float,
+    keep_colour: bool,
+    into_photo: bool,
+    seed: float | None,
+    request: gr.Request,
+    progress: gr.Progress = gr.Progress(),
+) -> tuple[Any, ...]:
+    """Draw the portrait. Values: portrait state, slider, placeholder, download button."""
+    from core.imaging.photo import load_photo, save_png
+
+    if photo is None:
+        raise gr.Error("Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet")
+    title, path = _style_or_complain(chosen, mine)
+    progress(0.1, desc=t("Reading the face"))
+    portrait = cut_out(photo, portrait, crop)
+    progress(0.4, desc=t("Drawing"))
+    inversion, stylized = engine.draw(portrait.face, portrait.inversion, path, strength / 100, keep_colour, _seed(seed))
+    before, after = portrait.face.image, stylized.image
+    if into_photo:
+        source = load_photo(photo.path, name=photo.name, limits=limits().photo)
+        before, after = source.image, engine.studio().paste_back(stylized, portrait.face, source)
+    file = SESSIONS.folder(request.session_hash) / f"portrait-{styles.file_name(title)}.png"
+    save_png(after, file)
+    return (
+        replace(portrait, inversion=inversion),
+        gr.update(value=compare.before_after(before, after), visible=True),
+        gr.update(visible=False),
+        gr.update(value=published(file, request.session_hash, "portrait"), interactive=True),
+    )
+
+
+def redraw(
+    photo: ChosenPhoto | None,
+    portrait: Portrait | None,
+    crop: Crop,
+    chosen: str | None,
+    mine: tuple[MyStyle, ...],
+    strength: float,
+    keep_colour: bool,
+    into_photo: bool,
+    seed: float | None,
+    request: gr.Request,
+    progress: gr.Progress = gr.Progress(),
+) -> tuple[Any, ...]:
+    """Draw again after a setting changed; nothing happens before the first portrait. Values as in `draw`."""
+    if photo is None or portrait is None or portrait.inversion is None:
+        return tuple(gr.skip() for _ in range(4))
+    return draw(photo, portrait, crop, chosen, mine, strength, keep_colour, into_photo, seed, request, progress)
+
+
+# --- several photos ----------------------------------------------------------------------------------------
+
+
+@friendly
+def draw_several(
+    payload: Sequence[Mapping[str, Any]] | None,
+    chosen: str | None,
+    mine: tuple[MyStyle, ...],
+    strength: float,
+    keep_colour: bool,
+    seed: float | None,
+    request: gr.Request,
+    progress: gr.Progress = gr.Progress(),
+) -> Iterator[tuple[Any, ...]]:
+    """Draw several photos, the largest face of each. Values: results, download button, notes."""
+    from core.imaging.photo import load_photo, save_png
+
+    uploads = uploaded_paths(payload or [], request.session_hash)
+    if not uploads:
+        raise gr.Error("Add the photos first.", title="No photos yet")
+    if len(uploads) > limits().photos:
+        raise TooManyPhotos(len(uploads), limits().photos)
+    title, path = _style_or_complain(chosen, mine)
+    faces, problems = [], []
+    for number, upload in enumerate(uploads):
+        progress((number, 2 * len(uploads)), desc=t("Looking for faces"))
+        try:
+            faces.append(engine.studio().align(load_photo(upload, limits=limits().photo), face_index=0))
+        except StyleIdentityError as error:
+            problems.append(str(error))
+    folder = SESSIONS.folder(request.session_hash)
+    notes = "".join(widgets.notice(problem) for problem in problems)
+    files: list[Path] = []
+    shown: list[str] = []
+    for stylized in engine.draw_many(tuple(faces), path, strength / 100, keep_colour, _seed(seed)) if faces else ():
+        file = folder / f"{len(files) + 1:02d}-{styles.file_name(faces[len(files)].name)}-{styles.file_name(title)}.png"
+        save_png(stylized.image, file)
+        files.append(file)
+        shown.append(published(file, request.session_hash, f"photo {len(files)}"))
+        progress((len(uploads) + len(files), 2 * len(uploads)), desc=t("Drawing"))
+        yield gr.update(value=list(shown), visible=True), gr.skip(), notes
+    archive = folder / f"portraits-{styles.file_name(title)}.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+        for file in files:
+            target.write(file, file.name)
+    download = published(archive, request.session_hash, "archive") if files else None
+    yield gr.skip(), gr.update(value=download, interactive=bool(files)), notes

@@ -1,0 +1,125 @@
+"""The Vote tab: consent and group, one trial at a time, thanks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+
+from core.ui.components import consent, widgets
+from core.ui.i18n import fragment, label
+from core.ui.server.study_service import STORAGE_KEY, browser_secret
+from core.ui.tabs import vote_handlers as on
+from core.ui.tabs import vote_views as views
+
+SCRIPT = Path(__file__).resolve().parent.parent / "static" / "vote.js"
+# Votes never wait behind a drawing or a training run: they go past the queue.
+DIRECT = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+SHOW_TOP = """() => {
+  const parts = ['#vote-stage .st', '#vote-notice p', '#vote-code-notice p', '#vote-intro'];
+  const part = parts.map((name) => document.querySelector(name)).find(Boolean);
+  const place = part && part.getBoundingClientRect();
+  if (part && (place.top < 0 || place.bottom > window.innerHeight)) part.scrollIntoView({block: 'start'});
+}"""
+# The browser's memory is there: a page that was loaded again in the middle of a run (vote.js) returns to it.
+BACK_TO_RUN = """() => {
+  let tries = 50;
+  const open = () => {
+    const tab = document.querySelector('button[role=tab][data-tab-id="vote"]');
+    if (tab) tab.click(); else if (tries-- > 0) setTimeout(open, 100);
+  };
+  try {
+    if (!sessionStorage.getItem('styleidentity-voting')) return;
+    sessionStorage.removeItem('styleidentity-voting');
+    open();
+  } catch (error) { /* this browser keeps nothing */ }
+}"""
+WHAT_IS_SHOWN = """(runs) => {
+  const stage = document.querySelector('#vote-stage .st');
+  return [runs, stage ? `${stage.dataset.kind} ${stage.dataset.ticket}` : ''];
+}"""
+TELL_STAGE = """() => document.querySelectorAll('.st').forEach(
+  (stage) => stage.dispatchEvent(new Event('vote-failed', {bubbles: true})))"""
+
+
+def _intro() -> SimpleNamespace:
+    with gr.Column(visible=False, elem_id="vote-intro") as column:
+        gr.HTML(fragment(views.intro))
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=6, min_width=320):
+                gr.HTML(fragment(consent.terms_html), elem_id="vote-terms")
+            with gr.Column(scale=5, min_width=320):
+                pack = gr.Radio([], label=label("Which set?"), visible=False, elem_id="vote-pack")
+                group = gr.Radio(
+                    [
+                        (label("I am good at portrait drawing"), "artist"),
+                        (label("I am not skilled in art drawing"), "viewer"),
+                    ],
+                    value=None,
+                    label=label("Which is true of you?"),
+                    elem_id="vote-group",
+                )
+                agreed = gr.Checkbox(False, label=label(consent.AGREE), elem_id="vote-agreed")
+                notice = gr.HTML("", elem_id="vote-notice")
+                start = gr.Button(label("Start"), variant="primary", size="lg", elem_id="vote-start")
+    return SimpleNamespace(**locals())
+
+
+def _code() -> SimpleNamespace:
+    """The way back into a run, or out of it, with nothing but its code; also while no study takes new participants."""
+    with gr.Accordion(label("I have a code"), open=False, visible=False, elem_id="vote-code") as panel:
+        gr.HTML(fragment(lambda: widgets.hint("Go on where you stopped, or take your answers out of every result.")))
+        typed = gr.Textbox(label=label("Your code"), placeholder="XXXX-XXXX-XXXX", max_length=40, max_lines=1)
+        notice = gr.HTML("", elem_id="vote-code-notice")
+        with gr.Row():
+            resume = gr.Button(label("Continue"), elem_id="vote-resume", min_width=120)
+            leave = gr.Button(label("Withdraw"), variant="stop", elem_id="vote-withdraw", min_width=120)
+        with gr.Column(visible=False, elem_id="vote-sure") as sure:
+            gr.HTML(fragment(lambda: widgets.hint(views.FOR_GOOD)))
+            with gr.Row():
+                keep = gr.Button(label("Keep them"), min_width=120)
+                yes = gr.Button(label("Yes, withdraw"), variant="stop", elem_id="vote-withdraw-yes", min_width=120)
+    return SimpleNamespace(**locals())
+
+
+def memory() -> gr.BrowserState:
+    """Return the browser's memory of its runs; put it outside of the tabs, so that it is there before they are."""
+    runs = gr.BrowserState({"codes": []}, storage_key=STORAGE_KEY, secret=browser_secret())
+    runs.change(None, js=BACK_TO_RUN)
+    return runs
+
+
+def stage_html(elem_id: str) -> gr.HTML:
+    """Return an empty stage: it shows one screen of `vote_views` after the other and tells what is done there."""
+    return gr.HTML("", js_on_load=SCRIPT.read_text(encoding="utf-8"), apply_default_css=False, elem_id=elem_id)
+
+
+def build(tab: gr.Tab, tabs: gr.Tabs, runs: gr.BrowserState) -> None:
+    """Lay out the tab inside the current `gr.Tab` and connect its events; `runs` is the browser's memory of codes."""
+    stage, intro, code = stage_html("vote-stage"), _intro(), _code()
+    page: list[Any] = [runs, intro.column, intro.pack, intro.notice, stage, code.panel, code.notice]
+
+    shown = gr.Textbox(visible=False)  # its value comes from the page
+    tab.select(on.arrive, [runs, shown], page, js=WHAT_IS_SHOWN, **DIRECT)
+    asked = [runs, intro.pack, intro.agreed, intro.group]
+    # Unread: after a restart of the server, Gradio doesn't know any more which sets this page was offered.
+    intro.start.click(on.begin, asked, page, preprocess=False, **DIRECT).success(None, js=SHOW_TOP)
+    for event in (code.resume.click, code.typed.submit):
+        event(on.resume, [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
+    code.leave.click(lambda: gr.update(visible=True), None, code.sure, **DIRECT)
+    for event in (code.keep.click, code.yes.click):
+        event(lambda: gr.update(visible=False), None, code.sure, **DIRECT)
+    code.yes.click(on.withdraw_typed, [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
+
+    steps = (
+        (stage.choose, on.choose),
+        (stage.undo, on.undo),
+        (stage.finish, on.finish),
+        (stage.withdraw, on.withdraw),
+        (stage.again, on.again),
+    )
+    for event, handler in steps:
+        event(handler, runs, page, **DIRECT).failure(None, js=TELL_STAGE)
+    stage.results(on.go_to_results, None, tabs, **DIRECT)
