@@ -24,9 +24,9 @@ from core.evaluate.benchmark.machine import (
     cpu_model,
     machine_facts,
     measure_speed,
-    peak_memory_bytes,
 )
 from core.evaluate.benchmark.timing import Row, Stopwatch, summarise, work_gflop
+from core.progress import peak_memory_bytes
 
 CPU = torch.device("cpu")
 ONCE = Stopwatch(CPU, repeats=1)

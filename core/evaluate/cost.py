@@ -11,8 +11,8 @@ from typing import TypeVar
 import torch
 
 from core.engines.allocator import give_back_freed_memory
-from core.evaluate.benchmark.machine import peak_memory_bytes
 from core.evaluate.benchmark.timing import wait_for
+from core.progress import peak_memory_bytes
 
 Result = TypeVar("Result")
 _RESET = Path("/proc/self/clear_refs")

@@ -86,18 +86,3 @@ def measure_speed(watch: Stopwatch, *, channels: int = CPU_CHANNELS, side_px: in
         a, b = (part.to(watch.device, dtype).contiguous(memory_format=torch.channels_last) for part in (x, weight))
         found[dtype_name(dtype)] = work / watch.time(lambda a=a, b=b: F.conv2d(a, b, padding=1)).min_s
     return Speed(found)
-
-
-def peak_memory_bytes() -> int | None:
-    """The most resident memory that this process has had; None where the system does not tell."""
-    path = Path("/proc/self/status")
-    if path.exists():  # getrusage would count the parent's memory before exec
-        for line in path.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

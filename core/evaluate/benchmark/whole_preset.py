@@ -8,8 +8,8 @@ import time
 
 from core.config import PRESET_STEPS
 from core.engines.allocator import keep_freed_memory
-from core.evaluate.benchmark.machine import peak_memory_bytes
 from core.evaluate.benchmark.pictures import make_pictures
+from core.progress import peak_memory_bytes
 from core.studio import Studio
 
 
