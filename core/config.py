@@ -25,6 +25,31 @@ BackboneName = Literal["mini", "ffhq"]
 AnchorMode = Literal["photo", "style"]
 
 
+@dataclass(frozen=True)
+class Arm:
+    """One way of drawing that a comparison shows.
+
+    Attributes:
+        id: in study packs, votes and file names.
+        title: for readers.
+        method: training method.
+        few: trains on all references; on the first one otherwise.
+    """
+
+    id: str
+    title: str
+    method: Method
+    few: bool
+
+
+PAPER_ARMS: tuple[Arm, ...] = (  # of StyleIdentityGAN's user study, Table 1, in its order
+    Arm("jojogan-one", "JoJoGAN, one-shot", "jojogan", few=False),
+    Arm("jojogan-few", "JoJoGAN, few-shot", "jojogan", few=True),
+    Arm("ours-one", "Ours, one-shot", "ours", few=False),
+    Arm("ours-few", "Ours, few-shot", "ours", few=True),
+)
+
+
 def data_dir() -> Path:
     """Folder for caches and votes: `$STYLEIDENTITY_DATA`, else the platform's user data folder. Not created here."""
     chosen = os.environ.get(DATA_ENV)

@@ -1,75 +1,39 @@
-"""Votes as arrays: one comparison (the same arms in every trial), indexed by participant, trial and place."""
+"""Votes as arrays: comparisons of the same arms, indexed by vote, place and arm."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from core.study.protocol.packs import ARMS, Arm
-from core.study.protocol.records import VoteRow
+from core.study.records import PhotoVoteRow, VoteRow, arms_in_order
 
 
-@dataclass(frozen=True)
-class Ballots:
-    """V votes of P participants on T trials with the same A arms; each trial shows all of them.
+def orders_and_choices(
+    votes: Sequence[VoteRow] | Sequence[PhotoVoteRow], arms: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what V votes between the same A arms showed and chose.
 
-    Attributes:
-        arms: in the order of `packs.ARMS`.
-        participants: identifiers; `participant` indexes them.
-        participant: [V] int.
-        trials: (pack digest, trial key); `trial` indexes them.
-        trial: [V] int.
-        order: [V, A] int, the arm shown at each position.
-        choice: [V] int, the arm chosen; A stands for "can't decide".
+    Returns:
+        [V, A] int, the arm (its place in `arms`) at each position; [V] int, the arm chosen, A for "can't decide".
+
+    Raises:
+        ValueError: a vote compared other arms.
     """
-
-    arms: tuple[Arm, ...]
-    participants: tuple[str, ...]
-    participant: np.ndarray
-    trials: tuple[tuple[str, str], ...]
-    trial: np.ndarray
-    order: np.ndarray
-    choice: np.ndarray
-
-    def tallies(self) -> np.ndarray:
-        """Choices of each participant, [P, A + 1] int; "can't decide" is the last column."""
-        return _count(self.participant, self.choice, (len(self.participants), len(self.arms) + 1))
-
-    def by_trial(self) -> np.ndarray:
-        """Choices in each trial, [T, A + 1] int; "can't decide" is the last column."""
-        return _count(self.trial, self.choice, (len(self.trials), len(self.arms) + 1))
-
-
-def _count(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    flat = np.ravel_multi_index((rows, columns), shape) if len(rows) else np.zeros(0, dtype=int)
-    return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-
-
-def arms_of(vote: VoteRow) -> tuple[Arm, ...]:
-    """The arms a vote compared, in the order of `packs.ARMS`."""
-    return tuple(arm for arm in ARMS if arm in vote.order)
-
-
-def make_ballots(votes: Iterable[VoteRow], arms: Sequence[Arm]) -> Ballots:
-    """Arrays of the votes; `ValueError` when one of them compared other arms."""
-    votes = tuple(votes)
-    arms = tuple(arm for arm in ARMS if arm in arms)
     for vote in votes:
-        if arms_of(vote) != arms:
-            raise ValueError(f"expected a vote between {arms}, got one between {vote.order}")
-    place = {arm: index for index, arm in enumerate(arms)}
-    participants = tuple(dict.fromkeys(vote.participant for vote in votes))
-    trials = tuple(dict.fromkeys((vote.pack_digest, vote.trial_key) for vote in votes))
-    who = {name: index for index, name in enumerate(participants)}
-    which = {name: index for index, name in enumerate(trials)}
-    return Ballots(
-        arms=arms,
-        participants=participants,
-        participant=np.array([who[vote.participant] for vote in votes], dtype=int),
-        trials=trials,
-        trial=np.array([which[vote.pack_digest, vote.trial_key] for vote in votes], dtype=int),
-        order=np.array([[place[arm] for arm in vote.order] for vote in votes], dtype=int).reshape(-1, len(arms)),
-        choice=np.array([len(arms) if vote.choice is None else place[vote.choice] for vote in votes], dtype=int),
-    )
+        if arms_in_order(vote.order) != tuple(arms):
+            raise ValueError(f"expected a vote between {tuple(arms)}, got one between {vote.order}")
+    place: dict[str | None, int] = {arm: index for index, arm in enumerate((*arms, None))}
+    orders = np.array([[place[arm] for arm in vote.order] for vote in votes], dtype=int).reshape(-1, len(arms))
+    return orders, np.array([place[vote.choice] for vote in votes], dtype=int)
+
+
+def count_by(keys: Sequence[Hashable], choices: np.ndarray, *, arms: int) -> np.ndarray:
+    """Count choices apart for each key, in the order of their first votes: [V] -> [K, arms + 1] int.
+
+    "Can't decide" is the last column.
+    """
+    rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+    counts = np.zeros((len(rows), arms + 1), dtype=int)
+    np.add.at(counts, ([rows[key] for key in keys], choices), 1)
+    return counts

@@ -21,7 +21,7 @@ _CELLS_AT_ONCE = 4_000_000  # resamples x participants in memory
 
 
 def preference_share_of_all_choices(tally: np.ndarray) -> np.ndarray:
-    """Choices of each arm over all choices, can't-decide ones included: [..., A + 1] -> [..., A]; NaN without choices.
+    """Return the choices of each arm over all choices, can't-decide ones included: [..., A + 1] -> [..., A]; NaN without choices.
 
     This is the protocol of the paper's Table 1 as far as it can be told from its figures: they leave a rest.
     """
@@ -33,7 +33,7 @@ def preference_share_of_all_choices(tally: np.ndarray) -> np.ndarray:
 def wilson_interval_of_independent_votes(
     count: np.ndarray, total: int, *, confidence: float = CONFIDENCE
 ) -> np.ndarray:
-    """Wilson's score interval of each share: count [A] -> [A, 2]; (0, 1) without votes.
+    """Return Wilson's score interval of each share: count [A] -> [A, 2]; (0, 1) without votes.
 
     It treats votes as independent. Votes of one participant are alike, so it is usually too narrow; it stays useful
     where everybody agrees, since a bootstrap then has nothing to vary.
@@ -48,7 +48,7 @@ def wilson_interval_of_independent_votes(
 
 
 def resampled_over_participants(tallies: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Sums over participants drawn with replacement: [P, ...] -> [resamples, ...].
+    """Sum over participants drawn with replacement: [P, ...] -> [resamples, ...].
 
     A cluster bootstrap: a participant's votes enter or leave together, so their likeness widens the intervals.
     """
@@ -67,7 +67,7 @@ def resampled_over_participants(tallies: np.ndarray, *, resamples: int = RESAMPL
 
 
 def expanded_percentile_interval(values: np.ndarray, people: int, *, confidence: float = CONFIDENCE) -> np.ndarray:
-    """Percentile interval over resamples, those without a value left out: [R, ...] -> [..., 2].
+    """Return the percentile interval over resamples, those without a value left out: [R, ...] -> [..., 2].
 
     Percentiles lie further out than for many participants, as Student's t lies outside the normal distribution
     (T. C. Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69, 2015): plain
@@ -88,7 +88,7 @@ def expanded_percentile_interval(values: np.ndarray, people: int, *, confidence:
 
 
 def wider_at_each_end(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The lower of two lower ends and the higher of two upper ends, NaN ignored: [..., 2].
+    """Return the lower of two lower ends and the higher of two upper ends, NaN ignored: [..., 2].
 
     Shown intervals are Wilson's and the bootstrap's joined this way: as wide as participants differ, and never a
     point when all of them agree. It covers at least as often as either.
@@ -96,8 +96,28 @@ def wider_at_each_end(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.stack([np.fmin(first[..., 0], second[..., 0]), np.fmax(first[..., 1], second[..., 1])], axis=-1)
 
 
+def share_intervals(
+    tally: np.ndarray, *, confidence: float = CONFIDENCE, seed: int = 0, resampled: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the interval of each arm's share that reports show: tally [P, A + 1] -> [A, 2].
+
+    At each end it is the wider of Wilson's and of the bootstrap over participants.
+
+    Args:
+        tally: choices of each participant; the last column counts "can't decide".
+        seed: of the bootstrap.
+        resampled: `resampled_over_participants(tally)` where it is there already.
+    """
+    tally = np.asarray(tally)
+    total = tally.sum(axis=0)
+    resampled = resampled_over_participants(tally, seed=seed) if resampled is None else resampled
+    wilson = wilson_interval_of_independent_votes(total[:-1], int(total.sum()), confidence=confidence)
+    shares = preference_share_of_all_choices(resampled)
+    return wider_at_each_end(wilson, expanded_percentile_interval(shares, len(tally), confidence=confidence))
+
+
 def plackett_luce_top1(wins: np.ndarray, shown: np.ndarray, *, prior: float = PRIOR) -> np.ndarray:
-    """Log-strengths of the arms from top-1 choices, mean zero, by `choix.mm_top1`; undecided votes say nothing here.
+    """Return log-strengths of the arms from top-1 choices, mean zero, by `choix.mm_top1`; undecided votes say nothing here.
 
     P(an arm is chosen) is its exponentiated strength over the sum of those shown. Caron and Doucet's Gamma prior
     (`prior` pseudo-choices per arm) keeps an unbeaten arm finite. With a single choice set this is log(wins + prior).
@@ -123,7 +143,7 @@ def plackett_luce_top1(wins: np.ndarray, shown: np.ndarray, *, prior: float = PR
 def plackett_luce_top1_resampled(
     wins: np.ndarray, shown: np.ndarray, *, prior: float = PRIOR, tolerance: float = 1e-8, limit: int = 10_000
 ) -> np.ndarray:
-    """`plackett_luce_top1` of many resamples at once: wins [R, S, A], shown [S, A] -> [R, A].
+    """Do `plackett_luce_top1` for many resamples at once: wins [R, S, A], shown [S, A] -> [R, A].
 
     The same minorize-maximize steps (Hunter 2004; Caron and Doucet 2012) on sums instead of single votes.
     `RuntimeError` when they don't settle within `limit` steps.
@@ -172,7 +192,7 @@ class PositionBias:
 
 
 def position_bias_chi_square(order: np.ndarray, choice: np.ndarray) -> PositionBias:
-    """Pearson's chi-square test that the position made no difference.
+    """Test by Pearson's chi-square that the position made no difference.
 
     Expected counts follow from the orders shown, so that an arm that happened to stand first more often does not
     count as a bias. Positions are balanced by design and votes are taken as independent; strong preferences make
@@ -197,31 +217,19 @@ def position_bias_chi_square(order: np.ndarray, choice: np.ndarray) -> PositionB
 
 
 def fleiss_kappa_over_trials(by_trial: np.ndarray) -> float | None:
-    """Agreement of participants on the trials' choices beyond chance, "can't decide" being a choice of its own.
+    """Return participants' agreement on the trials' choices beyond chance, "can't decide" being a choice of its own.
 
-    Fleiss' kappa (statsmodels) when every trial has the same number of votes, else its generalisation to unequal
-    numbers. None when no trial has two votes, or when all votes are the same and chance agreement is complete.
+    Fleiss' kappa for numbers of votes that may differ between trials (Gwet, Handbook of Inter-Rater Reliability,
+    2014): observed agreement is the mean of the trials' own, chance agreement comes from the mean of their shares.
+    None when no trial has two votes, or when all votes are the same and chance agreement is complete.
 
     Args:
         by_trial: [T, A + 1] votes.
     """
-    from statsmodels.stats.inter_rater import fleiss_kappa
-
-    rated = by_trial[by_trial.sum(axis=1) >= 2]
-    if np.count_nonzero(rated.sum(axis=0)) < 2:
-        return None
-    if len(set(rated.sum(axis=1))) == 1:
-        return float(fleiss_kappa(rated))
-    return fleiss_kappa_unequal_raters(rated)
-
-
-def fleiss_kappa_unequal_raters(by_trial: np.ndarray) -> float:
-    """Fleiss' kappa for numbers of votes that differ between trials (Gwet, Handbook of Inter-Rater Reliability, 2014).
-
-    Observed agreement is the mean of the trials' own; chance agreement comes from the mean of the trials' shares.
-    With equal numbers it is Fleiss' kappa. Every row of [T, categories] needs two votes at least.
-    """
     votes = np.asarray(by_trial, dtype=float)
+    votes = votes[votes.sum(axis=1) >= 2]
+    if np.count_nonzero(votes.sum(axis=0)) < 2:
+        return None
     raters = votes.sum(axis=1)
     observed = ((votes**2).sum(axis=1) - raters) / (raters * (raters - 1))
     chance = float(((votes / raters[:, None]).mean(axis=0) ** 2).sum())
@@ -255,7 +263,7 @@ class Separation:
 def separation_of_best_two(
     tallies: np.ndarray, resampled: np.ndarray, *, confidence: float = CONFIDENCE, power: float = POWER
 ) -> Separation:
-    """Compares the two most chosen arms: tallies [P, A + 1], their resampled sums [R, A + 1].
+    """Compare the two most chosen arms: tallies [P, A + 1], their resampled sums [R, A + 1].
 
     The sample size is that of a one-sample t-test on the participants' own differences between the two arms
     (statsmodels). Participants are its unit, so the likeness of one person's votes is in it. It takes the measured
@@ -284,7 +292,7 @@ def separation_of_best_two(
 def participants_for_paired_difference(
     differences: Sequence[float] | np.ndarray, *, confidence: float = CONFIDENCE, power: float = POWER
 ) -> int | None:
-    """Participants for which a two-sided one-sample t-test finds a mean difference like theirs with the given power.
+    """Return the participants for which a two-sided one-sample t-test finds a mean difference like theirs with the given power.
 
     None with fewer than two participants or a mean of 0. Never fewer than 3, also where nobody differs.
     """

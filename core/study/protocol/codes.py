@@ -1,6 +1,6 @@
 """A participant's code, what is stored in its place, and the tickets of its screens.
 
-The code resumes and withdraws a run, so it is told to the participant and kept nowhere: database, log and exports hold
+The code resumes and withdraws a run, so only the participant has it: database, log and exports hold
 `participant_id(code)`, from which the code can't be computed. Tickets are keyed by the code, so they survive a restart
 with an empty disk and tell nothing to anyone else.
 """
@@ -18,28 +18,28 @@ _ROUNDS = 1000  # about a millisecond: guessing codes from published identifiers
 
 
 def new_code() -> str:
-    """A fresh random code of 12 characters."""
+    """Return a fresh random code of 12 characters."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 def shown(code: str) -> str:
-    """A code as people read it: XXXX-XXXX-XXXX."""
+    """Return a code as people read it: XXXX-XXXX-XXXX."""
     return "-".join(code[start : start + 4] for start in range(0, len(code), 4))
 
 
 def normalised(text: str) -> str | None:
-    """What a participant typed as a bare code: case, spaces, dashes and O, I, L forgiven. None if it is no code."""
+    """Return what was typed as a bare code: case, spaces, dashes and O, I, L forgiven. None if it is no code."""
     code = "".join(character for character in text.upper() if character.isalnum()).translate(_MISREAD)
     return code if len(code) == _LENGTH and set(code) <= set(_ALPHABET) else None
 
 
 def participant_id(code: str) -> str:
-    """The identifier stored for a bare code: 16 hex digits."""
+    """Return the identifier stored for a bare code: 16 hex digits."""
     return hashlib.pbkdf2_hmac("sha256", code.encode(), b"styleidentity participant", _ROUNDS, dklen=8).hex()
 
 
 def ticket(code: str, screen: str, *, undone: int) -> str:
-    """Opaque name of one screen of a run, 32 hex digits.
+    """Return the opaque name of one screen of a run, 32 hex digits.
 
     Args:
         screen: a trial's place, "check" or "review".

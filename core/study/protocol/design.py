@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from core.study.protocol.packs import Arm, Pack
-from core.study.protocol.records import LABELS
+from core.study.protocol.packs import Pack
+from core.study.records import LABELS
 
 CHECK_EARLIEST, CHECK_LATEST = 4, 8  # the attention check follows one of these trials
 
 
 def williams_square(n: int) -> np.ndarray:
-    """Rows are orders of the treatments 0..n-1: [n, n] for even `n`, [2n, n] for odd.
+    """Return orders of the treatments 0..n-1 as rows: [n, n] for even `n`, [2n, n] for odd.
 
     The first row is 0, 1, n-1, 2, n-2, ...; every next row adds 1 modulo n. For odd `n` the mirrored rows follow,
     since neighbours are balanced only over both.
@@ -33,35 +33,35 @@ def williams_square(n: int) -> np.ndarray:
 
 
 def rows(n: int) -> int:
-    """How many rows `williams_square(n)` has."""
+    """Return how many rows `williams_square(n)` has."""
     return n if n % 2 == 0 else 2 * n
 
 
 def position_orders(n: int, *, trials: int, row0: int) -> np.ndarray:
-    """Orders of `n` treatments for the trials as shown, [trials, n]: rows row0, row0 + 1, ... of the square."""
+    """Return orders of `n` treatments for the trials as shown, [trials, n]: rows row0, row0 + 1, ... of the square."""
     square = williams_square(n)
     return square[(row0 + np.arange(trials)) % len(square)]
 
 
 def trial_order(trials: int, generator: np.random.Generator) -> np.ndarray:
-    """A random order of the trials 0..trials-1, [trials]."""
+    """Draw a random order of the trials 0..trials-1, [trials]."""
     return generator.permutation(trials)
 
 
 def check_after(trials: int, generator: np.random.Generator) -> int:
-    """After how many answers the attention check comes: the 4th to the 8th, earlier ones in shorter studies."""
+    """Draw after how many answers the attention check comes: the 4th to the 8th, earlier ones in shorter studies."""
     first, last = min(CHECK_EARLIEST, trials), min(CHECK_LATEST, trials)
     return int(generator.integers(first, last, endpoint=True))
 
 
-def one_order(arms: Sequence[Arm], generator: np.random.Generator) -> tuple[Arm, ...]:
-    """The arms in a random row of their Williams square, for a single comparison."""
+def one_order(arms: Sequence[str], generator: np.random.Generator) -> tuple[str, ...]:
+    """Return the arms in a random row of their Williams square, for a single comparison."""
     square = williams_square(len(arms))
     return tuple(arms[index] for index in square[generator.integers(len(square))])
 
 
 def next_row(n: int, use: Mapping[int, tuple[int, int]]) -> int:
-    """The starting row for the next participant: given out least in the own group, then least in both.
+    """Choose the starting row for the next participant: given out least in the own group, then least in both.
 
     Args:
         use: by row, how often it was given out (in the own group, in both); rows never given out may be missing.
@@ -70,7 +70,7 @@ def next_row(n: int, use: Mapping[int, tuple[int, int]]) -> int:
 
 
 def draw(pack: Pack, row0: int, generator: np.random.Generator) -> dict[str, object]:
-    """A run's screens in the order they will be shown, and the place and letter of its attention check; JSON values."""
+    """Draw a run's screens in the order they will be shown, and place and letter of its attention check; JSON."""
     count = len(pack.trials)
     orders = position_orders(len(pack.arms), trials=count, row0=row0)
     return {

@@ -9,20 +9,31 @@ from __future__ import annotations
 import hmac
 import math
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from core.errors import ParticipantWithdrawn, StudyClosed, UnknownPack, UnknownParticipant, VoteRejected
 from core.study.protocol import codes, design
-from core.study.protocol.packs import ARMS, Arm, Pack, is_slug
-from core.study.protocol.records import GROUPS, LABELS, Group, PackCard, Screen
-from core.study.protocol.screens import screen_of
-from core.study.storage.runs import CHECK, REVIEW, Run
+from core.study.protocol.packs import Pack
+from core.study.records import (
+    CHECK,
+    GROUPS,
+    LABELS,
+    MAX_DWELL_MS,
+    REVIEW,
+    Group,
+    PackCard,
+    Run,
+    Screen,
+    are_arms,
+    arm_title,
+    arms_in_order,
+    is_slug,
+)
 from core.study.storage.store import Store, Transaction
 
 CONSENT_VERSION = "1"
-MAX_DWELL_MS = 30 * 60 * 1000  # longer means that the participant was away
 
 
 class Study:
@@ -39,12 +50,12 @@ class Study:
         self.app_version = app_version
 
     def packs_open(self) -> list[PackCard]:
-        """The studies that take new participants, those that compare most methods first."""
+        """Return the studies that take new participants, those that compare most methods first."""
         packs = sorted(self.packs.items(), key=lambda item: (-len(item[1].arms), item[0]))
         return [PackCard(slug, pack.title, len(pack.trials)) for slug, pack in packs if self.store.is_open(slug)]
 
     def begin(self, pack_slug: str, *, group: Group, consent_version: str) -> str:
-        """Starts a run, draws and stores all its orders, and returns the participant's code (12 characters).
+        """Start a run, draw and store all its orders, and return the participant's code (12 characters).
 
         The code is stored nowhere: it is the participant's only way to resume or withdraw.
         """
@@ -60,92 +71,84 @@ class Study:
             if not transaction.is_open(pack.slug):
                 raise StudyClosed(pack.title)
             row0 = design.next_row(len(pack.arms), transaction.row_use(pack.digest, group))
-            drawn = design.draw(pack, row0, np.random.default_rng(secrets.randbits(128)))
-            transaction.record(
-                "begun",
-                {
-                    "participant": codes.participant_id(code),
-                    "group": group,
-                    "pack": pack.slug,
-                    "pack_digest": pack.digest,
-                    "consent_version": consent_version,
-                    "app_version": self.app_version,
-                    "row0": row0,
-                    **drawn,
-                },
-            )
+            begun = {
+                "participant": codes.participant_id(code),
+                "group": group,
+                "pack": pack.slug,
+                "pack_digest": pack.digest,
+                "consent_version": consent_version,
+                "app_version": self.app_version,
+                "row0": row0,
+            }
+            transaction.record("begun", begun | design.draw(pack, row0, np.random.default_rng(secrets.randbits(128))))
         return code
 
     def screen(self, code: str) -> Screen:
-        """What the participant sees now; also how a closed tab resumes."""
+        """Return what the participant sees now; also how a closed tab resumes."""
         bare = _bare(code)
-        run = self.store.run(codes.participant_id(bare))
-        run = _usable(run, code)
+        run = _usable(self.store.run(codes.participant_id(bare)), code)
         return self._screen(bare, run, resumed=run.answered > 0)
 
     def choose(self, code: str, ticket: str, choice: str | None, dwell_ms: float) -> Screen:
-        """Takes the answer to the screen that the ticket names: "A" to "D", or None for "can't decide".
+        """Take the answer to the screen that the ticket names: "A" to "D", or None for "can't decide".
 
         The same answer with the same ticket is taken once; another answer needs `undo` first.
 
         Args:
             dwell_ms: time from showing the screen to the answer, from a clock that never jumps.
         """
-        bare = _bare(code)
-        with self.store.atomic() as transaction:
-            run = _usable(transaction.run(codes.participant_id(bare)), code)
+
+        def step(transaction: Transaction, bare: str, run: Run) -> None:
             name, undone = _screen_named(bare, run, ticket)
             on_show = undone == run.undone and name == run.next_screen and not run.finished
             if name == CHECK:
                 _answer_check(transaction, run, choice, _dwell(dwell_ms), on_show=on_show)
             else:
                 self._answer_trial(transaction, run, name, choice, _dwell(dwell_ms), on_show=on_show)
-            return self._screen(bare, _usable(transaction.run(run.participant), code), resumed=False)
+
+        return self._after(code, step)
 
     def undo(self, code: str, ticket: str | None = None) -> Screen:
-        """Takes the last answer back and shows its trial again; the answer taken back is kept apart.
+        """Take the last answer back and show its trial again; the answer taken back is kept apart.
 
         Args:
             ticket: of the screen on which the participant went back. With it, a step sent twice goes back once.
         """
-        bare = _bare(code)
-        with self.store.atomic() as transaction:
-            run = _usable(transaction.run(codes.participant_id(bare)), code)
+
+        def step(transaction: Transaction, bare: str, run: Run) -> None:
             if run.finished:
                 raise VoteRejected("this run is finished, so its answers stay as they are.")
             on_show = codes.ticket(bare, run.next_screen, undone=run.undone)
-            if ticket is None or hmac.compare_digest(ticket.encode(), on_show.encode()):
-                last = run.last_answered
-                if last is None:
-                    raise VoteRejected("this is the first picture, so there is nothing to go back to.")
-                transaction.record(
-                    "undone",
-                    {
-                        "participant": run.participant,
-                        "trial_key": last.trial_key,
-                        "vote": run.answers[last.trial_key].uuid,
-                    },
-                )
-            return self._screen(bare, _usable(transaction.run(run.participant), code), resumed=False)
+            if ticket is not None and not hmac.compare_digest(ticket.encode(), on_show.encode()):
+                return
+            last = run.last_answered
+            if last is None:
+                raise VoteRejected("this is the first picture, so there is nothing to go back to.")
+            vote = run.answers[last.trial_key].uuid
+            undone = {"participant": run.participant, "trial_key": last.trial_key, "vote": vote}
+            transaction.record("undone", undone)
+
+        return self._after(code, step)
 
     def finish(self, code: str) -> Screen:
-        """Confirms the whole run after its last trial; from then on nothing changes and results may be seen."""
-        bare = _bare(code)
-        with self.store.atomic() as transaction:
-            run = _usable(transaction.run(codes.participant_id(bare)), code)
-            if not run.finished:
-                if run.next_screen != REVIEW:
-                    left = len(run.assignments) - run.answered
-                    raise VoteRejected(
-                        f"{left} picture{'s are' if left != 1 else ' is'} still to be judged. Go on, then finish."
-                        if left
-                        else "one more screen is waiting. Answer it, then finish."
-                    )
-                transaction.record("finished", {"participant": run.participant})
-            return self._screen(bare, _usable(transaction.run(run.participant), code), resumed=False)
+        """Confirm the whole run after its last trial; from then on nothing changes and results may be seen."""
+
+        def step(transaction: Transaction, bare: str, run: Run) -> None:
+            if run.finished:
+                return
+            if run.next_screen != REVIEW:
+                left = len(run.assignments) - run.answered
+                raise VoteRejected(
+                    f"{left} picture{'s are' if left != 1 else ' is'} still to be judged. Go on, then finish."
+                    if left
+                    else "one more screen is waiting. Answer it, then finish."
+                )
+            transaction.record("finished", {"participant": run.participant})
+
+        return self._after(code, step)
 
     def withdraw(self, code: str) -> int:
-        """Takes a run out of every result, finished or not; what was recorded stays, marked as withdrawn.
+        """Take a run out of every result, finished or not; what was recorded stays, marked as withdrawn.
 
         Returns:
             How many votes no longer count; the same number when it is asked again.
@@ -160,27 +163,27 @@ class Study:
             return run.answered
 
     def packs_hidden_from(self, run_codes: Iterable[str]) -> tuple[PackCard, ...]:
-        """The open studies that none of these runs has finished: their results could still sway this visitor."""
+        """Return the open studies that none of these runs has finished: their results could still sway this visitor."""
         runs = [self.store.run(codes.participant_id(bare)) for bare in map(codes.normalised, run_codes) if bare]
         done = {run.pack for run in runs if run is not None and run.finished and not run.withdrawn}
         return tuple(card for card in self.packs_open() if card.slug not in done)
 
     def group_of(self, code: str) -> Group | None:
-        """What a participant said of themselves at the beginning; None for a run that is not here or was withdrawn."""
+        """Return what a participant said of themselves at the beginning; None for no run or a withdrawn one."""
         bare = codes.normalised(code)
         run = self.store.run(codes.participant_id(bare)) if bare else None
         return None if run is None or run.withdrawn else run.group
 
-    def quick_vote(
+    def photo_vote(
         self,
         token: str,
         *,
-        order: Sequence[Arm],
+        order: Sequence[str],
         choice: str | None,
         style: str,
         group: Group | None = None,
     ) -> None:
-        """Takes a vote on a visitor's own photo, which is kept nowhere. The same token again changes nothing.
+        """Take a vote on a visitor's own photo, which is kept nowhere. The same token again changes nothing.
 
         Args:
             token: random name of the comparison, made by the page.
@@ -188,16 +191,31 @@ class Study:
             style: slug of a ready-made style, "own" for a visitor's: names that visitors type are not stored.
             group: what the visitor said in a run of the study, see `group_of`.
         """
-        if not 2 <= len(order) <= len(ARMS) or len(set(order)) != len(order) or not set(order) <= set(ARMS):
-            raise ValueError(f"order needs 2 to {len(ARMS)} different arms, got {tuple(order)}")
+        if not are_arms(tuple(order)):
+            raise ValueError(f"order needs 2 to {len(LABELS)} different arms, got {tuple(order)}")
         if not is_slug(style) or not 8 <= len(token) <= 64 or group not in (None, *GROUPS):
             raise ValueError(f"got token {token!r}, style {style!r}, group {group!r}")
         position = _position(choice, len(order))
-        vote = {"token": token, "order": list(order), "position": position, "style": style, "group": group}
-        vote["choice"] = None if position is None else order[position]
+        vote = {
+            "token": token,
+            "order": list(order),
+            "choice": None if position is None else order[position],
+            "position": position,
+            "style": style,
+            "group": group,
+            "app_version": self.app_version,
+        }
         with self.store.atomic() as transaction:
-            if not transaction.has_quick_vote(token):
-                transaction.record("quick", {**vote, "app_version": self.app_version})
+            if not transaction.has_photo_vote(token):
+                transaction.record("quick", vote)
+
+    def _after(self, code: str, step: Callable[[Transaction, str, Run], None]) -> Screen:
+        """Take one step of a run in one transaction, and return the screen that it leads to."""
+        bare = _bare(code)
+        who = codes.participant_id(bare)
+        with self.store.atomic() as transaction:
+            step(transaction, bare, _usable(transaction.run(who), code))
+            return self._screen(bare, _usable(transaction.run(who), code), resumed=False)
 
     def _answer_trial(
         self, transaction: Transaction, run: Run, name: str, choice: str | None, dwell_ms: int, *, on_show: bool
@@ -227,7 +245,42 @@ class Study:
         )
 
     def _screen(self, code: str, run: Run, *, resumed: bool) -> Screen:
-        return screen_of(code, run, self.packs.get(run.pack), resumed=resumed)
+        """Build the screen of a run that has not been withdrawn; it names no arm before the run is finished.
+
+        Raises:
+            VoteRejected: the study's pictures are no longer those that the run began with.
+        """
+        pack, of = self.packs.get(run.pack), len(run.assignments)
+        title = pack.title if pack else run.pack
+        if run.finished:
+            chosen = [given.choice for given in run.answers.values()]
+            titles = pack.arm_titles if pack else {}
+            revealed = tuple(
+                (arm_title(arm, titles), chosen.count(arm)) for arm in arms_in_order(run.assignments[0].order)
+            )
+            return Screen("finished", of, of, title, resumed=resumed, revealed=revealed)
+        if pack is None or pack.digest != run.pack_digest:
+            raise VoteRejected("this study's pictures were changed after you began. Start a new run.")
+        name = run.next_screen
+        ticket = codes.ticket(code, name, undone=run.undone)
+        # The attention check shows the pictures just judged: it looks like a trial and spoils none.
+        assignment = None if name == REVIEW else run.last_answered if name == CHECK else run.assignment(name)
+        if assignment is None:
+            return Screen("review", of, of, title, ticket, can_undo=run.answered > 0, resumed=resumed)
+        trial = next(trial for trial in pack.trials if trial.key == assignment.trial_key)
+        return Screen(
+            kind="check" if name == CHECK else "trial",
+            number=min(run.answered + 1, of),
+            of=of,
+            pack_title=title,
+            ticket=ticket,
+            photo=trial.photo,
+            references=trial.references,
+            candidates=tuple(trial.candidates[arm] for arm in assignment.order),
+            check_label=run.check_label if name == CHECK else "",
+            can_undo=run.answered > 0,
+            resumed=resumed,
+        )
 
 
 def _bare(code: str) -> str:
@@ -250,7 +303,7 @@ def _usable(run: Run | None, code: str) -> Run:
 
 
 def _screen_named(code: str, run: Run, ticket: str) -> tuple[str, int]:
-    """The ticket's screen, and how many answers had been taken back when it was given out."""
+    """Find the ticket's screen, and how many answers had been taken back when it was given out."""
     for undone in range(run.undone, -1, -1):
         for name in (*(str(screen.position) for screen in run.assignments), CHECK):
             if hmac.compare_digest(codes.ticket(code, name, undone=undone).encode(), ticket.encode()):

@@ -16,27 +16,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal
+from typing import Any
 
 from core.config import ASSETS_DIR, data_dir
 from core.errors import PackDamaged
-
-Arm = Literal["jojogan-one", "jojogan-few", "ours-one", "ours-few"]
-ARMS: tuple[Arm, ...] = ("jojogan-one", "jojogan-few", "ours-one", "ours-few")
-ARM_TITLES: Mapping[Arm, str] = MappingProxyType(
-    {
-        "jojogan-one": "JoJoGAN, one-shot",
-        "jojogan-few": "JoJoGAN, few-shot",
-        "ours-one": "Ours, one-shot",
-        "ours-few": "Ours, few-shot",
-    }
-)
+from core.study.records import LABELS, are_arms, arm_title, is_slug
 
 FORMAT = "styleidentity-study-pack"
 VERSION = 1
 INDEX_NAME = "pack.json"
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _FILE = re.compile(r"files/[0-9a-f]{32}\.png")
 _KEY = re.compile(r"[0-9a-f]{16}")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -51,16 +39,27 @@ class Trial:
     key: str
     photo: Path
     references: tuple[Path, ...]
-    candidates: Mapping[Arm, Path]
+    candidates: Mapping[str, Path]
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A study's stimuli. `digest` is the sha256 of pack.json's canonical content, which holds every file's sha256."""
+    """A study's stimuli.
+
+    Attributes:
+        slug, title: its name on disk and for participants.
+        arms: identifiers of what is compared.
+        arm_titles: what people read for each arm.
+        trials: in their own order; every run draws another.
+        digest: sha256 of pack.json's canonical content, which holds every file's sha256.
+        folder: that holds it.
+        provenance: how the pictures came about.
+    """
 
     slug: str
     title: str
-    arms: tuple[Arm, ...]
+    arms: tuple[str, ...]
+    arm_titles: Mapping[str, str]
     trials: tuple[Trial, ...]
     digest: str
     folder: Path
@@ -68,7 +67,7 @@ class Pack:
 
 
 def load_pack(folder: Path) -> Pack:
-    """Reads and checks a pack: its format, every name, every file's sha256 and size.
+    """Read and check a pack: its format, every name, every file's sha256 and size.
 
     Raises:
         PackDamaged: whatever is wrong, with the reason in words.
@@ -79,12 +78,14 @@ def load_pack(folder: Path) -> Pack:
         raise PackDamaged(folder.name, f"it has no {INDEX_NAME}") from None
     except (OSError, ValueError) as error:
         raise PackDamaged(folder.name, f"its {INDEX_NAME} can't be read ({error})") from error
-    _check_header(folder.name, index)
+    if problem := header_problem(index):
+        raise PackDamaged(folder.name, problem)
     files = {name: _checked_file(folder, name, sha256) for name, sha256 in index["files"].items()}
     return Pack(
         slug=index["slug"],
         title=index["title"],
         arms=tuple(index["arms"]),
+        arm_titles={arm: arm_title(arm, index.get("arm_titles", {})) for arm in index["arms"]},
         trials=_trials(folder, index, files),
         digest=digest_of(index),
         folder=folder,
@@ -93,7 +94,7 @@ def load_pack(folder: Path) -> Pack:
 
 
 def find_packs(folders: tuple[Path, ...] | None = None) -> dict[str, Pack]:
-    """Every sound pack by slug: the ready ones in `assets/study`, then the owner's in the data folder's `packs`.
+    """Return every sound pack by slug: the ready ones in `assets/study`, then the owner's in the data folder's `packs`.
 
     A damaged pack, or one whose slug is taken, is left out with a logged warning.
     """
@@ -119,40 +120,36 @@ def find_packs(folders: tuple[Path, ...] | None = None) -> dict[str, Pack]:
 
 
 def digest_of(index: Mapping[str, object]) -> str:
-    """sha256 of the canonical JSON of pack.json's content: keys sorted, no spaces, UTF-8."""
+    """Return the sha256 of the canonical JSON of pack.json's content: keys sorted, no spaces, UTF-8."""
     text = json.dumps(index, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def is_slug(text: object) -> bool:
-    """Whether a text can name a pack: small letters, digits and dashes, 64 at most."""
-    return isinstance(text, str) and bool(_SLUG.fullmatch(text))
-
-
-def _check_header(name: str, index: object) -> None:
+def header_problem(index: object) -> str:
+    """Say what is wrong with pack.json's content beside its files, as the rest of a sentence; "" for nothing."""
     if not isinstance(index, dict) or index.get("format") != FORMAT:
-        raise PackDamaged(name, f"its {INDEX_NAME} is not a study pack's")
+        return f"its {INDEX_NAME} is not a study pack's"
     if index.get("version") != VERSION:
-        raise PackDamaged(name, f"it has format version {index.get('version')!r}; this app reads {VERSION}")
-    arms, files = index.get("arms"), index.get("files")
+        return f"it has format version {index.get('version')!r}; this app reads {VERSION}"
+    files: object = index.get("files")
+    arms: Any = index.get("arms")
+    titles: object = index.get("arm_titles", {})
     rules = {
         "its name is not made of small letters, digits and dashes": is_slug(index.get("slug")),
         "it has no title": isinstance(index.get("title"), str) and bool(index["title"].strip()),
-        f"its arms are not 2 to {len(ARMS)} different ones of {', '.join(ARMS)}": isinstance(arms, list)
-        and 2 <= len(arms) <= len(ARMS)
-        and all(arm in ARMS for arm in arms)
-        and len(set(arms)) == len(arms),
+        f"its arms are not 2 to {len(LABELS)} different names of small letters, digits and dashes": are_arms(arms),
+        "its titles of arms are not texts for arms of its own": isinstance(titles, dict)
+        and are_arms(arms)
+        and all(name in arms and isinstance(title, str) and title.strip() for name, title in titles.items()),
         "it has no trials": isinstance(index.get("trials"), list) and bool(index["trials"]),
         "it lists no files": isinstance(files, dict) and bool(files),
         "its provenance is missing": isinstance(index.get("provenance"), dict),
     }
-    for problem, holds in rules.items():
-        if not holds:
-            raise PackDamaged(name, problem)
+    return next((problem for problem, holds in rules.items() if not holds), "")
 
 
 def _checked_file(folder: Path, name: str, sha256: object) -> tuple[Path, tuple[int, int]]:
-    """The file's path and its (width, height); refuses names that leave the folder and altered content."""
+    """Return the file's path and its (width, height); refuses names that leave the folder and altered content."""
     path = folder / name
     if not _FILE.fullmatch(name) or not path.resolve().is_relative_to(folder.resolve()):
         raise PackDamaged(folder.name, f"the file name '{name}' is not allowed")
@@ -167,7 +164,9 @@ def _checked_file(folder: Path, name: str, sha256: object) -> tuple[Path, tuple[
     return path, (int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big"))
 
 
-def _trials(folder: Path, index: Mapping, files: Mapping[str, tuple[Path, tuple[int, int]]]) -> tuple[Trial, ...]:
+def _trials(
+    folder: Path, index: Mapping[str, Any], files: Mapping[str, tuple[Path, tuple[int, int]]]
+) -> tuple[Trial, ...]:
     trials = []
     for number, entry in enumerate(index["trials"], start=1):
         try:

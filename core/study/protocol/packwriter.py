@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import hmac
 import io
@@ -14,12 +13,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
 
 from core.errors import DiskFull
-from core.study.protocol.packs import ARMS, FORMAT, INDEX_NAME, VERSION, Arm, Pack, is_slug, load_pack
+from core.files import is_disk_full
+from core.study.protocol.packs import FORMAT, INDEX_NAME, VERSION, Pack, header_problem, load_pack
 
 _STAMP_S = 946_684_800  # 2000-01-01 UTC: the order in which files were written tells nothing either
 _PADDING_CHUNK = b"paDd"  # ancillary, private, safe to copy: readers pass over it
@@ -31,7 +32,7 @@ class TrialPictures:
 
     photo: Image.Image
     references: Sequence[Image.Image]
-    candidates: Mapping[Arm, Image.Image]
+    candidates: Mapping[str, Image.Image]
 
 
 def write_pack(
@@ -39,29 +40,39 @@ def write_pack(
     *,
     slug: str,
     title: str,
-    arms: Sequence[Arm],
+    arms: Sequence[str],
     trials: Sequence[TrialPictures],
     provenance: Mapping[str, object],
+    arm_titles: Mapping[str, str] = MappingProxyType({}),
 ) -> Pack:
-    """Writes a pack beside its final place and then moves it there whole; an older pack in `folder` is replaced.
+    """Write a pack beside its final place and then move it there whole; an older pack in `folder` is replaced.
 
     Args:
         provenance: JSON values that say how the pictures came about; part of the digest.
+        arm_titles: what people read for an arm, where the paper has no title for it or another one is wanted.
 
     Raises:
         ValueError: arms, slug or pictures break a pack's rules, or `folder` holds something other than a pack.
         DiskFull: there is no space left; an older pack stays as it was.
     """
-    _check(folder, slug, title, arms, trials)
-    encoded = [_encode_trial(trial, arms) for trial in trials]
-    index, contents = _index(encoded, slug=slug, title=title, arms=arms, provenance=provenance)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "slug": slug,
+        "title": title,
+        "arms": list(arms),
+        "provenance": json.loads(json.dumps(dict(provenance), allow_nan=False)),
+        **({"arm_titles": dict(arm_titles)} if arm_titles else {}),
+    }
+    _check(folder, header, arms, trials)
+    index, contents = _index(header, arms, [_encode_trial(trial, arms) for trial in trials])
     part = folder.with_name(folder.name + ".part")
     try:
         _write_files(part, index, contents)
         load_pack(part)
         _move_into_place(part, folder)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if is_disk_full(error):
             raise DiskFull(str(folder)) from error
         raise
     finally:
@@ -69,15 +80,9 @@ def write_pack(
     return load_pack(folder)
 
 
-def _check(folder: Path, slug: str, title: str, arms: Sequence[Arm], trials: Sequence[TrialPictures]) -> None:
-    if not is_slug(slug):
-        raise ValueError(f"a slug is made of small letters, digits and dashes, got {slug!r}")
-    if not title.strip():
-        raise ValueError("a pack needs a title, got an empty one")
-    if not 2 <= len(arms) <= len(ARMS) or len(set(arms)) != len(arms) or not set(arms) <= set(ARMS):
-        raise ValueError(f"a pack has 2 to {len(ARMS)} different arms of {ARMS}, got {tuple(arms)}")
-    if not trials:
-        raise ValueError("a pack needs at least one trial, got none")
+def _check(folder: Path, header: Mapping[str, object], arms: Sequence[str], trials: Sequence[TrialPictures]) -> None:
+    if problem := header_problem({**header, "trials": list(trials), "files": {"files": "to come"}}):
+        raise ValueError(f"this makes no pack: {problem}")
     for number, trial in enumerate(trials, start=1):
         if set(trial.candidates) != set(arms):
             raise ValueError(f"trial {number} needs one picture for each of {tuple(arms)}, got {set(trial.candidates)}")
@@ -85,12 +90,17 @@ def _check(folder: Path, slug: str, title: str, arms: Sequence[Arm], trials: Seq
         sizes = {picture.size for picture in pictures}
         if len(sizes) != 1:
             raise ValueError(f"all pictures of trial {number} need one size, got {sorted(sizes)}")
-    if folder.exists() and not (folder / INDEX_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_taken(folder):
         raise ValueError(f"'{folder}' holds something other than a study pack; nothing was written")
 
 
-def _encode_trial(trial: TrialPictures, arms: Sequence[Arm]) -> tuple[bytes, list[bytes], list[bytes]]:
-    """PNG bytes of (photo, references, candidates in the order of `arms`); candidates are padded to one length."""
+def is_taken(folder: Path) -> bool:
+    """Tell whether a folder holds something other than a study pack, which is never replaced."""
+    return folder.exists() and not (folder / INDEX_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _encode_trial(trial: TrialPictures, arms: Sequence[str]) -> tuple[bytes, list[bytes], list[bytes]]:
+    """Return PNG bytes of (photo, references, candidates in the order of `arms`); candidates padded to one length."""
     candidates = [_encode(trial.candidates[arm]) for arm in arms]
     longest = max(map(len, candidates))
     if any(0 < longest - len(content) < 12 for content in candidates):
@@ -103,7 +113,7 @@ def _encode_trial(trial: TrialPictures, arms: Sequence[Arm]) -> tuple[bytes, lis
 
 
 def _encode(picture: Image.Image) -> bytes:
-    """PNG bytes of the pixels alone: no colour profile, text, resolution or Exif."""
+    """Return PNG bytes of the pixels alone: no colour profile, text, resolution or Exif."""
     pixels = np.asarray(picture.convert("RGB"))  # [H, W, 3]
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
@@ -111,7 +121,7 @@ def _encode(picture: Image.Image) -> bytes:
 
 
 def _padded(content: bytes, length: int) -> bytes:
-    """The PNG with a chunk of zeros before its end, `length` bytes in all."""
+    """Return the PNG with a chunk of zeros before its end, `length` bytes in all."""
     spare = length - len(content)
     if spare == 0:
         return content
@@ -121,15 +131,10 @@ def _padded(content: bytes, length: int) -> bytes:
 
 
 def _index(
-    encoded: Sequence[tuple[bytes, list[bytes], list[bytes]]],
-    *,
-    slug: str,
-    title: str,
-    arms: Sequence[Arm],
-    provenance: Mapping[str, object],
+    header: Mapping[str, object], arms: Sequence[str], encoded: Sequence[tuple[bytes, list[bytes], list[bytes]]]
 ) -> tuple[dict[str, object], dict[str, bytes]]:
-    """pack.json's content, and the files' bytes by name. The salt follows from the content: same in, same out."""
-    everything = hashlib.sha256(slug.encode())
+    """Return pack.json's content, and the files' bytes by name; the salt follows from the content."""
+    everything = hashlib.sha256(str(header["slug"]).encode())
     for photo, references, candidates in encoded:
         for content in (photo, *references, *candidates):
             everything.update(hashlib.sha256(content).digest())
@@ -150,17 +155,8 @@ def _index(
         }
         for number, (photo, references, candidates) in enumerate(encoded)
     ]
-    index = {
-        "format": FORMAT,
-        "version": VERSION,
-        "slug": slug,
-        "title": title,
-        "arms": list(arms),
-        "trials": trials,
-        "files": {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)},
-        "provenance": json.loads(json.dumps(dict(provenance), allow_nan=False)),
-    }
-    return index, contents
+    files = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
+    return {**header, "trials": trials, "files": files}, contents
 
 
 def _write_files(part: Path, index: Mapping[str, object], contents: Mapping[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Keeps votes where a restart doesn't reach them: an event log beside the database, pushed to a Hub dataset.
+"""Keep votes where a restart doesn't reach them: an event log beside the database, pushed to a Hub dataset.
 
 A Space loses its disk when it restarts. So every process writes the store's new events to one file of its own
 (`votes-log/<uuid>.jsonl`), and with `STYLEIDENTITY_VOTES_DATASET` and a token a `CommitScheduler` pushes that file
@@ -22,9 +22,9 @@ from types import TracebackType
 
 from huggingface_hub import get_token
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from core.study.protocol.records import Event
+from core.study.records import Event
 from core.study.storage import eventlog
 from core.study.storage.hub_log import LogReader, LogScheduler, hub, reason
 from core.study.storage.store import Store
@@ -39,7 +39,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Durability:
-    """Writes the log of a store and, with a dataset, keeps it on the Hub. Use it as a context manager, or `close()`.
+    """Write the log of a store and, with a dataset, keep it on the Hub. Use it as a context manager, or `close()`.
 
     Args:
         dataset: "owner/name" of a Hub dataset, made as a private one if it doesn't exist; None keeps votes here only.
@@ -49,7 +49,7 @@ class Durability:
 
     def __init__(self, store: Store, *, dataset: str | None, token: str | None, every_min: float = 5.0) -> None:
         self._store = store
-        self._dataset, self._token, self._every_min = dataset, token, every_min
+        self._dataset, self._token, self._every_min = dataset or "", token or "", every_min
         self._path = store.log_dir / f"{uuid.uuid4()}.jsonl"
         self._written: set[str] = set()  # uuids in this process's file
         self._in_dataset: set[str] = set()  # uuids seen in the others' files
@@ -63,7 +63,7 @@ class Durability:
 
     @classmethod
     def from_environment(cls, store: Store) -> Durability:
-        """As `STYLEIDENTITY_VOTES_DATASET` and the Hub's own token (`HF_TOKEN`, or a login) say."""
+        """Return what `STYLEIDENTITY_VOTES_DATASET` and the Hub's own token (`HF_TOKEN`, or a login) ask for."""
         dataset = os.environ.get(DATASET_ENV, "").strip() or None
         return cls(store, dataset=dataset, token=get_token() if dataset else None)
 
@@ -89,7 +89,7 @@ class Durability:
         return self._scheduler is not None
 
     def start(self) -> Durability:
-        """Starts the work in the background, once; waits a while for the first look into the dataset."""
+        """Start the work in the background, once; wait a while for the first look into the dataset."""
         if self._threads:
             return self
         self._store.on_commit(self._wake.set)
@@ -98,22 +98,22 @@ class Durability:
         if self._obstacle is None:
             self._run(self._keep_connected)
             self._tried.wait(_OPEN_S)
-        elif self._dataset is not None:
+        elif self._dataset:
             _logger.warning("%s", self._obstacle)
         return self
 
     def flush(self) -> int:
-        """Writes the store's new events to the log now; returns how many. Raises what the disk raises."""
+        """Write the store's new events to the log now; return how many. Raises what the disk raises."""
         return self._store.hand_over(self._append)
 
     def push(self) -> None:
-        """Writes the log and pushes it now, in this thread. Raises what the network raises; a retry follows anyway."""
+        """Write the log and push it now, in this thread. Raises what the network raises; a retry follows anyway."""
         self.flush()
         if self._scheduler is not None:
             self._scheduler.push_to_hub()
 
     def close(self) -> None:
-        """Writes and pushes what is left, waiting a moment for it, and stops. What can't be pushed stays in the log."""
+        """Write and push what is left, waiting a moment for it, and stop. What can't be pushed stays in the log."""
         if self._closing.is_set() or os.getpid() != self._pid:
             return
         self._closing.set()
@@ -152,7 +152,7 @@ class Durability:
             _logger.warning("Votes could not be %s (%s); nothing is lost.", what, _first_line(error))
 
     def _keep_connected(self) -> None:
-        """Opens the dataset, however long that takes, and then looks for what others put into it."""
+        """Open the dataset, however long that takes, and then look for what others put into it."""
         reader = LogReader(hub(self._token), self._dataset, own=self._path.name)
         while not self._closing.is_set() and self._scheduler is None:
             try:
@@ -178,7 +178,7 @@ class Durability:
         atexit.register(self.close)  # so that it runs before the scheduler's own, which then finds nothing to do
 
     def _exchange(self, reader: LogReader) -> None:
-        """Takes in what others put into the dataset, and writes down what neither they nor this process wrote."""
+        """Take in what others put into the dataset, and write down what neither they nor this process wrote."""
         there, seen = reader.read()
         new = self._store.replay(there, logged=True)
         reader.accept(seen)
@@ -208,7 +208,7 @@ class Durability:
 
 
 def _obstacle(dataset: str | None, token: str | None) -> str | None:
-    """Why votes can't be saved to a dataset at all, as a sentence; None if they can."""
+    """Say why votes can't be saved to a dataset at all, as a sentence; None if they can."""
     here = "Votes are kept on this machine only"
     if dataset is None:
         return f"{here}."

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from core.study.protocol.records import Event
+from core.study.records import Event
 
 _MAX_SEQ = 2**53  # leaves SQLite's integers room to count on
 
@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 
 def append(path: Path, events: Sequence[Event]) -> None:
-    """Appends events in the order given and waits until they are on the disk; a failed write leaves nothing behind."""
+    """Append events in the order given and wait until they are on the disk; a failed write leaves nothing behind."""
     lines = "".join(_line(event) for event in events).encode("utf-8")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
@@ -37,7 +37,7 @@ def append(path: Path, events: Sequence[Event]) -> None:
 
 
 def read(paths: Iterable[Path]) -> list[Event]:
-    """Events of these files by (seq, uuid), each uuid once; lines that are no events are counted in a warning."""
+    """Return the events of these files by (seq, uuid), each uuid once; a warning counts lines that are none."""
     found: dict[str, Event] = {}
     for path in paths:
         skipped = 0
@@ -58,7 +58,7 @@ def _line(event: Event) -> str:
 
 
 def _event(line: bytes) -> Event | None:
-    """The event of one line, None if it is none: another program may have written to the log."""
+    """Return the event of one line, None if it is none: another program may have written to the log."""
     try:
         fields = json.loads(line, parse_constant=_refuse)
         event = Event(fields["seq"], fields["uuid"], fields["kind"], fields["payload"], fields["utc"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import comb
 from statistics import median
 
-from core.study.protocol.records import Flag
+from core.study.records import Flag
 
 QUICK_MEDIAN_MS = 1500
 ONE_SIDED_SHARE = 0.8  # 9 of 11
@@ -18,7 +18,7 @@ ONE_SIDED_CHANCE = 0.001  # of an even chooser, at most; with two places the sha
 def flags_of(
     dwell_ms: Sequence[int], positions: Sequence[int | None], *, places: int, check_passed: bool | None
 ) -> frozenset[Flag]:
-    """Every flag that a participant's counted votes and attention check earn.
+    """Return every flag that a participant's counted votes and attention check earn.
 
     Args:
         dwell_ms: of each vote.
@@ -26,26 +26,24 @@ def flags_of(
         places: how many there were to choose from.
         check_passed: None before the check.
     """
-    found: set[Flag] = set()
-    if is_quick(dwell_ms):
-        found.add("quick")
-    if is_one_sided(positions, places=places):
-        found.add("one-sided")
-    if check_passed is False:
-        found.add("check-failed")
-    return frozenset(found)
+    earned: dict[Flag, bool] = {
+        "quick": is_quick(dwell_ms),
+        "one-sided": is_one_sided(positions, places=places),
+        "check-failed": check_passed is False,
+    }
+    return frozenset(flag for flag, is_earned in earned.items() if is_earned)
 
 
 def is_quick(dwell_ms: Sequence[int]) -> bool:
-    """Whether the median time on a screen is under 1.5 s."""
+    """Tell whether the median time on a screen is under 1.5 s."""
     return bool(dwell_ms) and median(dwell_ms) < QUICK_MEDIAN_MS
 
 
 def is_one_sided(positions: Sequence[int | None], *, places: int) -> bool:
-    """Whether at least 80 % of at least 8 choices went to one place, and more than chance; "can't decide" is no choice.
+    """Tell whether at least 80 % of at least 8 choices went to one place, and more than chance.
 
-    Chance: `places * P(X >= most)` for X ~ Binomial(choices, 1 / places), at least the probability that an even
-    chooser picks any one place so often.
+    "Can't decide" is no choice. Chance: `places * P(X >= most)` for X ~ Binomial(choices, 1 / places), at least the
+    probability that an even chooser picks any one place so often.
     """
     chosen = [position for position in positions if position is not None]
     if len(chosen) < ONE_SIDED_MIN_CHOICES:

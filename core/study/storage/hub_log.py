@@ -12,9 +12,9 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, CommitScheduler, HfApi, constants, get_session
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import tqdm
+from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-from core.study.protocol.records import Event
+from core.study.records import Event
 from core.study.storage import eventlog
 
 PATH_IN_REPO = "votes"
@@ -25,16 +25,16 @@ class _NoBar(tqdm):
     """Progress bars have no place in a server's output."""
 
     def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **{**options, "disable": True})
+        super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
 
 
 def hub(token: str) -> HfApi:
-    """The Hub at `HF_ENDPOINT`, or the public one."""
+    """Return the Hub at `HF_ENDPOINT`, or the public one."""
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or constants.ENDPOINT, token=token)
 
 
 class LogReader:
-    """Reads the dataset's logs but for this process's own; a file that was accepted only after it has changed.
+    """Read the dataset's logs but for this process's own; a file that was accepted only after it has changed.
 
     Args:
         own: name of the file that this process pushes.
@@ -45,12 +45,12 @@ class LogReader:
         self._seen: dict[str, str] = {}
 
     def make_dataset(self) -> None:
-        """Makes the dataset as a private one unless it exists. Raises what the network raises."""
+        """Make the dataset as a private one unless it exists. Raises what the network raises."""
         get_session().timeout = _ANSWER_TIMEOUT_S
         self._api.create_repo(self._dataset, repo_type="dataset", private=True, exist_ok=True)
 
     def read(self) -> tuple[list[Event], Mapping[str, str]]:
-        """Events of all files that are new or have changed, and what to `accept` once they are kept.
+        """Return the events of all files that are new or have changed, and what to `accept` once they are kept.
 
         Raises what the network raises.
         """
@@ -65,7 +65,7 @@ class LogReader:
         return (self._download(changed) if changed else []), {path: there[path] for path in changed}
 
     def accept(self, seen: Mapping[str, str]) -> None:
-        """Takes the files that `read` told of as kept, so that they are not read again before they change."""
+        """Note that the files which `read` returned are kept, so that they are not read again before they change."""
         self._seen.update(seen)
 
     def _download(self, paths: list[str]) -> list[Event]:
@@ -78,7 +78,7 @@ class LogReader:
 
 
 def reason(error: BaseException) -> str:
-    """What to tell the owner about a failed call: "refused the token" or "could not be reached"."""
+    """Say what an owner needs to know about a failed call: "refused the token" or "could not be reached"."""
     response = error.response if isinstance(error, HfHubHTTPError) else None
     return (
         "refused the token" if response is not None and response.status_code in (401, 403) else "could not be reached"
@@ -86,7 +86,7 @@ def reason(error: BaseException) -> str:
 
 
 class LogScheduler(CommitScheduler):
-    """Pushes one file of a folder every few minutes and reports how each push went.
+    """Push one file of a folder every few minutes and report how each push went.
 
     A failed push is tried again at the next turn: the file is then still newer than what was last uploaded.
 
@@ -111,7 +111,7 @@ class LogScheduler(CommitScheduler):
         )
 
     def push_to_hub(self) -> CommitInfo | None:
-        """Uploads what the file has gained, one push at a time."""
+        """Upload what the file has gained, one push at a time."""
         with self._pushing:
             get_session().timeout = _ANSWER_TIMEOUT_S
             try:

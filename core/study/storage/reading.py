@@ -1,66 +1,164 @@
-"""What statistics and export read from the tables; flags are worked out anew each time."""
+"""What the page, statistics and export read: runs, votes and studies as values. Flags are worked out anew each time."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from core.study.protocol.records import ParticipantRow, QuickVoteRow, VoteRow
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, select
+
+from core.study.records import Answer, Assignment, Flag, Group, ParticipantRow, PhotoVoteRow, Run, VoteRow
 from core.study.storage.flags import flags_of
+from core.study.storage.schema import (
+    CHECKS,
+    EVENTS,
+    PARTICIPANTS,
+    PHOTO_VOTES,
+    STUDIES,
+    VOTES,
+    answers_of,
+    checks_of,
+    participants_of,
+)
+
+# The views' own definitions over one participant's events: they are few, and found by an index.
+_OWN_EVENTS = select(EVENTS).where(EVENTS.c.participant == bindparam("participant")).cte("own")
+_OWN_BEGINNING, _OWN_CHECK, _OWN_ANSWERS = participants_of(_OWN_EVENTS), checks_of(_OWN_EVENTS), answers_of(_OWN_EVENTS)
 
 
-def read_votes(connection: sqlite3.Connection, pack: str | None) -> list[VoteRow]:
-    """Counted votes of all or one study, in the order they came."""
-    flags = _flags(connection)
-    rows = connection.execute(
-        "SELECT v.participant, cohort, pack, v.pack_digest, v.trial_key, a.position, v.arm_order, choice, v.position, "
-        "dwell_ms, v.app_version, utc, finished_utc FROM votes v JOIN participants p ON p.id = v.participant "
-        "JOIN assignments a ON a.participant = v.participant AND a.trial_key = v.trial_key "
-        "WHERE withdrawn_utc IS NULL AND (:pack IS NULL OR pack = :pack) ORDER BY v.id",
-        {"pack": pack},
+def read_run(connection: Connection, participant: str) -> Run | None:
+    """Return the run with this identifier, or None. Call it inside a transaction."""
+    who = {"participant": participant}
+    begun = connection.execute(_OWN_BEGINNING, who).one_or_none()
+    if begun is None:
+        return None
+    check = connection.execute(_OWN_CHECK, who).one_or_none()
+    answers = connection.execute(_OWN_ANSWERS, who).all()
+    return Run(
+        participant=participant,
+        group=begun.cohort,
+        pack=begun.pack,
+        pack_digest=begun.pack_digest,
+        assignments=tuple(
+            Assignment(place, screen["trial_key"], tuple(screen["order"]))
+            for place, screen in enumerate(begun.screens, start=1)
+        ),
+        answers={row.trial_key: Answer(row.uuid, row.choice) for row in answers if row.state == "counted"},
+        undone=sum(row.state == "undone" for row in answers),
+        check_after=begun.check_after,
+        check_label=begun.check_label,
+        check_answer=None if check is None else check.answer,
+        check_passed=None if check is None else check.passed,
+        finished=begun.finished_utc is not None,
+        withdrawn=begun.withdrawn_utc is not None,
     )
+
+
+def read_votes(connection: Connection, pack: str | None) -> list[VoteRow]:
+    """Return the counted votes of all or one study, in the order they came, without those of withdrawn runs."""
+    runs = {row.participant: row for row in _runs(connection, pack, withdrawn=False)}
+    places = {
+        (who, screen["trial_key"]): place
+        for who, row in runs.items()
+        for place, screen in enumerate(row.screens, start=1)
+    }
+    votes = connection.execute(select(VOTES).order_by(VOTES.c.clock, VOTES.c.uuid)).all()
+    flags = _flags(connection, votes)
     return [
-        VoteRow(*row[:6], tuple(json.loads(row[6])), *row[7:12], row[12] is not None, flags[row[0]]) for row in rows
+        VoteRow(
+            participant=row.participant,
+            group=runs[row.participant].cohort,
+            pack=runs[row.participant].pack,
+            pack_digest=row.pack_digest,
+            trial_key=row.trial_key,
+            place=places[row.participant, row.trial_key],
+            order=tuple(row.arm_order),
+            choice=row.choice,
+            position=row.position,
+            dwell_ms=row.dwell_ms,
+            app_version=row.app_version,
+            utc=row.utc,
+            finished=runs[row.participant].finished_utc is not None,
+            flags=flags[row.participant],
+        )
+        for row in votes
+        if (row.participant, row.trial_key) in places
     ]
 
 
-def read_participants(connection: sqlite3.Connection, pack: str | None, *, withdrawn: bool) -> list[ParticipantRow]:
-    """Runs of all or one study, in the order they began; the withdrawn ones only if asked for."""
-    flags = _flags(connection)
-    rows = connection.execute(
-        "SELECT id, cohort, pack, pack_digest, consent_version, started_utc, finished_utc, withdrawn_utc, passed "
-        "FROM participants p LEFT JOIN checks c ON c.participant = p.id "
-        "WHERE (:pack IS NULL OR pack = :pack) AND (:withdrawn OR withdrawn_utc IS NULL) ORDER BY p.rowid",
-        {"pack": pack, "withdrawn": withdrawn},
-    )
-    return [ParticipantRow(*row[:8], _truth(row[8]), flags[row[0]]) for row in rows]
-
-
-def read_quick_votes(connection: sqlite3.Connection) -> list[QuickVoteRow]:
-    """Every quick vote, in the order they came."""
-    rows = connection.execute("SELECT token, arm_order, choice, cohort, style, utc FROM quick_votes ORDER BY rowid")
-    return [QuickVoteRow(row[0], tuple(json.loads(row[1])), *row[2:]) for row in rows]
-
-
-def _flags(connection: sqlite3.Connection) -> Mapping[str, frozenset[str]]:
-    dwell_ms, positions, places = defaultdict(list), defaultdict(list), defaultdict(int)
-    for participant, dwell, position, order in connection.execute(
-        "SELECT participant, dwell_ms, position, arm_order FROM votes"
-    ):
-        dwell_ms[participant].append(dwell)
-        positions[participant].append(position)
-        places[participant] = len(json.loads(order))
-    passed = dict(connection.execute("SELECT participant, passed FROM checks"))
-    flags: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
-    for participant in dwell_ms.keys() | passed.keys():
-        outcome = _truth(passed.get(participant))
-        flags[participant] = flags_of(
-            dwell_ms[participant], positions[participant], places=places[participant], check_passed=outcome
+def read_participants(connection: Connection, pack: str | None, *, withdrawn: bool) -> list[ParticipantRow]:
+    """Return the runs of all or one study, in the order they began; the withdrawn ones only if asked for."""
+    passed = {row.participant: row.passed for row in connection.execute(select(CHECKS))}
+    needed = (VOTES.c.participant, VOTES.c.dwell_ms, VOTES.c.position, VOTES.c.arm_order)
+    flags = _flags(connection, connection.execute(select(*needed)))
+    return [
+        ParticipantRow(
+            participant=row.participant,
+            group=row.cohort,
+            pack=row.pack,
+            pack_digest=row.pack_digest,
+            consent_version=row.consent_version,
+            started_utc=row.started_utc,
+            finished_utc=row.finished_utc,
+            withdrawn_utc=row.withdrawn_utc,
+            check_passed=passed.get(row.participant),
+            flags=flags[row.participant],
         )
+        for row in _runs(connection, pack, withdrawn=withdrawn)
+    ]
+
+
+def read_photo_votes(connection: Connection) -> list[PhotoVoteRow]:
+    """Return every photo vote, in the order they came."""
+    rows = connection.execute(select(PHOTO_VOTES).order_by(PHOTO_VOTES.c.clock, PHOTO_VOTES.c.uuid))
+    return [PhotoVoteRow(row.token, tuple(row.arm_order), row.choice, row.cohort, row.style, row.utc) for row in rows]
+
+
+def has_photo_vote(connection: Connection, token: str) -> bool:
+    """Tell whether this photo vote was taken before."""
+    same = (EVENTS.c.participant == "", EVENTS.c.kind == "quick", EVENTS.c.subject == token)
+    return connection.execute(select(EVENTS.c.sequence).where(*same)).first() is not None
+
+
+def is_open(connection: Connection, pack: str) -> bool:
+    """Tell whether a study takes new participants; every study does until it is closed."""
+    found: bool | None = connection.execute(select(STUDIES.c.is_open).where(STUDIES.c.slug == pack)).scalar()
+    return found is None or found
+
+
+def read_row_use(connection: Connection, pack_digest: str, group: Group) -> Mapping[int, tuple[int, int]]:
+    """Count how often a starting row was given out, withdrawn runs left out: by row, (in this group, in both)."""
+    row0, own = EVENTS.c.payload["row0"].as_integer(), EVENTS.c.payload["group"].as_string() == group
+    gone = EVENTS.alias("gone")
+    is_gone = (
+        select(gone.c.sequence).where(gone.c.participant == EVENTS.c.participant, gone.c.kind == "withdrawn").exists()
+    )
+    counted = (
+        select(row0, func.sum(case((own, 1), else_=0)), func.count())
+        .where(EVENTS.c.kind == "begun", EVENTS.c.subject == pack_digest, ~is_gone)
+        .group_by(row0)
+    )
+    return {row: (in_group, in_both) for row, in_group, in_both in connection.execute(counted)}
+
+
+def _runs(connection: Connection, pack: str | None, *, withdrawn: bool) -> Iterable[Row[Any]]:
+    query: Select[Any] = select(PARTICIPANTS).order_by(PARTICIPANTS.c.clock, PARTICIPANTS.c.uuid)
+    query = query if pack is None else query.where(PARTICIPANTS.c.pack == pack)
+    return connection.execute(query if withdrawn else query.where(PARTICIPANTS.c.withdrawn_utc.is_(None)))
+
+
+def _flags(connection: Connection, votes: Iterable[Row[Any]]) -> Mapping[str, frozenset[Flag]]:
+    """Work out the flags of every participant from all counted votes."""
+    dwell_ms: defaultdict[str, list[int]] = defaultdict(list)
+    positions: defaultdict[str, list[int | None]] = defaultdict(list)
+    places: dict[str, int] = {}
+    for vote in votes:
+        dwell_ms[vote.participant].append(vote.dwell_ms)
+        positions[vote.participant].append(vote.position)
+        places[vote.participant] = len(vote.arm_order)
+    passed = {row.participant: row.passed for row in connection.execute(select(CHECKS))}
+    flags: defaultdict[str, frozenset[Flag]] = defaultdict(frozenset)
+    for who in dwell_ms.keys() | passed.keys():
+        flags[who] = flags_of(dwell_ms[who], positions[who], places=places.get(who, 0), check_passed=passed.get(who))
     return flags
-
-
-def _truth(value: int | None) -> bool | None:
-    return None if value is None else bool(value)

@@ -1,178 +1,238 @@
-"""The SQLite file: its tables, how it is opened, and what its failures mean.
+"""The one table of events, and the views that say what follows from it, in SQL that SQLite and PostgreSQL both speak.
 
-WAL with `synchronous=FULL`: a commit that returned survives a killed process and a power cut. A connection lives for
-one call, so threads, forks and processes share nothing but the file.
+Rows are only ever added. What counts follows from all of them by (clock, uuid), in whatever order they came in, so two
+stores with the same events agree. Only events whose payload makes sense have a subject, and only those are looked at.
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from datetime import datetime, timezone
-from pathlib import Path
+from typing import Any
 
-from core.errors import DiskFull, VotesUnavailable
-from core.study.protocol.records import Event
-
-VERSION = 1
-BUSY_S = 30.0
-
-_VOTE_COLUMNS = """
-    uuid TEXT NOT NULL UNIQUE,
-    participant TEXT NOT NULL,
-    trial_key TEXT NOT NULL,
-    pack_digest TEXT NOT NULL,
-    arm_order TEXT NOT NULL,
-    choice TEXT,
-    position INTEGER CHECK (position BETWEEN 0 AND 3),
-    dwell_ms INTEGER NOT NULL CHECK (typeof(dwell_ms) = 'integer'),
-    app_version TEXT NOT NULL,
-    utc TEXT NOT NULL,
-    CHECK ((choice IS NULL) = (position IS NULL))
-"""
-TABLES = (
-    """CREATE TABLE events (
-        seq INTEGER PRIMARY KEY,  -- the order in which they came into this file
-        uuid TEXT NOT NULL UNIQUE,
-        kind TEXT NOT NULL,
-        payload TEXT NOT NULL,
-        utc TEXT NOT NULL,
-        clock INTEGER NOT NULL,  -- seq where the event was born: orders events everywhere
-        logged INTEGER NOT NULL  -- 1: came out of an event log, so it needs no writing to one
-    )""",
-    "CREATE INDEX events_clock ON events (clock)",
-    "CREATE TABLE log_state (one INTEGER PRIMARY KEY CHECK (one = 1), written_seq INTEGER NOT NULL)",
-    "INSERT INTO log_state VALUES (1, 0)",
-    """CREATE TABLE participants (
-        id TEXT PRIMARY KEY,
-        cohort TEXT NOT NULL CHECK (cohort IN ('artist', 'viewer')),
-        pack TEXT NOT NULL,
-        pack_digest TEXT NOT NULL,
-        consent_version TEXT NOT NULL,
-        app_version TEXT NOT NULL,
-        row0 INTEGER NOT NULL,
-        check_after INTEGER NOT NULL,
-        check_label TEXT NOT NULL,
-        started_utc TEXT NOT NULL,
-        finished_utc TEXT,
-        withdrawn_utc TEXT
-    )""",
-    "CREATE INDEX participants_pack ON participants (pack)",
-    """CREATE TABLE assignments (
-        participant TEXT NOT NULL,
-        position INTEGER NOT NULL CHECK (position >= 1),
-        trial_key TEXT NOT NULL,
-        arm_order TEXT NOT NULL,
-        PRIMARY KEY (participant, position),
-        UNIQUE (participant, trial_key)
-    )""",
-    f"CREATE TABLE votes (id INTEGER PRIMARY KEY, {_VOTE_COLUMNS}, UNIQUE (participant, trial_key))",
-    f"""CREATE TABLE undone_votes (
-        id INTEGER PRIMARY KEY,
-        reason TEXT NOT NULL CHECK (reason IN ('undone', 'duplicate')),
-        {_VOTE_COLUMNS}
-    )""",
-    """CREATE TABLE checks (
-        participant TEXT PRIMARY KEY,
-        expected TEXT NOT NULL,
-        answer TEXT,
-        passed INTEGER NOT NULL,
-        dwell_ms INTEGER NOT NULL,
-        utc TEXT NOT NULL
-    )""",
-    "CREATE TABLE studies (slug TEXT PRIMARY KEY, is_open INTEGER NOT NULL)",
-    """CREATE TABLE quick_votes (
-        token TEXT PRIMARY KEY,
-        arm_order TEXT NOT NULL,
-        choice TEXT,
-        cohort TEXT CHECK (cohort IN ('artist', 'viewer')),
-        style TEXT NOT NULL,
-        app_version TEXT NOT NULL,
-        utc TEXT NOT NULL
-    )""",
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    Table,
+    TableClause,
+    Text,
+    UniqueConstraint,
+    case,
+    column,
+    func,
+    not_,
+    or_,
+    select,
+    table,
+    text,
+    tuple_,
 )
 
+METADATA = MetaData()
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),  # in the order in which they came into this file
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("participant", Text, nullable=False),  # "" for events of no run
+    Column("subject", Text),  # what it is about beside its participant; NULL where the payload makes no sense
+    Column("occurrence", Integer),  # how many like it were here when it was recorded; NULL for events from elsewhere
+    Column("payload", JSON, nullable=False),
+    Column("utc", Text, nullable=False),
+    Column("clock", BigInteger, nullable=False),  # given at its birth, orders events everywhere
+    Column("logged", Boolean, nullable=False),  # it came out of an event log, so it needs no writing to one
+    Column("previous", Text, nullable=False),  # checksum of the participant's event before it in this file
+    Column("checksum", Text, nullable=False),
+    # Two processes that record an answer at once count the same ones before it, so the second one is refused.
+    UniqueConstraint("participant", "kind", "subject", "occurrence"),
+    Index("events_in_order", "kind", "participant", "subject", "clock", "uuid"),
+    Index("events_of_participant", "participant", "sequence"),
+    Index("events_by_clock", "clock"),
+)
+LOG_POSITION = Table("log_position", METADATA, Column("sequence", Integer, nullable=False))  # handed over up to here
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Opens the file (an empty one if there is none); transactions are begun and ended in so many words."""
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-    try:
-        connection.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+_VIEWS: dict[str, Select[Any]] = {}
 
 
-def version(connection: sqlite3.Connection) -> int:
-    """Version of the tables; 0 in an empty file."""
-    return connection.execute("PRAGMA user_version").fetchone()[0]
+def create(connection: Connection) -> None:
+    """Make the table and its views, inside the caller's transaction."""
+    METADATA.create_all(connection)
+    connection.execute(LOG_POSITION.insert().values(sequence=0))
+    for name, query in _VIEWS.items():
+        body = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+        connection.execute(text(f"CREATE VIEW {name} AS {body}".replace(":", r"\:")))
 
 
-def create(connection: sqlite3.Connection) -> None:
-    """Makes the tables, inside the caller's transaction."""
-    for statement in TABLES:
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def is_damage(error: BaseException) -> bool:
-    """Whether an SQLite error says that the file's content is broken. Python 3.10 gives no code, so by its words."""
-    return isinstance(error, sqlite3.DatabaseError) and any(
-        words in str(error) for words in ("malformed", "not a database", "unsupported file format")
+def participants_of(events: FromClause) -> Select[Any]:
+    """Select the runs of these events: what was drawn at the beginning, and when each was finished and withdrawn."""
+    kinds = ("begun", "finished", "withdrawn")
+    first = _numbered(events, *kinds, by=("participant", "kind")).cte("first_of_kind")
+    marks = (
+        select(
+            first.c.participant,
+            *(func.max(case((first.c.kind == kind, first.c.sequence))).label(kind) for kind in kinds),
+        )
+        .where(first.c.nth == 1)
+        .group_by(first.c.participant)
+        .cte("marks")
+    )
+    begun, finished, withdrawn = (EVENTS.alias(kind) for kind in kinds)
+    drawn = begun.c.payload
+    texts = ("pack", "pack_digest", "consent_version", "app_version", "check_label")
+    return select(
+        begun.c.participant,
+        drawn["group"].as_string().label("cohort"),
+        *(drawn[name].as_string().label(name) for name in texts),
+        *(drawn[name].as_integer().label(name) for name in ("row0", "check_after")),
+        drawn["screens"].label("screens"),
+        begun.c.utc.label("started_utc"),
+        finished.c.utc.label("finished_utc"),
+        withdrawn.c.utc.label("withdrawn_utc"),
+        begun.c.clock,
+        begun.c.uuid,
+    ).select_from(
+        marks.join(begun, begun.c.sequence == marks.c.begun)
+        .outerjoin(finished, finished.c.sequence == marks.c.finished)
+        .outerjoin(withdrawn, withdrawn.c.sequence == marks.c.withdrawn)
     )
 
 
-def is_sound(path: Path) -> bool:
-    """Whether SQLite finds the file in order."""
-    try:
-        with closing(connect(path)) as connection:
-            return connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
-    except sqlite3.DatabaseError as error:
-        if is_damage(error):
-            return False
-        raise
+def checks_of(events: FromClause) -> Select[Any]:
+    """Select the first answer of each run to its attention check."""
+    first = _numbered(events, "checked", by=("participant",)).cte("first_check")
+    said = EVENTS.c.payload
+    return (
+        select(
+            EVENTS.c.participant,
+            *(said[name].as_string().label(name) for name in ("expected", "answer")),
+            said["passed"].as_boolean().label("passed"),
+            said["dwell_ms"].as_integer().label("dwell_ms"),
+            EVENTS.c.utc,
+        )
+        .join_from(first, EVENTS, EVENTS.c.sequence == first.c.sequence)
+        .where(first.c.nth == 1)
+    )
 
 
-def move_aside(path: Path) -> Path:
-    """Renames a damaged file and what belongs to it, keeping every byte; returns the new path."""
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
-    aside = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
-    for suffix in ("-wal", "-shm", ""):
-        with suppress(FileNotFoundError):
-            os.replace(f"{path}{suffix}", f"{aside}{suffix}")  # noqa: PTH105 - the names are texts here
-    return aside
+def answers_of(events: FromClause) -> Select[Any]:
+    """Select every answer to a trial, with its state: "counted", "undone" or "duplicate".
+
+    The first answer to a trial stands until it is taken back, then the first one after that, and so on. Others came
+    from stores that knew nothing of each other: duplicates, which count nowhere.
+    """
+    voted = _numbered(events, "voted", by=("participant", "subject")).cte("voted")
+    again = voted.alias("again")
+    undone = _numbered(events, "undone", by=("participant", "subject")).cte("undone")
+    taken_back = (
+        select(voted, undone.c.clock.label("back_clock"), undone.c.uuid.label("back_uuid"))
+        .add_columns(_number((undone.c.clock, undone.c.uuid), by=(voted.c.sequence,)).label("time"))
+        .where(undone.c.participant == voted.c.participant, undone.c.subject == voted.c.uuid, _at(undone) > _at(voted))
+        .cte("taken_back")
+    )
+    back = tuple_(taken_back.c.back_clock, taken_back.c.back_uuid)
+    given_again = (
+        select(again.c.sequence, taken_back.c.sequence.label("after"), taken_back.c.nth.label("nth_before"))
+        .add_columns(_number((again.c.clock, again.c.uuid), by=(taken_back.c.sequence,)).label("nth"))
+        .where(taken_back.c.time == 1, _at(again) > back)
+        .where(again.c.participant == taken_back.c.participant, again.c.subject == taken_back.c.subject)
+        .cte("given_again")
+    )
+    first_again = select(given_again).where(given_again.c.nth == 1).cte("first_again")
+    reopened = select(first_again.c.sequence).where(first_again.c.nth_before == 1).cte("reopened", recursive=True)
+    reopened = reopened.union_all(select(first_again.c.sequence).where(first_again.c.after == reopened.c.sequence))
+    stood = or_(voted.c.nth == 1, voted.c.sequence.in_(select(reopened.c.sequence)))
+    undone_votes = select(taken_back.c.sequence)
+    said, begun = EVENTS.c.payload, EVENTS.alias("begun")
+    return (
+        select(
+            EVENTS.c.participant,
+            EVENTS.c.subject.label("trial_key"),
+            said["pack_digest"].as_string().label("pack_digest"),
+            said["order"].label("arm_order"),
+            said["choice"].as_string().label("choice"),
+            *(said[name].as_integer().label(name) for name in ("position", "dwell_ms")),
+            said["app_version"].as_string().label("app_version"),
+            EVENTS.c.utc,
+            EVENTS.c.clock,
+            EVENTS.c.uuid,
+            case((not_(stood), "duplicate"), (voted.c.sequence.in_(undone_votes), "undone"), else_="counted").label(
+                "state"
+            ),
+        )
+        .join_from(voted, EVENTS, EVENTS.c.sequence == voted.c.sequence)
+        .where(
+            voted.c.participant.in_(
+                select(begun.c.participant).where(begun.c.kind == "begun", begun.c.subject.is_not(None))
+            )
+        )
+    )
 
 
-def salvage(path: Path) -> list[Event]:
-    """Events that can still be read from a damaged file, from the first up to the break."""
-    events: list[Event] = []
-    with suppress(sqlite3.Error, ValueError, TypeError), closing(connect(path)) as connection:
-        for clock, uuid, kind, payload, utc in connection.execute(
-            "SELECT clock, uuid, kind, payload, utc FROM events ORDER BY seq"
-        ):
-            events.append(Event(int(clock), str(uuid), str(kind), dict(json.loads(payload)), str(utc)))
-    return events
+def _photo_votes() -> Select[Any]:
+    first = _numbered(EVENTS, "quick", by=("subject",)).cte("first_of_token")
+    said = EVENTS.c.payload
+    return (
+        select(
+            EVENTS.c.subject.label("token"),
+            said["order"].label("arm_order"),
+            said["choice"].as_string().label("choice"),
+            said["group"].as_string().label("cohort"),
+            *(said[name].as_string().label(name) for name in ("style", "app_version")),
+            EVENTS.c.utc,
+            EVENTS.c.clock,
+            EVENTS.c.uuid,
+        )
+        .join_from(first, EVENTS, EVENTS.c.sequence == first.c.sequence)
+        .where(first.c.nth == 1)
+    )
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turns failures of the disk and of SQLite into sentences; damage passes through for the store to mend."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        text = str(error)
-        if is_damage(error) or not isinstance(error, sqlite3.OperationalError):
-            raise
-        if "disk is full" in text:
-            raise DiskFull(str(path)) from error
-        reason = "another program is writing to them" if "locked" in text else text
-        raise VotesUnavailable(reason) from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(str(path)) from error
-        raise VotesUnavailable(error.strerror or str(error)) from error
+def _studies() -> Select[Any]:
+    last = EVENTS.alias("later")
+    is_last = (
+        ~select(last)
+        .where(last.c.kind == "study", last.c.subject == EVENTS.c.subject, _at(last) > _at(EVENTS))
+        .exists()
+    )
+    is_open = EVENTS.c.payload["open"].as_boolean()
+    return select(EVENTS.c.subject.label("slug"), is_open.label("is_open")).where(EVENTS.c.kind == "study", is_last)
+
+
+def _numbered(events: FromClause, *kinds: str, by: tuple[str, ...]) -> Select[Any]:
+    """Sensible events of some kinds, numbered from 1 in the order that counts, apart for each value of `by`."""
+    names = ("sequence", "uuid", "kind", "participant", "subject", "clock")
+    number = _number((events.c.clock, events.c.uuid), by=tuple(events.c[name] for name in by))
+    kind = events.c.kind == kinds[0] if len(kinds) == 1 else events.c.kind.in_(kinds)
+    return select(*(events.c[name] for name in names), number.label("nth")).where(kind, events.c.subject.is_not(None))
+
+
+def _number(order: tuple[ColumnElement[Any], ...], *, by: tuple[ColumnElement[Any], ...]) -> ColumnElement[int]:
+    return func.row_number().over(partition_by=by, order_by=order)
+
+
+def _at(events: FromClause) -> ColumnElement[Any]:
+    return tuple_(events.c.clock, events.c.uuid)
+
+
+def _view(name: str, query: Select[Any]) -> TableClause:
+    """Note a view for `create`, and return it to select from."""
+    _VIEWS[name] = query
+    return table(name, *(column(item.name, item.type) for item in query.selected_columns))
+
+
+PARTICIPANTS = _view("participants", participants_of(EVENTS))
+CHECKS = _view("checks", checks_of(EVENTS))
+ANSWERS = _view("answers", answers_of(EVENTS))
+_STATE = ANSWERS.c.state
+VOTES = _view("votes", select(*(item for item in ANSWERS.c if item is not _STATE)).where(_STATE == "counted"))
+_view("undone_votes", select(ANSWERS).where(_STATE != "counted"))
+PHOTO_VOTES = _view("photo_votes", _photo_votes())
+STUDIES = _view("studies", _studies())
