@@ -338,3 +338,17 @@ class DeviceUnusable(StyleIdentityError):
         super().__init__(
             f"'{name}' can't be used for computing ({reason}). Give another --device, such as cpu, or leave it out."
         )
+
+
+class EngineUnknown(StyleIdentityError):
+    """An engine was named that isn't in the registry."""
+
+    def __init__(self, name: str, known: str) -> None:
+        super().__init__(f"There is no engine '{name}'. Choose one of these: {known}.")
+
+
+class EngineUnavailable(StyleIdentityError):
+    """An engine can't be loaded."""
+
+    def __init__(self, title: str, reason: str) -> None:
+        super().__init__(f"The engine '{title}' can't be used now ({reason}). The others still work.")

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
+from core.engines.fewshot_gan.backbone import Backbone
 from core.imaging.faces import DetectedFace
 from core.imaging.photo import Photo, to_image
 from core.studio import Studio
-from tests.tiny_backbone import drawings, sampled_pictures
+from tests.tiny_backbone import drawings, sampled_pictures, tiny_studio
 
 
 @dataclass
@@ -30,7 +30,7 @@ class FixedFinder:
 
 def finding_studio(tiny: Backbone) -> Studio:
     """A studio on the made-up backbone."""
-    return Studio(replace(tiny, finder=FixedFinder()), BackboneChoice("mini", "for a test"))
+    return tiny_studio(replace(tiny, finder=FixedFinder()))
 
 
 def save_all(pictures: Iterable[Image.Image], folder: Path, names: list[str]) -> list[Path]:

@@ -15,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from core.engines.fewshot_gan.backbone import Backbone
+    from core.engines.fewshot_gan.engine import FewShotGan
     from core.studio import Studio
 
 # huggingface_hub reads these once, when it is imported: an empty cache, no outgoing calls, a port where nobody listens.
@@ -100,7 +101,17 @@ def mini_studio() -> Studio:
     """The embedded backbone on the CPU, loaded once. Nothing may change it."""
     from core.studio import Studio
 
-    return Studio.open("mini", device="cpu")
+    return Studio.open(backbone="mini", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def mini(mini_studio: Studio) -> FewShotGan:
+    """The engine of `mini_studio`, for tests that look inside. Nothing may change it."""
+    from core.engines.fewshot_gan.engine import FewShotGan
+
+    engine = mini_studio.engine()
+    assert isinstance(engine, FewShotGan)
+    return engine
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import app
-from core.engines.fewshot_gan.backbone import MINI_DIR, BackboneChoice
-from core.engines.fewshot_gan.mini import LANDMARKS_FILE
+from core.engines.fewshot_gan.mini import LANDMARKS_FILE, MINI_DIR
 from core.imaging.faces import FaceFinder
 from core.studio import Studio
-from tests.tiny_backbone import tiny_backbone
+from tests.tiny_backbone import tiny_backbone, tiny_studio
 
 
 def open_tiny() -> Studio:
     """A Studio with the real face finder and networks of made-up weights."""
-    backbone = replace(tiny_backbone(), finder=FaceFinder(MINI_DIR / LANDMARKS_FILE))
-    return Studio(backbone, BackboneChoice("mini", "the tests need no good pictures"))
+    return tiny_studio(replace(tiny_backbone(), finder=FaceFinder(MINI_DIR / LANDMARKS_FILE)))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from core.engines.fewshot_gan.backbone import Backbone, OnProgress, Recipe, compute_dtype, freeze
+from core.engines.devices import compute_dtype, freeze
+from core.engines.fewshot_gan.backbone import Backbone, Recipe
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, Perceptual, VggLpips
 from core.errors import StyleIdentityError, WeightsCorrupted
 from core.imaging.faces import FaceFinder
 from core.networks.checkpoints import load_into, pick_encoder, pick_part
 from core.networks.e4e import Encoder4Editing
 from core.networks.stylegan2 import Discriminator, Generator
+from core.progress import OnProgress, ignore_progress
 from core.weights import fetch as weights
 
 RESOLUTION = 1024
@@ -45,7 +47,9 @@ class E4eInverter(nn.Module):
         return codes.float() + self.latent_avg, None
 
 
-def load_ffhq(device: torch.device, on_progress: OnProgress | None = None, *, resolution: int = RESOLUTION) -> Backbone:
+def load_ffhq(
+    device: torch.device, on_progress: OnProgress = ignore_progress, *, resolution: int = RESOLUTION
+) -> Backbone:
     """Download what is missing, check it, and build the networks.
 
     The mixed layers and lambda are the paper's; the public program mixes layers 7 to 17 by default and weighs identity
@@ -79,11 +83,11 @@ def load_ffhq(device: torch.device, on_progress: OnProgress | None = None, *, re
         dtype=dtype,
         generator=generator,
         encoder=encoder,
-        measures=MappingProxyType({"ours": _load_lpips(device, dtype, on_progress) or jojogan, "jojogan": jojogan}),
+        measures=MappingProxyType({"paper": _load_lpips(device, dtype, on_progress) or jojogan, "jojogan": jojogan}),
         finder=FaceFinder(landmarks_path),
         recipes=MappingProxyType(
             {
-                "ours": Recipe(paper_layers, alpha=0.5, identity_weight=0.001),
+                "paper": Recipe(paper_layers, alpha=0.5, identity_weight=0.001),
                 "jojogan": Recipe(tuple(range(7, generator.n_latent)), alpha=0.0, identity_weight=0.0),
             }
         ),
@@ -114,7 +118,7 @@ def load_e4e(path: Path, resolution: int) -> E4eInverter:
     return E4eInverter(encoder, latent_avg)
 
 
-def _load_lpips(device: torch.device, dtype: torch.dtype, on_progress: OnProgress | None) -> Perceptual | None:
+def _load_lpips(device: torch.device, dtype: torch.dtype, on_progress: OnProgress) -> Perceptual | None:
     try:
         path = weights.fetch(VGG16, on_progress=on_progress)
     except StyleIdentityError:

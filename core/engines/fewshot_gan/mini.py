@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 import torch
 
-from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces, compute_dtype, freeze
+from core.config import ASSETS_DIR
+from core.engines.devices import compute_dtype, freeze
+from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures
 from core.errors import EmbeddedFileDamaged
 from core.imaging.faces import FaceFinder
@@ -17,11 +19,12 @@ from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
 from core.networks.stylegan2 import Discriminator
 from core.weights import fetch as weights
 
+MINI_DIR = ASSETS_DIR / "mini"
 WEIGHTS_FILE = "mini.safetensors"
 FACES_FILE = "faces.safetensors"
 LANDMARKS_FILE = "landmarks68.dat"
 REFINING_STEPS = 8
-BLOCKS = MappingProxyType({"ours": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
+BLOCKS = MappingProxyType({"paper": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
 
 
 def load_mini(folder: Path, device: torch.device) -> Backbone:
@@ -55,7 +58,7 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
         finder=FaceFinder(folder / LANDMARKS_FILE),
         recipes=MappingProxyType(
             {
-                "ours": Recipe(
+                "paper": Recipe(
                     layers, alpha=0.0, identity_weight=0.05, style_weight=0.25, colour_weight=1.0, references_per_step=2
                 ),
                 "jojogan": Recipe(layers, alpha=0.0, identity_weight=0.0, references_per_step=2),

@@ -6,10 +6,8 @@ both, so that a damaged or edited file is refused before anything uses it.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,8 +19,10 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from core.config import BackboneName, FinetuneConfig
-from core.errors import DiskFull, StyleFileInvalid, StyleForOtherBackbone
+from core.engines.base import Style
+from core.engines.fewshot_gan.config import FORMER_METHODS, NAME, BackboneName, FinetuneConfig
+from core.errors import StyleFileInvalid, StyleForOtherBackbone
+from core.files import write_atomically
 
 FORMAT_VERSION = 1
 MAX_STYLE_BYTES = 150_000_000
@@ -52,17 +52,16 @@ class StyleMeta:
 
 
 @dataclass(frozen=True)
-class Style:
+class GanStyle(Style):
     """Differences to the base generator's parameters (float16, CPU) under a display name."""
 
-    name: str
     weights: Mapping[str, Tensor] = field(repr=False)
     meta: StyleMeta
 
-    @property
-    def references(self) -> int:
-        """Number of style pictures it was trained on."""
-        return len(self.meta.reference_hashes)
+    @classmethod
+    def of(cls, name: str, weights: Mapping[str, Tensor], meta: StyleMeta) -> GanStyle:
+        """Make a style; its method and number of references follow from its history."""
+        return cls(NAME, name, len(meta.reference_hashes), str(meta.config.get("method", "")), weights, meta)
 
 
 def config_values(config: FinetuneConfig) -> dict[str, object]:
@@ -70,25 +69,15 @@ def config_values(config: FinetuneConfig) -> dict[str, object]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
-def save_style(style: Style, path: Path) -> Path:
+def save_style(style: GanStyle, path: Path) -> Path:
     """Write a style file; the old file stays whole until the new one is complete. Raises `DiskFull`."""
-    told = json.dumps({"name": style.name, **asdict(style.meta)}, sort_keys=True)
+    history = json.dumps({"name": style.name, **asdict(style.meta)}, sort_keys=True)
     tensors = {name: tensor.contiguous() for name, tensor in style.weights.items()}
-    data = to_safetensors(tensors, metadata={_META_KEY: told, _DIGEST_KEY: _digest(tensors, told)})
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DiskFull(path.name) from error
-        raise
-    return path
+    metadata = {_META_KEY: history, _DIGEST_KEY: _digest(tensors, history)}
+    return write_atomically(path, to_safetensors(tensors, metadata=metadata))
 
 
-def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[str, tuple[int, ...]]) -> Style:
+def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[str, tuple[int, ...]]) -> GanStyle:
     """Read and check a style file.
 
     Args:
@@ -101,8 +90,11 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
     """
     name = path.name
     header = _read_header(path)
-    told, meta_values = _metadata(header, name)
+    history, meta_values = _metadata(header, name)
     display = str(meta_values.pop("name"))[:MAX_NAME_LENGTH]
+    config = meta_values["config"]
+    if config.get("method") in FORMER_METHODS:
+        meta_values["config"] = {**config, "method": FORMER_METHODS[config["method"]]}
     meta = StyleMeta(**meta_values)
     if meta.backbone not in get_args(BackboneName):
         raise StyleFileInvalid(name, "it was made for a model that this app doesn't know")
@@ -119,11 +111,11 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
         tensors = parse_safetensors(path.read_bytes())  # only now: nothing of a stranger's file is allocated before
     except (SafetensorError, ValueError) as error:
         raise StyleFileInvalid(name, "its data is damaged") from error
-    if _digest(tensors, told) != header["__metadata__"].get(_DIGEST_KEY):
+    if _digest(tensors, history) != header["__metadata__"].get(_DIGEST_KEY):
         raise StyleFileInvalid(name, "its content was changed after it was saved")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise StyleFileInvalid(name, "it holds values that are not numbers")
-    return Style(display, tensors, meta)
+    return GanStyle.of(display, tensors, meta)
 
 
 def _read_header(path: Path) -> dict:
@@ -148,11 +140,11 @@ def _read_header(path: Path) -> dict:
 
 
 def _metadata(header: dict, name: str) -> tuple[str, dict]:
-    told = header.get("__metadata__", {}).get(_META_KEY)
-    if not isinstance(told, str):
+    history = header.get("__metadata__", {}).get(_META_KEY)
+    if not isinstance(history, str):
         raise StyleFileInvalid(name, "it was not made by this app")
     try:
-        values = json.loads(told)
+        values = json.loads(history)
         values["reference_hashes"] = tuple(str(value) for value in values["reference_hashes"])
         expected = {"name", *StyleMeta.__dataclass_fields__}
         if set(values) != expected or not isinstance(values["config"], dict):
@@ -161,11 +153,11 @@ def _metadata(header: dict, name: str) -> tuple[str, dict]:
         raise StyleFileInvalid(name, "its description is damaged") from error
     if values["version"] != FORMAT_VERSION:
         raise StyleFileInvalid(name, f"its format is version {values['version']}, not {FORMAT_VERSION}")
-    return told, values
+    return history, values
 
 
-def _digest(tensors: Mapping[str, Tensor], told: str) -> str:
-    digest = hashlib.sha256(told.encode())
+def _digest(tensors: Mapping[str, Tensor], history: str) -> str:
+    digest = hashlib.sha256(history.encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
