@@ -7,7 +7,7 @@ e4e, from the Hub. Both are one `Backbone`, so that every later stage is the sam
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +20,12 @@ from core.errors import DeviceUnusable
 from core.imaging.faces import FaceFinder
 from core.networks.ops import channels_last
 from core.networks.stylegan2 import Synthesis
-from core.weights import fetch as weights
+from core.progress import OnProgress, ignore_progress
+from core.weights.fetch import cached, hub_reachable
+from core.weights.pins import E4E_FFHQ, STYLEGAN2_FFHQ
 
 REACH_TIMEOUT_S = 2.0
 MINI_DIR = ASSETS_DIR / "mini"
-
-OnProgress = Callable[[weights.DownloadProgress], None]
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,9 @@ def choose_backbone(preference: str | None = None, *, timeout_s: float = REACH_T
         raise ValueError(f"the backbone must be 'auto', 'mini' or 'ffhq', got {wanted!r}")
     if best_device().type == "cpu":
         return BackboneChoice("mini", "this machine has no GPU, and the embedded model is quick without one")
-    needed = (weights.STYLEGAN2_FFHQ, weights.E4E_FFHQ)
-    if all(weights.cached(file) for file in needed):
+    if all(cached(file) for file in (STYLEGAN2_FFHQ, E4E_FFHQ)):
         return BackboneChoice("ffhq", "a GPU and the downloaded 1024 px model are here")
-    if weights.hub_reachable(timeout_s):
+    if hub_reachable(timeout_s):
         return BackboneChoice("ffhq", "a GPU is here and the 1024 px model can be downloaded")
     return BackboneChoice("mini", "the 1024 px model is not here and can't be downloaded now")
 
@@ -196,7 +195,7 @@ def load_backbone(
 
     Raises:
         DeviceUnusable: from `find_device`.
-        WeightsUnavailable, WeightsCorrupted, DiskFull: a file of weights can't be had.
+        WeightsUnavailable, WeightsCorrupted, WeightsChanged, DiskFull: a file of weights can't be had.
     """
     place = find_device(device)
     if name == "mini":
@@ -206,7 +205,7 @@ def load_backbone(
     if name == "ffhq":
         from core.engines.fewshot_gan.ffhq import load_ffhq
 
-        return load_ffhq(place, on_progress)
+        return load_ffhq(place, on_progress or ignore_progress)
     raise ValueError(f"the backbone must be 'mini' or 'ffhq', got {name!r}")
 
 
