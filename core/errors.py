@@ -130,6 +130,21 @@ class WeightsCorrupted(StyleIdentityError):
         )
 
 
+class WeightsChanged(StyleIdentityError):
+    """What a repository or the cache holds under a name is another file than the pinned or first one."""
+
+    def __init__(self, file_name: str, expected: str, found: str, *, record: str | None) -> None:
+        if record is None:
+            origin, advice = "this app expects", "Try again later, or update the app, which may know the new file."
+        else:
+            origin = "was downloaded first"
+            advice = f"If you trust the new one, remove the entry from '{record}' in the data folder and start again."
+        super().__init__(
+            f"The model file '{file_name}' is not the one that {origin} (sha256 {expected}), so it is not used "
+            f"({found}). {advice} The embedded model (--backbone mini) works without it."
+        )
+
+
 class WeightsUnsafe(WeightsCorrupted):
     """A weight file holds something other than tensors and plain values, or can't be parsed."""
 

@@ -29,7 +29,8 @@ from core.engines.fewshot_gan.backbone import (
 from core.engines.fewshot_gan.mini import FACES_FILE, WEIGHTS_FILE, load_mini
 from core.errors import DeviceUnusable, EmbeddedFileDamaged, WeightsCorrupted
 from core.studio import Studio
-from core.weights import fetch as weights
+from core.weights.load import read_fingerprint
+from core.weights.pins import STYLEGAN2_FFHQ
 from tests.hub_stand_in import running_hub
 
 CPU = torch.device("cpu")
@@ -48,7 +49,7 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["mini", "ffhq"])
 def test_a_named_backbone_is_taken(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(weights, "hub_reachable", lambda timeout_s: pytest.fail("nobody needs to ask the network"))
+    monkeypatch.setattr(backbones, "hub_reachable", lambda timeout_s: pytest.fail("nobody needs to ask the network"))
     choice = choose_backbone(name)
     assert choice.name == name and "was asked for" in choice.reason
     monkeypatch.setenv(BACKBONE_ENV, name)
@@ -74,22 +75,22 @@ def test_devices_are_tried_out(name: str) -> None:
 
 
 def test_auto_without_a_gpu_asks_nobody(without_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "hub_reachable", lambda timeout_s: pytest.fail("nobody needs to ask the network"))
+    monkeypatch.setattr(backbones, "hub_reachable", lambda timeout_s: pytest.fail("nobody needs to ask the network"))
     choice = choose_backbone("auto")
     assert choice.name == "mini" and "no GPU" in choice.reason
     assert choose_backbone() == choice
 
 
 def test_auto_with_a_gpu_and_cached_weights(with_gpu: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(weights, "cached", lambda file: tmp_path)
-    monkeypatch.setattr(weights, "hub_reachable", lambda timeout_s: pytest.fail("nobody needs to ask the network"))
+    monkeypatch.setattr(backbones, "cached", lambda file: tmp_path)
+    monkeypatch.setattr(backbones, "hub_reachable", lambda timeout_s: pytest.fail("nobody needs to ask the network"))
     choice = choose_backbone("auto")
     assert choice.name == "ffhq" and "downloaded" in choice.reason
 
 
 def test_half_of_the_weights_is_not_enough(with_gpu: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(weights, "cached", lambda file: tmp_path if file is weights.STYLEGAN2_FFHQ else None)
-    monkeypatch.setattr(weights, "hub_reachable", lambda timeout_s: False)
+    monkeypatch.setattr(backbones, "cached", lambda file: tmp_path if file is STYLEGAN2_FFHQ else None)
+    monkeypatch.setattr(backbones, "hub_reachable", lambda timeout_s: False)
     assert choose_backbone("auto").name == "mini"
 
 
@@ -175,8 +176,7 @@ def test_devices_in_words() -> None:
 
 def test_the_embedded_backbone(mini_studio: Studio) -> None:
     mini = mini_studio.backbone
-    content = (MINI_DIR / WEIGHTS_FILE).read_bytes()
-    assert mini.fingerprint == hashlib.sha256(content).hexdigest()[:16]
+    assert mini.fingerprint == read_fingerprint(MINI_DIR)
     assert (mini.name, mini.resolution, mini.encoder_px, mini.generator.n_latent) == ("mini", 256, 256, 8)
     assert set(mini.measures) == set(mini.recipes) == {"ours", "jojogan"}
     parts = (mini.generator, mini.encoder, *mini.measures.values())
@@ -187,13 +187,13 @@ def test_the_embedded_backbone(mini_studio: Studio) -> None:
 
 def test_embedded_files_stay_small() -> None:
     manifest = json.loads((MINI_DIR / "manifest.json").read_text(encoding="utf-8"))["files"]
-    assert {WEIGHTS_FILE, FACES_FILE, "landmarks68.dat"} <= set(manifest)
+    assert {f"{WEIGHTS_FILE}.index.json", FACES_FILE, "landmarks68.dat"} <= set(manifest)
     for name, expected in manifest.items():
         assert hashlib.sha256((MINI_DIR / name).read_bytes()).hexdigest() == expected, name
     assert sum(path.stat().st_size for path in MINI_DIR.iterdir()) <= 40_000_000
 
 
-@pytest.mark.parametrize("victim", [WEIGHTS_FILE, FACES_FILE])
+@pytest.mark.parametrize("victim", ["mini-00002-of-00003.safetensors", FACES_FILE])
 def test_a_damaged_embedded_file_is_refused(tmp_path: Path, victim: str) -> None:
     folder = tmp_path / "mini"
     shutil.copytree(MINI_DIR, folder)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,15 @@ from torch import Tensor, nn
 from core.config import FinetuneConfig
 from core.engines.fewshot_gan import ffhq as backbone_ffhq
 from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
-from core.engines.fewshot_gan.ffhq import VGG16, load_ffhq
+from core.engines.fewshot_gan.ffhq import load_ffhq
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, VggLpips
 from core.errors import WeightsCorrupted
 from core.networks.checkpoints import load_into, shapes_of
 from core.networks.e4e import Encoder4Editing
 from core.networks.stylegan2 import Discriminator, Generator
+from core.progress import Progress, ignore_progress
 from core.studio import Studio
-from core.weights import fetch as weights
+from core.weights.pins import E4E_FFHQ, LANDMARKS_68, STYLEGAN2_FFHQ, VGG16, HubFile
 from tests.hub_stand_in import HubStandIn, running_hub
 from tests.test_perceptual import made_up_vgg
 from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
@@ -62,8 +64,14 @@ def saved(checkpoint: dict) -> bytes:
     return stream.getvalue()
 
 
-def key_of(file: weights.HubFile) -> str:
+def key_of(file: HubFile) -> str:
     return f"{file.repos[0]}/{file.file_name}"
+
+
+def pin_to(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes) -> None:
+    """Expects this content of a file from here on."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(backbone_ffhq, name, replace(getattr(backbone_ffhq, name), sha256=sha256))
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +84,9 @@ def published() -> dict[str, bytes]:
     average = torch.randn(LAYERS, 512, generator=torch.Generator().manual_seed(2))
     e4e = {"state_dict": {**codes, "decoder.input": torch.zeros(3)}, "latent_avg": average, "opts": {"start": 0.0}}
     return {
-        key_of(weights.STYLEGAN2_FFHQ): saved(stylegan),
-        key_of(weights.E4E_FFHQ): saved(e4e),
-        key_of(weights.LANDMARKS_68): b"read when the first face is searched",
+        key_of(STYLEGAN2_FFHQ): saved(stylegan),
+        key_of(E4E_FFHQ): saved(e4e),
+        key_of(LANDMARKS_68): b"read when the first face is searched",
         key_of(VGG16): safetensors.torch.save(made_up_vgg()),
     }
 
@@ -88,6 +96,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: dict[str, by
     """A Hub with the files, and an empty cache."""
     with running_hub() as hub:
         hub.files = dict(published)
+        for name in ("E4E_FFHQ", "LANDMARKS_68", "VGG16"):
+            pin_to(monkeypatch, name, published[key_of(getattr(backbone_ffhq, name))])
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -114,10 +124,10 @@ def stylize_end_to_end(ffhq: Backbone) -> None:
 
 @pytest.mark.slow
 def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str, bytes]) -> None:
-    heard: list[weights.DownloadProgress] = []
+    heard: list[Progress] = []
     ffhq = load_ffhq(CPU, heard.append, resolution=SIDE_PX)
-    assert {progress.file_name for progress in heard} == {key.split("/", 2)[2] for key in published}
-    stylegan = published[key_of(weights.STYLEGAN2_FFHQ)]
+    assert {progress.what for progress in heard} == {key.split("/", 2)[2] for key in published}
+    stylegan = published[key_of(STYLEGAN2_FFHQ)]
     assert ffhq.fingerprint == hashlib.sha256(stylegan).hexdigest()[:16]
     assert (ffhq.name, ffhq.resolution, ffhq.encoder_px, ffhq.generator.n_latent) == ("ffhq", SIDE_PX, 256, LAYERS)
     assert isinstance(ffhq.measures["ours"], VggLpips)
@@ -138,7 +148,7 @@ def test_without_vgg_the_discriminator_measures(hub: HubStandIn) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("missing", ["d", "g_ema"])
 def test_a_checkpoint_without_a_network_is_named(hub: HubStandIn, published: dict[str, bytes], missing: str) -> None:
-    key = key_of(weights.STYLEGAN2_FFHQ)
+    key = key_of(STYLEGAN2_FFHQ)
     checkpoint = torch.load(io.BytesIO(published[key]), weights_only=True, map_location="cpu")
     del checkpoint[missing]
     hub.files[key] = saved(checkpoint)
@@ -154,11 +164,13 @@ def test_a_checkpoint_of_another_size_is_named(hub: HubStandIn) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no safetensors", "another network"])
-def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str) -> None:
+def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     other = safetensors.torch.save({"a": torch.zeros(1)})
-    hub.files[key_of(VGG16)] = other if kind == "another network" else b"no safetensors at all"
+    content = other if kind == "another network" else b"no safetensors at all"
+    hub.files[key_of(VGG16)] = content
+    pin_to(monkeypatch, "VGG16", content)
     with pytest.raises(WeightsCorrupted, match=r"'model\.safetensors' is damaged"):
-        backbone_ffhq._load_lpips(CPU, torch.float32, None)
+        backbone_ffhq._load_lpips(CPU, torch.float32, ignore_progress)
 
 
 def test_codes_are_offsets_from_the_average() -> None:

@@ -61,6 +61,12 @@ def keys(file: JudgeFile) -> list[str]:
     return [f"{repo}/{place.file_name}" for place in file.places for repo in place.repos]
 
 
+def pinned_to(file: JudgeFile, content: bytes) -> JudgeFile:
+    """The judge whose weights have this content."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return replace(file, places=tuple(replace(place, sha256=sha256) for place in file.places))
+
+
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
     """By judge."""
@@ -80,8 +86,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
         for name in ("ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"):
             file = getattr(published, name)
             hub.files[keys(file)[0]] = files[file.judge]
-            pinned = file.sha256 and hashlib.sha256(files[file.judge]).hexdigest()
-            monkeypatch.setattr(published, name, replace(file, sha256=pinned))
+            monkeypatch.setattr(published, name, pinned_to(file, files[file.judge]))
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -101,7 +106,7 @@ def noise(seed: int) -> Image.Image:
 def test_published_judges_take_over(hub: HubStandIn, studio: Studio) -> None:
     """Downloaded on request, then also by "auto"; never under "shipped"."""
     heard: list[str] = []
-    judges = choose_judges(studio, "published", on_progress=lambda progress: heard.append(progress.file_name))
+    judges = choose_judges(studio, "published", on_progress=lambda progress: heard.append(progress.what))
     assert set(heard) == {file.places[0].file_name for file in (ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE)}
     assert judges.protocols == {
         "identity": "cosine112 of ArcFace IR-SE50",
@@ -139,7 +144,7 @@ def test_a_copy_from_any_place_is_taken_before_a_download(hub: HubStandIn, files
 def test_auto_falls_back_to_the_stand_in(hub: HubStandIn, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy is in the cache, but it is another file, and there is no network."""
     fetch_judge(published.INCEPTION_FILE)
-    monkeypatch.setattr(published, "INCEPTION_FILE", replace(published.INCEPTION_FILE, sha256="0" * 64))
+    monkeypatch.setattr(published, "INCEPTION_FILE", pinned_to(published.INCEPTION_FILE, b"unknown"))
     hub.fail_all = 503
     assert choose_judges(studio, "auto").protocols["frechet"] == "frechet_mini_discriminator"
     with pytest.raises(JudgeWeightsUnavailable):
@@ -166,7 +171,7 @@ def test_other_bytes_send_to_the_mirror(hub: HubStandIn, files: dict[str, bytes]
     assert fetch_judge(file).read_bytes() == files[file.judge]
     hub.files[second] = b"something else too"
     with pytest.raises(JudgeWeightsUnavailable):
-        fetch_judge(replace(file, sha256="0" * 64))
+        fetch_judge(pinned_to(file, b"unknown"))
 
 
 def test_a_file_of_another_network_is_refused(hub: HubStandIn, files: dict[str, bytes], monkeypatch) -> None:
@@ -175,15 +180,11 @@ def test_a_file_of_another_network_is_refused(hub: HubStandIn, files: dict[str, 
         file = getattr(published, name)
         other = files[(ARCFACE_FILE if name == "INCEPTION_FILE" else INCEPTION_FILE).judge]
         hub.files[keys(file)[0]] = other
-        monkeypatch.setattr(published, name, replace(file, sha256=hashlib.sha256(other).hexdigest()))
+        monkeypatch.setattr(published, name, pinned_to(file, other))
         with pytest.raises(WeightsCorrupted, match="does not fit the network"):
             load(CPU)
-    hub.files[keys(LPIPS_FILE)[0]] = safetensors.torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)})
+    other = safetensors.torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)})
+    hub.files[keys(LPIPS_FILE)[0]] = other
+    monkeypatch.setattr(published, "LPIPS_FILE", pinned_to(LPIPS_FILE, other))
     with pytest.raises(WeightsCorrupted, match=r"features\.0\.bias"):
         published.load_lpips(CPU)
-
-
-def test_pins_are_hashes() -> None:
-    """The published file's own name holds the first digits of its hash."""
-    assert INCEPTION_FILE.sha256.startswith(INCEPTION_FILE.places[0].file_name.rpartition("-")[2].removesuffix(".pth"))
-    assert all(len(file.sha256) == 64 for file in (INCEPTION_FILE, ARCFACE_FILE))

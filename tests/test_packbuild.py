@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from core.make_assets.packs.__main__ import COMPARED_LIVE, PHOTO_FACES, PLANS, R
 from core.make_assets.packs.build import PackPlan, build_pack, check_reference_folders, faces_in
 from core.studio import Studio
 from core.study.protocol.packs import ARMS, Pack, load_pack
+from core.weights.load import read_fingerprint
 from tests.tiny_backbone import SIDE_PX, as_face, drawings, sampled_pictures, tiny_backbone
 
 PLAN = PackPlan("hatching", "Hatched portraits", ARMS, preset="sketch", steps=2, seed=3)
@@ -176,8 +176,7 @@ def shipped() -> Studio:
 
 
 def test_shipped_packs(shipped: Studio) -> None:
-    manifest = json.loads((ASSETS_DIR / "mini" / "manifest.json").read_text(encoding="utf-8"))
-    fingerprint = manifest["files"]["mini.safetensors"][:16]
+    fingerprint = read_fingerprint(ASSETS_DIR / "mini")
     assert not set(PHOTO_FACES) & set(REFERENCE_FACES) and len(set(PHOTO_FACES)) == 11
     for slug, plan in PLANS.items():
         pack = load_pack(ASSETS_DIR / "study" / slug)

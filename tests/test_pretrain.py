@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core.engines.fewshot_gan.detail import detail_distance
@@ -23,6 +22,7 @@ from core.make_assets.pretrain.data import Faces, face_weights, jitter_geometry,
 from core.make_assets.pretrain.train import TrainConfig, Trainer, draw_batch, learning_rate, train_step
 from core.procedural import augmentations as styles
 from core.procedural import filters
+from core.weights.load import load_embedded, read_fingerprint, save_embedded, write_manifest
 from tests.test_networks_squeezenet import made_up_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -420,7 +420,7 @@ def test_faces_are_invented_anew_for_weights_that_are_there(
     trained: tuple[Trainer, list[dict[str, float]]], faces: Faces, faces_dir: Path, tmp_path: Path
 ) -> None:
     export.export(trained[0], faces, tmp_path)
-    weights = (tmp_path / "mini.safetensors").read_bytes()
+    weights, fingerprint = load_embedded(tmp_path / export.WEIGHTS_FILE), read_fingerprint(tmp_path)
     for seed in ("0", "3"):
         arguments = ["--count", "3", "--seed", seed]
         before = (tmp_path / "faces.safetensors").read_bytes()
@@ -428,7 +428,9 @@ def test_faces_are_invented_anew_for_weights_that_are_there(
         assert (tmp_path / "faces.safetensors").read_bytes() != before
     backbone = load_mini(tmp_path, torch.device("cpu"))
     assert backbone.sample_faces.codes.shape == (3, 512) and backbone.sample_faces.features.isfinite().all()
-    assert (tmp_path / "mini.safetensors").read_bytes() == weights
+    kept = load_embedded(tmp_path / export.WEIGHTS_FILE)
+    assert kept.keys() == weights.keys() and all(torch.equal(kept[name], weights[name]) for name in weights)
+    assert backbone.fingerprint == fingerprint
 
 
 def test_a_run_begins_with_exported_weights(
@@ -444,8 +446,8 @@ def test_a_run_begins_with_exported_weights(
             torch.testing.assert_close(tensor, wanted[name], rtol=1e-3, atol=1e-3)
     assert later.step == 0 and later.began_with["steps"] == 33
     assert export.model_card(later, faces)["training"]["began_with"]["pictures"] == 66
-    damaged = {"generator.unknown": torch.zeros(1)}
-    save_file(damaged, tmp_path / "other.safetensors")
+    save_embedded({"generator.unknown": torch.zeros(1)}, tmp_path / "other.safetensors", metadata={})
+    write_manifest(tmp_path)
     with pytest.raises(ValueError, match="another generator"):
         later.start_from(tmp_path / "other.safetensors")
 

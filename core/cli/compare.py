@@ -15,11 +15,11 @@ from core.errors import PicturesUnusable
 from core.imaging.listing import list_photos, pictures_in
 
 if TYPE_CHECKING:
+    import core.progress
     from core.evaluate.ablations import Ablation
     from core.evaluate.arms import ArmRun, Panel, TrainingPlan
     from core.evaluate.metric_networks import Judges
     from core.studio import Studio
-    from core.weights.fetch import DownloadProgress
 
 REPORT_NAME, SHEET_NAME = "report.json", "contact_sheet.png"
 
@@ -209,8 +209,8 @@ def _open(
     from core.metrics.own_networks import load_oracles
     from core.studio import Studio
 
-    def show(part: DownloadProgress) -> None:
-        progress(f"{part.file_name}, MB", part.bytes_done // 10**6, max(1, part.bytes_total // 10**6))
+    def show(part: core.progress.Progress) -> None:
+        progress(f"{part.what}, MB", part.done // 10**6, max(1, part.of // 10**6))
 
     own = load_oracles(oracles) if oracles else None
     studio = Studio.open(backbone.value, device=device, on_progress=show)

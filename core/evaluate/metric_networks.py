@@ -24,6 +24,7 @@ from core.metrics.gram import Features
 from core.metrics.identity import Embedding, Eyes, identity_similarity
 from core.metrics.own_networks import TRAINING_LOSS_NOTE, Oracles
 from core.metrics.units import pooled_features, unit_distance
+from core.progress import OnProgress, ignore_progress
 from core.studio import Studio
 
 Judge = TypeVar("Judge")
@@ -65,7 +66,7 @@ def choose_judges(
     choice: Choice = "auto",
     *,
     oracles: Oracles | None = None,
-    on_progress: published.OnProgress | None = None,
+    on_progress: OnProgress = ignore_progress,
 ) -> Judges:
     """Load the judges.
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from core.config import BACKBONE_ENV
 from core.engines.devices import best_device
 from core.engines.fewshot_gan.config import BackboneName
-from core.weights import fetch as weights
+from core.weights.fetch import cached, hub_reachable
+from core.weights.pins import E4E_FFHQ, STYLEGAN2_FFHQ
 
 REACH_TIMEOUT_S = 2.0
 
@@ -39,9 +40,8 @@ def choose_backbone(preference: str | None = None, *, timeout_s: float = REACH_T
         raise ValueError(f"the backbone must be 'auto', 'mini' or 'ffhq', got {wanted!r}")
     if best_device().type == "cpu":
         return BackboneChoice("mini", "this machine has no GPU, and the embedded model is quick without one")
-    needed = (weights.STYLEGAN2_FFHQ, weights.E4E_FFHQ)
-    if all(weights.cached(file) for file in needed):
+    if all(cached(file) for file in (STYLEGAN2_FFHQ, E4E_FFHQ)):
         return BackboneChoice("ffhq", "a GPU and the downloaded 1024 px model are here")
-    if weights.hub_reachable(timeout_s):
+    if hub_reachable(timeout_s):
         return BackboneChoice("ffhq", "a GPU is here and the 1024 px model can be downloaded")
     return BackboneChoice("mini", "the 1024 px model is not here and can't be downloaded now")

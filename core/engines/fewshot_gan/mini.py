@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,12 +11,11 @@ from core.config import ASSETS_DIR
 from core.engines.devices import compute_dtype, freeze
 from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures
-from core.errors import EmbeddedFileDamaged
 from core.imaging.faces import FaceFinder
 from core.networks.checkpoints import load_into, pick_prefixed
 from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
 from core.networks.stylegan2 import Discriminator
-from core.weights import fetch as weights
+from core.weights.load import load_embedded, read_fingerprint
 
 MINI_DIR = ASSETS_DIR / "mini"
 WEIGHTS_FILE = "mini.safetensors"
@@ -35,17 +33,17 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
     Raises:
         WeightsCorrupted: a file is missing or differs from the manifest.
     """
-    state = weights.load_embedded(folder / WEIGHTS_FILE)
+    state = load_embedded(folder / WEIGHTS_FILE)
     generator, discriminator = MiniGenerator(), Discriminator(**DISCRIMINATOR)
     encoder = MiniEncoder(generator.resolution, generator.n_latent)
     for part, module in (("generator", generator), ("encoder", encoder), ("discriminator", discriminator)):
         load_into(module, pick_prefixed(state, part), source=WEIGHTS_FILE)
         freeze(module, device)
-    faces = weights.load_embedded(folder / FACES_FILE)
+    faces = load_embedded(folder / FACES_FILE)
     layers, dtype = tuple(range(generator.n_latent)), compute_dtype(device)
     return Backbone(
         name="mini",
-        fingerprint=_fingerprint(folder),
+        fingerprint=read_fingerprint(folder),
         resolution=generator.resolution,
         encoder_px=generator.resolution,
         device=device,
@@ -67,11 +65,3 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
         sample_faces=SampleFaces(faces["features"].float(), faces["codes"].float()),
         refining_steps=REFINING_STEPS,
     )
-
-
-def _fingerprint(folder: Path) -> str:
-    try:
-        sums = json.loads((folder / weights.MANIFEST_NAME).read_text())["files"]
-        return str(sums[WEIGHTS_FILE])[:16]
-    except (OSError, ValueError, KeyError) as error:
-        raise EmbeddedFileDamaged(weights.MANIFEST_NAME, "it can't be read") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections import Counter
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core.make_assets.pretrain.data import Faces
@@ -19,6 +17,7 @@ from core.make_assets.pretrain.people import morph, write_people
 from core.make_assets.pretrain.train import Trainer
 from core.networks.mini import DISCRIMINATOR
 from core.procedural import augmentations as styles
+from core.weights.load import save_embedded, write_manifest
 
 SHEET_FACES = 10
 SHEET_STYLES = ("line_art", "hatching")
@@ -26,7 +25,6 @@ PEOPLE = 24
 PEOPLE_SEED = 0  # chosen by eye
 WEIGHTS_FILE = "mini.safetensors"
 CARD_FILE = "card.json"
-MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = "1"
 
 
@@ -74,7 +72,7 @@ def fit_appearance(trainer: Trainer, faces: Faces, *, factors: int) -> tuple[Ten
 
 
 def export(trainer: Trainer, faces: Faces, folder: Path) -> None:
-    """Write half-precision weights, their checksum and the model card into `folder`."""
+    """Write half-precision weights in shards, their checksums and the card into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = trainer.ema_generator
     mean, factors = fit_appearance(trainer, faces, factors=generator.appearance_factors.shape[0])
@@ -88,18 +86,11 @@ def export(trainer: Trainer, faces: Faces, folder: Path) -> None:
         if not name.endswith("kernel")
     }
     metadata = {"format": FORMAT_VERSION, "discriminator": json.dumps(dict(DISCRIMINATOR))}
-    save_file(tensors, folder / WEIGHTS_FILE, metadata=metadata)
+    fingerprint = save_embedded(tensors, folder / WEIGHTS_FILE, metadata=metadata)
     people = morph(trainer.ema_encoder, generator, faces, count=PEOPLE, seed=PEOPLE_SEED, dtype=trainer.dtype)
     write_people(folder, *people)
     (folder / CARD_FILE).write_text(json.dumps(model_card(trainer, faces), indent=2) + "\n")
-    write_manifest(folder)
-
-
-def write_manifest(folder: Path) -> None:
-    """Record the sha256 of every weight file of the folder in `manifest.json`."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in {".safetensors", ".dat"})
-    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    (folder / MANIFEST_FILE).write_text(json.dumps({"files": sums}, indent=2) + "\n")
+    write_manifest(folder, fingerprint=fingerprint)
 
 
 def model_card(trainer: Trainer, faces: Faces) -> dict:

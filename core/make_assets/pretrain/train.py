@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.engines.fewshot_gan.detail import detail_distance
@@ -29,6 +28,7 @@ from core.networks.ops import channels_last
 from core.networks.squeezenet import SqueezeNetFeatures
 from core.networks.stylegan2 import Discriminator
 from core.procedural import augmentations as styles
+from core.weights.load import load_embedded
 
 CROP_PX = DISCRIMINATOR["resolution"]
 SWAP_REACH = 0.75  # how far another person's code moves the face's mean colour; the rest is the map's own tone
@@ -142,7 +142,7 @@ class Trainer:
 
         Raises `ValueError` for weights of other networks.
         """
-        tensors = load_file(weights)
+        tensors = load_embedded(weights)
         parts = {"generator": self.generator, "encoder": self.encoder, "discriminator": self.discriminator}
         for part, module in parts.items():
             missing, unexpected = module.load_state_dict(pick_prefixed(tensors, part), strict=False)

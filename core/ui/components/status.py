@@ -5,13 +5,13 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from core.progress import Progress
 from core.ui.friendly_errors import sentence
 from core.ui.i18n import t, translated
 from core.ui.server.study_service import DOOR
 
 if TYPE_CHECKING:
     from core.studio import Studio
-    from core.weights.fetch import DownloadProgress
 
 MODEL_NAMES = {"mini": "Built-in model", "ffhq": "Full-size model (FFHQ)"}
 LOADING = "Getting the model ready. You can already choose a photo."
@@ -23,9 +23,9 @@ class LoadingLine:
     def __init__(self) -> None:
         self._text = LOADING
 
-    def on_progress(self, done: DownloadProgress) -> None:
+    def on_progress(self, done: Progress) -> None:
         """Take note of a download."""
-        of = f"{done.bytes_done / 1e6:.0f} of {done.bytes_total / 1e6:.0f} MB"
+        of = f"{done.done / 1e6:.0f} of {done.of / 1e6:.0f} MB"
         self._text = f"Downloading the model, {of} ({done.fraction:.0%}). You can already choose a photo."
 
     def html(self) -> str:
