@@ -258,9 +258,9 @@ def test_style_report(studio: object, shared_dir: Path, tmp_path: Path, monkeypa
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["london_0000.png", "london_0001.png"]
     cuts: list[str] = []
 
-    def spy(studio: object, photo: object, crop: str) -> object:
+    def spy(photo: object, finder: object, crop: str, **options: int) -> object:
         cuts.append(crop)
-        return align(studio, photo, crop)
+        return align(photo, finder, crop, **options)
 
     align = measuring.align_for_measuring
     monkeypatch.setattr(measuring, "align_for_measuring", spy)

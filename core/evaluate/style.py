@@ -17,10 +17,10 @@ from torch import Tensor
 from core.config import FinetuneConfig
 from core.engines.fewshot_gan.style_file import Style
 from core.errors import PicturesUnusable, StyleIdentityError
-from core.imaging.align import AlignedFace
+from core.imaging.align import AlignedFace, CropMode
 from core.imaging.listing import Listed
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
+from core.metrics.crops import align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
 from core.metrics.gram import Features, style_gap_closed
 from core.metrics.identity import identity_similarity
 from core.metrics.own_networks import TRAINING_LOSS_NOTE, Oracles
@@ -35,7 +35,7 @@ class Row:
     """One photo's numbers; `style_gap_closed` (1 is all) and `identity` (cosine) are None without their judges."""
 
     name: str
-    crop: Crop
+    crop: CropMode
     style_gap_closed: float | None
     identity: float | None
     ssim: float
@@ -67,8 +67,8 @@ def evaluate_style(
     save: Path,
     *,
     oracles: Oracles | None = None,
-    crop: Crop = "detect",
-    reference_crop: Crop = "detect",
+    crop: CropMode = "detect",
+    reference_crop: CropMode = "detect",
     on_progress: Progress = lambda what, done, of: None,
 ) -> dict[str, object]:
     """Trains one style from the references and measures it on every photo.
@@ -91,7 +91,10 @@ def evaluate_style(
     if config.anchor == "photo":
         raise ValueError("evaluate_style trains one style for all photos, got anchor='photo'")
     save.mkdir(parents=True, exist_ok=True)
-    styles = [align_for_measuring(studio, read_picture(path), reference_crop)[0] for path in references]
+    finder, size_px = studio.backbone.finder, studio.backbone.resolution
+    styles = [
+        align_for_measuring(read_picture(path), finder, reference_crop, size_px=size_px)[0] for path in references
+    ]
     faces, failed = _align_all(studio, listed, crop)
     started = time.perf_counter()
     style = train_style(studio, styles, config, name=references[0].stem, on_progress=on_progress)
@@ -127,12 +130,13 @@ def _protocols(oracles: Oracles | None) -> dict[str, object]:
 
 
 def _align_all(
-    studio: Studio, listed: Sequence[Listed], crop: Crop
-) -> tuple[list[tuple[Listed, AlignedFace, Crop]], list[dict[str, str]]]:
+    studio: Studio, listed: Sequence[Listed], crop: CropMode
+) -> tuple[list[tuple[Listed, AlignedFace, CropMode]], list[dict[str, str]]]:
+    finder, size_px = studio.backbone.finder, studio.backbone.resolution
     faces, failed = [], []
     for item in listed:
         try:
-            faces.append((item, *align_for_measuring(studio, read_picture(item.path), crop)))
+            faces.append((item, *align_for_measuring(read_picture(item.path), finder, crop, size_px=size_px)))
         except StyleIdentityError as error:
             failed.append({"name": item.path.name, "message": str(error)})
     if not faces:
@@ -144,7 +148,7 @@ def _measure(
     studio: Studio,
     item: Listed,
     face: AlignedFace,
-    how: Crop,
+    how: CropMode,
     style: Style,
     references: Sequence[Tensor],
     save: Path,

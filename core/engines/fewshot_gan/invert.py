@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.refine import refine
-from core.imaging.geometry import AlignedFace
+from core.imaging.align import AlignedFace
 from core.imaging.photo import to_tensor
 
 
