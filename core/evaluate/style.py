@@ -23,7 +23,7 @@ from core.imaging.photo import save_png, to_tensor
 from core.metrics.crops import align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
 from core.metrics.gram import Features, style_gap_closed
 from core.metrics.identity import identity_similarity
-from core.metrics.own_networks import TRAINING_LOSS_NOTE, Oracles
+from core.metrics.own_networks import TRAINING_LOSS_NOTE, OwnNetworks
 from core.metrics.ssim import ssim_gray_gauss11, to_gray
 from core.studio import Studio
 
@@ -66,7 +66,7 @@ def evaluate_style(
     config: FinetuneConfig,
     save: Path,
     *,
-    oracles: Oracles | None = None,
+    own_networks: OwnNetworks | None = None,
     crop: CropMode = "detect",
     reference_crop: CropMode = "detect",
     on_progress: Progress = lambda what, done, of: None,
@@ -78,7 +78,7 @@ def evaluate_style(
         references: style pictures; a failure among them ends the run.
         config: hyper-parameters; `anchor="photo"` is refused with `ValueError`, since one style serves all photos.
         save: folder for `<stem>.png`, 256 px.
-        oracles: judges; without them the style gap and the identity are None.
+        own_networks: the user's; without them the style gap and the identity are None.
         crop: how photos are cut, as in `evaluate_reconstruction`.
         reference_crop: how references are cut, likewise.
 
@@ -103,12 +103,12 @@ def evaluate_style(
     rows = []
     for done, (item, face, how) in enumerate(faces):
         on_progress("photos", done, len(faces))
-        rows.append(_measure(studio, item, face, how, style, pictures, save, oracles))
+        rows.append(_measure(studio, item, face, how, style, pictures, save, own_networks))
     on_progress("photos", len(faces), len(faces))
     return {
         "task": "style",
         "backbone": studio.choice.name,
-        **_protocols(oracles),
+        **_protocols(own_networks),
         "references": len(styles),
         "config": asdict(config),
         "training_seconds": trained_seconds,
@@ -118,11 +118,11 @@ def evaluate_style(
     }
 
 
-def _protocols(oracles: Oracles | None) -> dict[str, object]:
+def _protocols(own_networks: OwnNetworks | None) -> dict[str, object]:
     """What the numbers are, and a note on the style's judge; without a judge neither its protocol nor its note."""
     measured = {
-        "gram_relative on SqueezeNet 1.1": oracles is not None and oracles.features is not None,
-        "cosine112": oracles is not None and oracles.identity is not None,
+        "gram_relative on SqueezeNet 1.1": own_networks is not None and own_networks.features is not None,
+        "cosine112": own_networks is not None and own_networks.identity is not None,
         "ssim_gray_gauss11 at 256 px": True,
     }
     note = {"note": TRAINING_LOSS_NOTE} if measured["gram_relative on SqueezeNet 1.1"] else {}
@@ -152,15 +152,15 @@ def _measure(
     style: Style,
     references: Sequence[Tensor],
     save: Path,
-    oracles: Oracles | None,
+    own_networks: OwnNetworks | None,
 ) -> Row:
     started = time.perf_counter()
     stylized = studio.stylize(face, style)
     seconds = time.perf_counter() - started
     photo, result = at_side(face.image), at_side(stylized.image)
     save_png(result, save / f"{item.path.stem}.png")
-    embed = oracles.identity if oracles else None
-    features = oracles.features if oracles else None
+    embed = own_networks.identity if own_networks else None
+    features = own_networks.features if own_networks else None
     return Row(
         name=item.path.name,
         crop=how,

@@ -1,8 +1,8 @@
 """Identity, protocol `cosine112`: cosine of face-recognition embeddings of 112 px crops with fixed eye positions.
 
 The crop is the usual one of ArcFace-style recognisers (Deng et al. 2019), from the two eye centres alone. The embedding
-is a callable, so any recogniser serves; `core.metrics.own_networks` reads one from an ONNX file. Photo-trained recognisers
-see strong stylizations poorly: compare methods by it, do not read it as a probability.
+is a callable, so any recogniser serves; `core.metrics.own_networks` reads one from an ONNX file. Photo-trained
+recognisers see strong stylizations poorly: compare methods by it, do not read it as a probability.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Foreign checkpoints against our modules: pick the right part, check it name by name, load it strictly.
 
-Works on dictionaries already in memory; reading, hashing and downloading files belongs to `core.weights.fetch`. Key names
-follow the public PyTorch checkpoints of StyleGAN2 (`g_ema`, `d`) and of e4e (`state_dict` with `encoder.*`,
+Works on dictionaries already in memory; reading, hashing and downloading files belongs to `core.weights.fetch`. Key
+names follow the public PyTorch checkpoints of StyleGAN2 (`g_ema`, `d`) and of e4e (`state_dict` with `encoder.*`,
 `latent_avg`). The rule: every weight that the module needs must be there with its shape; buffers that a module makes
 itself (`*.kernel`, `noises.*`, `*.num_batches_tracked`) may be absent; any other name is refused.
 """
