@@ -44,15 +44,16 @@ class SqueezeNetFeatures(nn.Module):
         if unknown or not taps:
             raise ValueError(f"taps must be some of {STAGES}, got {tuple(taps)}")
         self.taps = tuple(name for name in STAGES if name in taps)
-        layers = _read_npz(Path(npz_path))
-        self.layers = layers[: max(place for place, stage in _STAGE_AT.items() if stage in taps) + 1]
+        last = max(place for place, stage in _STAGE_AT.items() if stage in taps)
+        self.layers = nn.Sequential(*list(_read_npz(Path(npz_path)))[: last + 1])
         self.register_buffer("mean", torch.tensor(BGR_MEAN).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
         self.eval()
 
     def train(self, mode: bool = True) -> SqueezeNetFeatures:
         """Do nothing: features are measured, never trained."""
-        return super().train(False)
+        super().train(False)
+        return self
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the tapped stages, after ReLU; gradients flow to `x`.
