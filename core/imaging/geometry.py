@@ -7,19 +7,17 @@ expect exactly this framing. Difference: only the part of the photo that is need
 Coordinates: x to the right, y down, in the photo's pixels; whole numbers are pixel centres, so a photo that is W wide
 reaches from -0.5 to W - 0.5.
 """
+# scikit-image declares no types:
+# mypy: disallow-untyped-calls=False
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from PIL import Image
-from skimage import filters
+from skimage.filters import gaussian
 from skimage.transform import ProjectiveTransform
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in whole pixels, as PIL counts
-
-_gaussian: Callable[..., np.ndarray] = filters.gaussian  # scikit-image declares no types
 
 
 def ffhq_quad(landmarks: np.ndarray) -> np.ndarray:
@@ -113,7 +111,7 @@ def quad_to_square(quad: np.ndarray, side: float) -> ProjectiveTransform:
         ValueError: the quad has no area.
     """
     square = side * np.array([[0, 0], [0, 1], [1, 1], [1, 0]], dtype=np.float64)
-    projection = ProjectiveTransform.from_estimate(quad, square)
+    projection: ProjectiveTransform = ProjectiveTransform.from_estimate(quad, square)
     if not projection:
         raise ValueError(f"expected a quad with an area, got {np.asarray(quad).tolist()}")
     return projection
@@ -133,7 +131,8 @@ def to_crop(points: np.ndarray, quad: np.ndarray, size_px: int) -> np.ndarray:
 
 def blur(pixels: np.ndarray, sigma_px: float, *, mode: str) -> np.ndarray:
     """Blur [H, W, C] with a Gaussian; `mode` is SciPy's for what lies outside. Same type and range."""
-    return _gaussian(pixels, sigma_px, mode=mode, channel_axis=-1, preserve_range=True)
+    blurred: np.ndarray = gaussian(pixels, sigma_px, mode=mode, channel_axis=-1, preserve_range=True)
+    return blurred
 
 
 def _quarter_turn(vector: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ def paste_back(result: Image.Image, face: AlignedFace, photo: Photo) -> Image.Im
     high = np.clip(np.ceil(face.quad.max(0)).astype(int) + 1, 0, photo.image.size)
     if (high <= low).any():
         return whole
-    left, top, right, bottom = (*low.tolist(), *high.tolist())
+    (left, top), (right, bottom) = low.tolist(), high.tolist()
     side = side_of(face.quad)
     crop = result.convert("RGB")
     if side < crop.width / 2:  # one photo pixel covers several of the crop: average them first

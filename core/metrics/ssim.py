@@ -5,6 +5,8 @@ range 255, mean over the window positions that lie fully inside. `read_gray512` 
 the BT.601 weights of PIL's mode "L", and 512 px. On the published watercolour results this gives 0.411 (the paper's
 method) and 0.404 (JoJoGAN); letting the JPEG decoder drop the colour instead changes the third decimal.
 """
+# scikit-image declares no types:
+# mypy: disallow-untyped-calls=False
 
 from __future__ import annotations
 
