@@ -243,13 +243,13 @@ def test_reconstruction_without_faces_says_so(studio: object, tmp_path: Path) ->
 def test_style_report(studio: object, shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from core.evaluate import style as measuring
     from core.evaluate.style import evaluate_style
-    from core.metrics.own_networks import Oracles
+    from core.metrics.own_networks import OwnNetworks
 
     photos = crops(shared_dir, tmp_path / "set", count=2)
     reference = shared_dir / "styles" / "oil_0.webp"
     config = studio.config("sketch", steps=2, seed=3)
-    judges = Oracles(identity=None, features=lambda x: [x])
-    report = evaluate_style(studio, list_photos(photos), [reference], config, tmp_path / "out", oracles=judges)
+    judges = OwnNetworks(identity=None, features=lambda x: [x])
+    report = evaluate_style(studio, list_photos(photos), [reference], config, tmp_path / "out", own_networks=judges)
     assert (report["n"], report["references"], report["config"]["steps"]) == (2, 1, 2)
     assert report["identity_mean"] is None
     assert report["style_gap_closed_mean"] is not None
@@ -258,9 +258,9 @@ def test_style_report(studio: object, shared_dir: Path, tmp_path: Path, monkeypa
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["london_0000.png", "london_0001.png"]
     cuts: list[str] = []
 
-    def spy(studio: object, photo: object, crop: str) -> object:
+    def spy(photo: object, finder: object, crop: str, **options: int) -> object:
         cuts.append(crop)
-        return align(studio, photo, crop)
+        return align(photo, finder, crop, **options)
 
     align = measuring.align_for_measuring
     monkeypatch.setattr(measuring, "align_for_measuring", spy)

@@ -15,9 +15,9 @@ from core.imaging.photo import load_photo
 from core.make_assets.gallery import references, sets
 from core.make_assets.gallery.__main__ import EXAMPLE_FACES, REFERENCE_FACES
 from core.make_assets.gallery.sets import SET_FACES
-from core.procedural.drawings import LOOKS, SET_LOOKS, Look, draw
+from core.procedural.drawings import EXAMPLE_SETS, READY_MADE, DrawnStyle, draw
 
-DRAWINGS = {**LOOKS, **SET_LOOKS}
+DRAWINGS = {**READY_MADE, **EXAMPLE_SETS}
 
 
 def face() -> torch.Tensor:
@@ -31,7 +31,7 @@ def face() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("look", DRAWINGS.values(), ids=DRAWINGS)
-def test_a_drawing_is_a_picture_and_repeats(look: Look) -> None:
+def test_a_drawing_is_a_picture_and_repeats(look: DrawnStyle) -> None:
     first, again = (draw(look, face(), torch.Generator().manual_seed(3)) for _ in range(2))
     assert first.shape == (1, 3, 64, 64)
     assert first.min() >= -1
@@ -53,7 +53,7 @@ def test_examples_were_not_drawn_as_references() -> None:
 
 def test_the_shelf_is_complete() -> None:
     cards = json.loads((ASSETS_DIR / "styles" / "shelf.json").read_text(encoding="utf-8"))
-    assert [card["slug"] for card in cards] == list(LOOKS)
+    assert [card["slug"] for card in cards] == list(READY_MADE)
     for card in cards:
         assert (ASSETS_DIR / "styles" / f"{card['slug']}.safetensors").is_file()
         with Image.open(ASSETS_DIR / "styles" / f"{card['slug']}.webp") as picture:
@@ -62,7 +62,7 @@ def test_the_shelf_is_complete() -> None:
 
 def test_every_set_is_there_in_one_size() -> None:
     listing = json.loads((ASSETS_DIR / "sets" / "sets.json").read_text(encoding="utf-8"))
-    assert [entry["slug"] for entry in listing] == list(SET_LOOKS)
+    assert [entry["slug"] for entry in listing] == list(EXAMPLE_SETS)
     for entry in listing:
         pictures = sorted((ASSETS_DIR / "sets" / entry["slug"]).iterdir())
         assert [path.name for path in pictures] == [f"{i}.webp" for i in range(1, len(SET_FACES) + 1)]

@@ -42,8 +42,9 @@ class ArmOption(str, Enum):
 
 
 Save = Annotated[Path, typer.Option(help="Folder for the report, the pictures and the curves.")]
-OracleFolder = Annotated[
-    Path | None, typer.Option("--oracles", help="Folder with your own judges (ONNX recogniser, SqueezeNet features).")
+OwnNetworksFolder = Annotated[
+    Path | None,
+    typer.Option("--oracles", help="Folder with your own metric networks (ONNX recogniser, SqueezeNet features)."),
 ]
 JudgesOption = Annotated[
     JudgeChoice,
@@ -69,7 +70,7 @@ def arms(
     ] = None,
     preset: PresetOption = options.Preset.sketch,
     steps: Steps = None,
-    oracles: OracleFolder = None,
+    own_networks: OwnNetworksFolder = None,
     judges: JudgesOption = JudgeChoice.auto,
     index: Annotated[Path | None, typer.Option(help="CSV with file, source, split, colour.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split of the index.")] = None,
@@ -96,7 +97,7 @@ def arms(
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         check_counts(ablations, len(paths), references.name if references is not None else "--reference")
-        studio, chosen = _open(backbone, device, judges, oracles, progress)
+        studio, chosen = _open(backbone, device, judges, own_networks, progress)
         plan = TrainingPlan(preset.value, seed, steps)
         cuts = {"crop": crop.value, "reference_crop": (reference_crop or options.CropOption.detect).value}
         panel = make_panel(studio, listed, paths, chosen, **cuts, on_progress=progress)
@@ -130,7 +131,7 @@ def pairs(
     arm: Annotated[list[ArmOption] | None, typer.Option(help="Only this arm; repeat for more. All by default.")] = None,
     preset: PresetOption = options.Preset.sketch,
     steps: Steps = None,
-    oracles: OracleFolder = None,
+    own_networks: OwnNetworksFolder = None,
     judges: JudgesOption = JudgeChoice.auto,
     crop: options.Crop = options.CropOption.detect,
     seed: options.Seed = 0,
@@ -157,7 +158,7 @@ def pairs(
         except ValueError as error:
             raise PicturesUnusable(pairs.name, f"can't be split so: {error}") from error
         measuring.check_split(pairs, count, split)
-        studio, chosen = _open(backbone, device, judges, oracles, progress)
+        studio, chosen = _open(backbone, device, judges, own_networks, progress)
         loaded = measuring.load_pairs(studio, pairs, chosen, crop=crop.value)
         specs = [spec for spec in ARM_SPECS if not arm or spec.name in {option.value for option in arm}]
         save.mkdir(parents=True, exist_ok=True)
@@ -179,7 +180,7 @@ def results(
     crop: Annotated[
         options.CropOption, typer.Option(help="Results lie in their inputs' frame, or show the input's face crop.")
     ] = options.CropOption.aligned,
-    oracles: OracleFolder = None,
+    own_networks: OwnNetworksFolder = None,
     judges: JudgesOption = JudgeChoice.auto,
     backbone: options.Backbone = options.BackboneOption.auto,
     device: options.Device = None,
@@ -189,7 +190,7 @@ def results(
     with expected_failures(), progress_bar(quiet=as_json) as progress:
         from core.evaluate.results import as_table, evaluate_results
 
-        studio, chosen = _open(backbone, device, judges, oracles, progress)
+        studio, chosen = _open(backbone, device, judges, own_networks, progress)
         report = evaluate_results(studio, inputs, results, references, chosen, crop=crop.value, on_progress=progress)
     if as_json:
         print_report(report, as_json=True)
@@ -201,20 +202,20 @@ def _open(
     backbone: options.BackboneOption,
     device: str | None,
     judges: JudgeChoice,
-    oracles: Path | None,
+    own_networks: Path | None,
     progress: Progress,
 ) -> tuple[Studio, Judges]:
     """The studio and its judges; downloads are shown in megabytes."""
     from core.evaluate.metric_networks import choose_judges
-    from core.metrics.own_networks import load_oracles
+    from core.metrics.own_networks import load_own_networks
     from core.studio import Studio
 
     def show(part: core.progress.Progress) -> None:
         progress(f"{part.what}, MB", part.done // 10**6, max(1, part.of // 10**6))
 
-    own = load_oracles(oracles) if oracles else None
+    own = load_own_networks(own_networks) if own_networks else None
     studio = Studio.open(backbone.value, device=device, on_progress=show)
-    return studio, choose_judges(studio, judges.value, oracles=own, on_progress=show)
+    return studio, choose_judges(studio, judges.value, own_networks=own, on_progress=show)
 
 
 def _ablate(

@@ -19,8 +19,9 @@ for compare in (arms, pairs, results):
 
 Photos = Annotated[Path, typer.Option(help="Folder of photos or aligned crops.")]
 Save = Annotated[Path, typer.Option(help="Folder for the pictures this makes.")]
-OracleFolder = Annotated[
-    Path | None, typer.Option("--oracles", help="Folder with your own judges (ONNX recogniser, SqueezeNet features).")
+OwnNetworksFolder = Annotated[
+    Path | None,
+    typer.Option("--oracles", help="Folder with your own metric networks (ONNX recogniser, SqueezeNet features)."),
 ]
 Index = Annotated[Path | None, typer.Option(help="CSV with file, source, split, colour; found beside the photos.")]
 Split = Annotated[str | None, typer.Option(help="Only this split of the index.")]
@@ -31,7 +32,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="At most this many photos
 def reconstruction(
     photos: Photos,
     save: Save,
-    oracles: OracleFolder = None,
+    own_networks: OwnNetworksFolder = None,
     index: Index = None,
     split: Split = None,
     limit: Limit = None,
@@ -46,10 +47,10 @@ def reconstruction(
     with expected_failures(), progress_bar(quiet=as_json) as progress:
         listed = list_photos(photos, index=index, split=split, limit=limit)
         from core.engines.fewshot_gan.measure.reconstruction import evaluate_reconstruction
-        from core.metrics.own_networks import load_oracles
+        from core.metrics.own_networks import load_own_networks
         from core.studio import Studio
 
-        judges = load_oracles(oracles) if oracles else None
+        judges = load_own_networks(own_networks) if own_networks else None
         report = evaluate_reconstruction(
             Studio.open(backbone.value, device=device),
             listed,
@@ -70,7 +71,7 @@ def style(
     save: Save,
     reference: options.Reference,
     preset: options.PresetChoice = None,
-    oracles: OracleFolder = None,
+    own_networks: OwnNetworksFolder = None,
     index: Index = None,
     split: Split = None,
     limit: Limit = None,
@@ -108,10 +109,10 @@ def style(
     with expected_failures(), progress_bar(quiet=as_json) as progress:
         listed = list_photos(photos, index=index, split=split, limit=limit)
         from core.evaluate.style import evaluate_style
-        from core.metrics.own_networks import load_oracles
+        from core.metrics.own_networks import load_own_networks
         from core.studio import Studio
 
-        judges = load_oracles(oracles) if oracles else None
+        judges = load_own_networks(own_networks) if own_networks else None
         studio = Studio.open(backbone.value, device=device)
         try:
             config = studio.config((preset or options.Preset.sketch).value, seed=seed, **overrides)
@@ -123,7 +124,7 @@ def style(
             reference,
             config,
             save,
-            oracles=judges,
+            own_networks=judges,
             crop=crop.value,
             reference_crop=(reference_crop or options.CropOption.detect).value,
             on_progress=progress,

@@ -21,10 +21,10 @@ from core.evaluate.cost import Cost, measure_cost
 from core.evaluate.measure import Scores, StyleTarget, Subject, score, subject_of
 from core.evaluate.metric_networks import Judges
 from core.evaluate.train_arms import ARM_SPECS, ArmSpec, arm_config, train_arm
-from core.imaging.align import AlignedFace
+from core.imaging.align import AlignedFace, CropMode
 from core.imaging.listing import Listed
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import Crop, align_for_measuring, at_side, read_picture
+from core.metrics.crops import align_for_measuring, at_side, read_picture
 from core.studio import Studio
 
 Progress = Callable[[str, int, int], None]
@@ -75,10 +75,13 @@ class ArmRun:
     rows: list[Scores]
 
 
-def align_references(studio: Studio, paths: Sequence[Path], crop: Crop) -> list[AlignedFace]:
+def align_references(studio: Studio, paths: Sequence[Path], crop: CropMode) -> list[AlignedFace]:
     """Aligned artworks. Raises what aligning raises, `NoReferences` and `TooManyReferences`."""
     check_reference_count(len(paths))
-    return [align_for_measuring(studio, read_picture(path), crop)[0] for path in paths]
+    return [
+        align_for_measuring(read_picture(path), studio.backbone.finder, crop, size_px=studio.backbone.resolution)[0]
+        for path in paths
+    ]
 
 
 def make_panel(
@@ -87,8 +90,8 @@ def make_panel(
     references: Sequence[Path],
     judges: Judges,
     *,
-    crop: Crop = "detect",
-    reference_crop: Crop = "detect",
+    crop: CropMode = "detect",
+    reference_crop: CropMode = "detect",
     on_progress: Progress = lambda what, done, of: None,
 ) -> Panel:
     """Align and invert everything once.
@@ -108,7 +111,9 @@ def make_panel(
     for done, item in enumerate(listed):
         on_progress("photos", done, len(listed))
         try:
-            face, _ = align_for_measuring(studio, read_picture(item.path), crop)
+            face, _ = align_for_measuring(
+                read_picture(item.path), studio.backbone.finder, crop, size_px=studio.backbone.resolution
+            )
         except StyleIdentityError as error:
             failed.append({"name": item.path.name, "message": str(error)})
             continue

@@ -22,7 +22,7 @@ from core.imaging.photo import to_tensor
 from core.metrics import fid, lpips, structure
 from core.metrics.gram import Features
 from core.metrics.identity import Embedding, Eyes, identity_similarity
-from core.metrics.own_networks import TRAINING_LOSS_NOTE, Oracles
+from core.metrics.own_networks import TRAINING_LOSS_NOTE, OwnNetworks
 from core.metrics.units import pooled_features, unit_distance
 from core.progress import OnProgress, ignore_progress
 from core.studio import Studio
@@ -65,15 +65,15 @@ def choose_judges(
     studio: Studio,
     choice: Choice = "auto",
     *,
-    oracles: Oracles | None = None,
-    on_progress: OnProgress = ignore_progress,
+    own_networks: OwnNetworks | None = None,
+    on_progress: published.OnProgress | None = None,
 ) -> Judges:
     """Load the judges.
 
     Args:
         choice: "shipped" takes the stand-ins, "published" downloads the published networks, "auto" takes those
             published ones that were downloaded before, as far as they can still be used.
-        oracles: the user's own judges; they go before all others.
+        own_networks: the user's; they go before all others.
 
     Raises:
         JudgeWeightsUnavailable, WeightsCorrupted, DiskFull: a published network can't be had.
@@ -93,7 +93,7 @@ def choose_judges(
             return None
 
     names, notes = {}, []
-    own_identity = oracles.identity if oracles else None
+    own_identity = own_networks.identity if own_networks else None
     if own_identity is not None:
         identity, names["identity"] = _by_embedding(own_identity), "cosine112 of the given recogniser"
     elif (arcface := wanted(published.ARCFACE_FILE, published.load_arcface)) is not None:
@@ -108,8 +108,8 @@ def choose_judges(
         metric, style = perceptual, perceptual.features
         names["content"], names["style"] = lpips.PROTOCOL, "gram_relative of VGG16"
         notes.append(VGG_LOSS_NOTE)
-    if oracles is not None and oracles.features is not None:
-        style, names["style"] = oracles.features, "gram_relative of SqueezeNet 1.1"
+    if own_networks is not None and own_networks.features is not None:
+        style, names["style"] = own_networks.features, "gram_relative of SqueezeNet 1.1"
         notes.append(TRAINING_LOSS_NOTE)
 
     extractor: fid.Extractor = lambda x: pooled_features(x.to(device), features)  # noqa: E731

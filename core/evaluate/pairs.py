@@ -20,11 +20,11 @@ from core.evaluate.arms import TrainingPlan
 from core.evaluate.measure import Scores, StyleTarget, Subject, as_rows, protocols, score, subject_of, summarise
 from core.evaluate.metric_networks import Judges
 from core.evaluate.train_arms import ARM_SPECS, ArmSpec, train_arm
-from core.imaging.align import AlignedFace, use_as_aligned, warp_to_quad
+from core.imaging.align import AlignedFace, CropMode, use_as_aligned, warp_to_quad
 from core.imaging.geometry import box_quad
 from core.imaging.listing import pictures_in
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import Crop, align_for_measuring, at_side, read_picture
+from core.metrics.crops import align_for_measuring, at_side, read_picture
 from core.studio import Studio
 
 Progress = Callable[[str, int, int], None]
@@ -73,7 +73,7 @@ def pair_files(folder: Path) -> list[tuple[str, Path, Path]]:
     return pairs
 
 
-def load_pairs(studio: Studio, folder: Path, judges: Judges, *, crop: Crop = "detect") -> list[Pair]:
+def load_pairs(studio: Studio, folder: Path, judges: Judges, *, crop: CropMode = "detect") -> list[Pair]:
     """All pairs, the photo aligned and the drawing cut along the same square.
 
     Raises:
@@ -83,12 +83,12 @@ def load_pairs(studio: Studio, folder: Path, judges: Judges, *, crop: Crop = "de
     return [_load_pair(studio, name, photo, art, judges, crop) for name, photo, art in pair_files(folder)]
 
 
-def _load_pair(studio: Studio, name: str, photo_path: Path, art_path: Path, judges: Judges, crop: Crop) -> Pair:
+def _load_pair(studio: Studio, name: str, photo_path: Path, art_path: Path, judges: Judges, crop: CropMode) -> Pair:
     photo, art = read_picture(photo_path), read_picture(art_path)
     if photo.image.size != art.image.size:
         shown = " and ".join(f"{width} x {height}" for width, height in (photo.image.size, art.image.size))
         raise PicturesUnusable(art_path.name, f"and '{photo_path.name}' differ in size ({shown} pixels)")
-    face, _ = align_for_measuring(studio, photo, crop)
+    face, _ = align_for_measuring(photo, studio.backbone.finder, crop, size_px=studio.backbone.resolution)
     side_px = studio.backbone.resolution
     whole = box_quad(0, 0, *photo.image.size)
     if photo.image.width == photo.image.height and np.allclose(face.quad, whole):

@@ -12,10 +12,10 @@ from core.evaluate.arms_report import arm_lines, grid
 from core.evaluate.measure import StyleTarget, Subject, as_rows, find_landmarks, protocols, score, subject_of, summarise
 from core.evaluate.metric_networks import Judges
 from core.evaluate.table2 import pair_pictures
-from core.imaging.align import use_as_aligned
+from core.imaging.align import CropMode, use_as_aligned
 from core.imaging.listing import pictures_in
 from core.imaging.photo import Photo, to_tensor
-from core.metrics.crops import SIDE_PX, Crop, at_side, read_picture
+from core.metrics.crops import SIDE_PX, at_side, read_picture
 from core.metrics.identity import eye_centres, ffhq_eyes
 from core.studio import Studio
 
@@ -29,7 +29,7 @@ def evaluate_results(
     references: Path,
     judges: Judges,
     *,
-    crop: Crop = "aligned",
+    crop: CropMode = "aligned",
     on_progress: Progress = lambda what, done, of: None,
 ) -> dict[str, object]:
     """Measure results, paired with their inputs by name as in `table2`.
@@ -81,7 +81,7 @@ def as_table(report: Mapping[str, object]) -> str:
     return "\n".join([*lines, "", *(f"{name}: {what}" for name, what in report["protocols"].items()), *report["notes"]])
 
 
-def _pair(studio: Studio, before: Path, after: Path, crop: Crop) -> tuple[Subject, Image.Image]:
+def _pair(studio: Studio, before: Path, after: Path, crop: CropMode) -> tuple[Subject, Image.Image]:
     photo, drawing = read_picture(before), read_picture(after)
     if crop == "detect":
         return subject_of(studio.align(photo), studio.backbone.finder), _square(drawing)

@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image
 
 from core.engines.fewshot_gan.style_file import Style
+from core.imaging.align import CropMode
 from core.imaging.listing import Listed
-from core.metrics.crops import Crop, align_for_measuring, read_picture
+from core.metrics.crops import align_for_measuring, read_picture
 from core.studio import Studio
 
 COLUMNS = 12
@@ -21,7 +22,7 @@ def draw_sheet(
     listed: Sequence[Listed],
     styles: Sequence[Style],
     *,
-    crop: Crop = "detect",
+    crop: CropMode = "detect",
     tile_px: int = 128,
     on_progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Image.Image:
@@ -41,7 +42,9 @@ def draw_sheet(
     for number, item in enumerate(listed):
         on_progress("faces", number, len(listed))
         band, column = divmod(number, COLUMNS)
-        face, _ = align_for_measuring(studio, read_picture(item.path), crop)
+        face, _ = align_for_measuring(
+            read_picture(item.path), studio.backbone.finder, crop, size_px=studio.backbone.resolution
+        )
         inversion = studio.invert(face)
         drawn = [studio.stylize_inverted(inversion, style).image for style in (None, *styles)]
         for row, picture in enumerate([face.image, *drawn]):

@@ -17,13 +17,13 @@ from torch import Tensor
 from core.config import FinetuneConfig
 from core.engines.fewshot_gan.style_file import Style
 from core.errors import PicturesUnusable, StyleIdentityError
-from core.imaging.align import AlignedFace
+from core.imaging.align import AlignedFace, CropMode
 from core.imaging.listing import Listed
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
+from core.metrics.crops import align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
 from core.metrics.gram import Features, style_gap_closed
 from core.metrics.identity import identity_similarity
-from core.metrics.own_networks import TRAINING_LOSS_NOTE, Oracles
+from core.metrics.own_networks import TRAINING_LOSS_NOTE, OwnNetworks
 from core.metrics.ssim import ssim_gray_gauss11, to_gray
 from core.studio import Studio
 
@@ -35,7 +35,7 @@ class Row:
     """One photo's numbers; `style_gap_closed` (1 is all) and `identity` (cosine) are None without their judges."""
 
     name: str
-    crop: Crop
+    crop: CropMode
     style_gap_closed: float | None
     identity: float | None
     ssim: float
@@ -66,9 +66,9 @@ def evaluate_style(
     config: FinetuneConfig,
     save: Path,
     *,
-    oracles: Oracles | None = None,
-    crop: Crop = "detect",
-    reference_crop: Crop = "detect",
+    own_networks: OwnNetworks | None = None,
+    crop: CropMode = "detect",
+    reference_crop: CropMode = "detect",
     on_progress: Progress = lambda what, done, of: None,
 ) -> dict[str, object]:
     """Trains one style from the references and measures it on every photo.
@@ -78,7 +78,7 @@ def evaluate_style(
         references: style pictures; a failure among them ends the run.
         config: hyper-parameters; `anchor="photo"` is refused with `ValueError`, since one style serves all photos.
         save: folder for `<stem>.png`, 256 px.
-        oracles: judges; without them the style gap and the identity are None.
+        own_networks: the user's; without them the style gap and the identity are None.
         crop: how photos are cut, as in `evaluate_reconstruction`.
         reference_crop: how references are cut, likewise.
 
@@ -91,7 +91,10 @@ def evaluate_style(
     if config.anchor == "photo":
         raise ValueError("evaluate_style trains one style for all photos, got anchor='photo'")
     save.mkdir(parents=True, exist_ok=True)
-    styles = [align_for_measuring(studio, read_picture(path), reference_crop)[0] for path in references]
+    finder, size_px = studio.backbone.finder, studio.backbone.resolution
+    styles = [
+        align_for_measuring(read_picture(path), finder, reference_crop, size_px=size_px)[0] for path in references
+    ]
     faces, failed = _align_all(studio, listed, crop)
     started = time.perf_counter()
     style = train_style(studio, styles, config, name=references[0].stem, on_progress=on_progress)
@@ -100,12 +103,12 @@ def evaluate_style(
     rows = []
     for done, (item, face, how) in enumerate(faces):
         on_progress("photos", done, len(faces))
-        rows.append(_measure(studio, item, face, how, style, pictures, save, oracles))
+        rows.append(_measure(studio, item, face, how, style, pictures, save, own_networks))
     on_progress("photos", len(faces), len(faces))
     return {
         "task": "style",
         "backbone": studio.choice.name,
-        **_protocols(oracles),
+        **_protocols(own_networks),
         "references": len(styles),
         "config": asdict(config),
         "training_seconds": trained_seconds,
@@ -115,11 +118,11 @@ def evaluate_style(
     }
 
 
-def _protocols(oracles: Oracles | None) -> dict[str, object]:
+def _protocols(own_networks: OwnNetworks | None) -> dict[str, object]:
     """What the numbers are, and a note on the style's judge; without a judge neither its protocol nor its note."""
     measured = {
-        "gram_relative on SqueezeNet 1.1": oracles is not None and oracles.features is not None,
-        "cosine112": oracles is not None and oracles.identity is not None,
+        "gram_relative on SqueezeNet 1.1": own_networks is not None and own_networks.features is not None,
+        "cosine112": own_networks is not None and own_networks.identity is not None,
         "ssim_gray_gauss11 at 256 px": True,
     }
     note = {"note": TRAINING_LOSS_NOTE} if measured["gram_relative on SqueezeNet 1.1"] else {}
@@ -127,12 +130,13 @@ def _protocols(oracles: Oracles | None) -> dict[str, object]:
 
 
 def _align_all(
-    studio: Studio, listed: Sequence[Listed], crop: Crop
-) -> tuple[list[tuple[Listed, AlignedFace, Crop]], list[dict[str, str]]]:
+    studio: Studio, listed: Sequence[Listed], crop: CropMode
+) -> tuple[list[tuple[Listed, AlignedFace, CropMode]], list[dict[str, str]]]:
+    finder, size_px = studio.backbone.finder, studio.backbone.resolution
     faces, failed = [], []
     for item in listed:
         try:
-            faces.append((item, *align_for_measuring(studio, read_picture(item.path), crop)))
+            faces.append((item, *align_for_measuring(read_picture(item.path), finder, crop, size_px=size_px)))
         except StyleIdentityError as error:
             failed.append({"name": item.path.name, "message": str(error)})
     if not faces:
@@ -144,19 +148,19 @@ def _measure(
     studio: Studio,
     item: Listed,
     face: AlignedFace,
-    how: Crop,
+    how: CropMode,
     style: Style,
     references: Sequence[Tensor],
     save: Path,
-    oracles: Oracles | None,
+    own_networks: OwnNetworks | None,
 ) -> Row:
     started = time.perf_counter()
     stylized = studio.stylize(face, style)
     seconds = time.perf_counter() - started
     photo, result = at_side(face.image), at_side(stylized.image)
     save_png(result, save / f"{item.path.stem}.png")
-    embed = oracles.identity if oracles else None
-    features = oracles.features if oracles else None
+    embed = own_networks.identity if own_networks else None
+    features = own_networks.features if own_networks else None
     return Row(
         name=item.path.name,
         crop=how,

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from core.config import MAX_REFERENCES
 from core.make_assets.gallery.__main__ import REFERENCE_FACES, draw_references
-from core.procedural.drawings import LOOKS
+from core.procedural.drawings import READY_MADE
 from core.studio import Studio
 
 
 def main(arguments: list[str]) -> None:
     """Parse the options, draw, write `STYLE_01.png` and so on."""
     parser = argparse.ArgumentParser(prog="python -m core.make_assets.gallery.references", description=__doc__)
-    parser.add_argument("style", choices=sorted(LOOKS))
+    parser.add_argument("style", choices=sorted(READY_MADE))
     parser.add_argument("--out", type=Path, required=True, help="folder for the drawings")
     parser.add_argument(
         "--count", type=int, default=len(REFERENCE_FACES), choices=range(1, MAX_REFERENCES + 1), metavar="1-14"
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     others = [row for row in range(len(studio.backbone.sample_faces.codes)) if row not in REFERENCE_FACES]
     rows = [*REFERENCE_FACES, *others][: options.count]
     options.out.mkdir(parents=True, exist_ok=True)
-    for number, face in enumerate(draw_references(studio, options.style, LOOKS[options.style], rows), start=1):
+    for number, face in enumerate(draw_references(studio, options.style, READY_MADE[options.style], rows), start=1):
         face.image.save(options.out / f"{options.style}_{number:02}.png")
 
 

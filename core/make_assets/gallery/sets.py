@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.config import ASSETS_DIR
 from core.make_assets.gallery.__main__ import draw_references
-from core.procedural.drawings import SET_LOOKS
+from core.procedural.drawings import EXAMPLE_SETS
 from core.studio import Studio
 
 SET_FACES = (19, 8, 15, 0)  # rows of the sample faces; the first is shown
@@ -25,11 +25,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=ASSETS_DIR / "sets")
     options = parser.parse_args(arguments)
     studio = Studio.open("mini")
-    for slug, look in SET_LOOKS.items():
+    for slug, look in EXAMPLE_SETS.items():
         (options.out / slug).mkdir(parents=True, exist_ok=True)
         for number, face in enumerate(draw_references(studio, slug, look, SET_FACES), start=1):
             face.image.save(options.out / slug / f"{number}.webp", quality=QUALITY, method=6)
-    listing = [{"slug": slug, "title": look.title} for slug, look in SET_LOOKS.items()]
+    listing = [{"slug": slug, "title": look.title} for slug, look in EXAMPLE_SETS.items()]
     (options.out / "sets.json").write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")
 
 

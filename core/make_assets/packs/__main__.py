@@ -15,14 +15,16 @@ from core.config import ASSETS_DIR
 from core.imaging.align import AlignedFace
 from core.make_assets.gallery.__main__ import SEED, as_face, draw_references, face_picture
 from core.make_assets.packs.build import PackPlan, build_pack
-from core.procedural.drawings import LOOKS
+from core.procedural.drawings import READY_MADE
 from core.studio import Studio
 from core.study.protocol.packs import ARMS, Arm
 
 PHOTO_FACES = (0, 1, 3, 7, 14, 15, 17, 18, 19, 20, 22)  # rows of the sample faces, none of them a reference
 PLANS = {
-    "watercolour": PackPlan("watercolour", "Watercolour portraits", ARMS, LOOKS["watercolour"].preset, seed=SEED),
-    "cartoon": PackPlan("cartoon", "Cartoon portraits", ("ours-one", "ours-few"), LOOKS["cartoon"].preset, seed=SEED),
+    "watercolour": PackPlan("watercolour", "Watercolour portraits", ARMS, READY_MADE["watercolour"].preset, seed=SEED),
+    "cartoon": PackPlan(
+        "cartoon", "Cartoon portraits", ("ours-one", "ours-few"), READY_MADE["cartoon"].preset, seed=SEED
+    ),
 }
 READY_ARM: Arm = "ours-few"  # what the shelf trains
 # Whose other arms are kept for comparisons on a visitor's own photo; what ships stays under 60 MB together.
@@ -42,7 +44,7 @@ def rebuild(studio: Studio, slug: str, study: Path) -> None:
     pack = build_pack(
         studio,
         photo_faces(studio),
-        [draw_references(studio, slug, LOOKS[slug])],
+        [draw_references(studio, slug, READY_MADE[slug])],
         PLANS[slug],
         study / slug,
         trained={READY_ARM: ready},

@@ -16,11 +16,11 @@ import numpy as np
 
 from core.engines.fewshot_gan.measure.probes import Probe, appearance_swap, destylization, random_looks
 from core.errors import PicturesUnusable, StyleIdentityError
-from core.imaging.align import AlignedFace
+from core.imaging.align import AlignedFace, CropMode
 from core.imaging.listing import Listed, spread
 from core.imaging.photo import save_png
 from core.metrics.colour import mean_absolute_colour_error
-from core.metrics.crops import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture, rgb
+from core.metrics.crops import align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture, rgb
 from core.metrics.identity import Embedding, identity_similarity
 from core.metrics.sharpness import sharpness_ratio
 from core.metrics.ssim import ssim_gray_gauss11, to_gray
@@ -36,7 +36,7 @@ class Row:
     name: str
     source: str | None
     colour: bool | None
-    crop: Crop
+    crop: CropMode
     ssim: float
     colour_error: float
     sharpness_ratio: float
@@ -50,7 +50,7 @@ def evaluate_reconstruction(
     save: Path,
     *,
     identity: Embedding | None = None,
-    crop: Crop = "detect",
+    crop: CropMode = "detect",
     probes: int = 16,
     on_progress: Progress = lambda what, done, of: None,
 ) -> dict[str, object]:
@@ -77,7 +77,9 @@ def evaluate_reconstruction(
     for done, item in enumerate(listed):
         on_progress("reconstruction", done, len(listed))
         try:
-            face, how = align_for_measuring(studio, read_picture(item.path), crop)
+            face, how = align_for_measuring(
+                read_picture(item.path), studio.backbone.finder, crop, size_px=studio.backbone.resolution
+            )
         except StyleIdentityError as error:
             failed.append({"name": item.path.name, "message": str(error)})
             continue
@@ -98,7 +100,7 @@ def evaluate_reconstruction(
 
 
 def _measure(
-    studio: Studio, item: Listed, face: AlignedFace, how: Crop, save: Path, identity: Embedding | None
+    studio: Studio, item: Listed, face: AlignedFace, how: CropMode, save: Path, identity: Embedding | None
 ) -> tuple[Row, Probe]:
     started = time.perf_counter()
     inversion = studio.invert(face)
