@@ -10,14 +10,13 @@ import numpy as np
 from PIL import Image
 
 from core.errors import FaceCutOff, FaceTooSmall, NoFaceFound
-from core.imaging.align import AlignedFace
+from core.imaging.align import AlignedFace, FaceFinder, align, use_as_aligned
 from core.imaging.listing import check_levels
 from core.imaging.photo import Photo, load_photo
 from core.metrics.identity import Eyes, eye_centres, ffhq_eyes
-from core.studio import Studio
 
 SIDE_PX = 256  # every measurement of a crop is made at this side
-Crop = Literal["detect", "aligned"]
+CropMode = Literal["detect", "aligned"]
 
 
 def read_picture(path: Path) -> Photo:
@@ -31,19 +30,23 @@ def read_picture(path: Path) -> Photo:
     return load_photo(path)
 
 
-def align_for_measuring(studio: Studio, photo: Photo, crop: Crop) -> tuple[AlignedFace, Crop]:
-    """The face, and how it was cut.
+def align_for_measuring(
+    photo: Photo, finder: FaceFinder, crop: CropMode, *, size_px: int
+) -> tuple[AlignedFace, CropMode]:
+    """Crop a face at `size_px`, and tell how it was cut.
 
     Square pictures in which no whole face is found (small crops, drawings) count as already aligned.
+
+    Raises:
+        NoFaceFound, FaceTooSmall, FaceCutOff: of a picture that is not square.
     """
-    if crop == "aligned":
-        return studio.align(photo, crop="aligned"), "aligned"
-    try:
-        return studio.align(photo), "detect"
-    except (NoFaceFound, FaceTooSmall, FaceCutOff):
-        if photo.image.width != photo.image.height:
-            raise
-        return studio.align(photo, crop="aligned"), "aligned"
+    if crop == "detect":
+        try:
+            return align(photo, finder, size_px=size_px), "detect"
+        except (NoFaceFound, FaceTooSmall, FaceCutOff):
+            if photo.image.width != photo.image.height:
+                raise
+    return use_as_aligned(photo, size_px=size_px), "aligned"
 
 
 def at_side(image: Image.Image) -> Image.Image:
