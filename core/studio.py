@@ -171,15 +171,18 @@ class Studio:
         """Read a style file. Raises `StyleFileInvalid` or `StyleForOtherBackbone`."""
         return self.engine(engine).load_style(path)
 
-    def find_style(self, wanted: str, *, engine: str | None = None) -> Style:
-        """Read a style by its file's path or a ready-made one's slug; a file wins. Raises `StyleUnknown` and as
-        `load_style`."""
+    def find_style_file(self, wanted: str, *, engine: str | None = None) -> Path:
+        """Find a style by its file's path or a ready-made one's slug; a file wins. Raises `StyleUnknown`."""
         if Path(wanted).is_file():
-            return self.load_style(Path(wanted), engine=engine)
+            return Path(wanted)
         ready = {style.slug: style for style in self.ready_styles(engine=engine)}
         if wanted not in ready:
             raise StyleUnknown(wanted, ", ".join(ready) or "there are none for this model")
-        return self.load_style(ready[wanted].path, engine=engine)
+        return ready[wanted].path
+
+    def find_style(self, wanted: str, *, engine: str | None = None) -> Style:
+        """Read the style that `find_style_file` finds. Raises as that does and as `load_style`."""
+        return self.load_style(self.find_style_file(wanted, engine=engine), engine=engine)
 
     def save_style(self, style: Style, path: Path) -> Path:
         """Write a style file and return its path. Raises `DiskFull`."""

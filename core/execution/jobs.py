@@ -20,7 +20,7 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from PIL import Image
 
-    from core.engines.base import Prepared, TrainingConfig, TrainingStep
+    from core.engines.base import Drawing, Prepared, TrainingConfig, TrainingStep
     from core.imaging.align import AlignedFace
     from core.imaging.photo import Photo
     from core.studio import Crop, Studio
@@ -91,12 +91,14 @@ class Portrait:
     Attributes:
         face, prepared: what the next drawing of the same face can be spared.
         before, after: crop and drawing, or the whole photo without and with the drawing in it.
+        drawing: alone, and how it was made.
     """
 
     face: AlignedFace
     prepared: Prepared
     before: Image.Image
     after: Image.Image
+    drawing: Drawing
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class DrawPortrait:
         before, after = face.image, drawn.drawing.image
         if photo is not None:
             before, after = photo.image, studio.paste_back(drawn.drawing, face, photo)
-        yield Portrait(face, drawn.prepared, before, after)
+        yield Portrait(face, drawn.prepared, before, after, drawn.drawing)
 
 
 @dataclass(frozen=True)

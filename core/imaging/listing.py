@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from core.errors import PhotoUnreadable, PicturesUnusable
+
+T = TypeVar("T")
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -85,7 +88,7 @@ def list_photos(
     return spread(listed, limit) if limit is not None else listed
 
 
-def spread(items: list[Listed], count: int) -> list[Listed]:
+def spread(items: list[T], count: int) -> list[T]:
     """Keep at most `count` items, evenly spaced, first one included."""
     if count >= len(items):
         return items

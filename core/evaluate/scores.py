@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -11,10 +11,9 @@ from torch import Tensor
 
 from core.evaluate.intervals import PROTOCOL as INTERVAL_PROTOCOL
 from core.evaluate.intervals import Interval, bootstrap_mean, paired_difference
-from core.evaluate.metric_networks import Judges
+from core.evaluate.metric_networks import MetricNetworks
 from core.imaging.align import AlignedFace
-from core.imaging.faces import FaceFinder
-from core.imaging.photo import Photo, to_tensor
+from core.imaging.photo import to_tensor
 from core.metrics.artfid import artfid
 from core.metrics.crops import at_side, eyes_in_crop
 from core.metrics.fid import feature_rows
@@ -88,100 +87,110 @@ class Scores:
     landmarks: float | None
 
 
-def subject_of(face: AlignedFace, finder: FaceFinder) -> Subject:
-    """An aligned face, ready to be compared with."""
+@dataclass(frozen=True)
+class NamedScores(Scores):
+    """One picture's numbers in a report."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """A set of drawings.
+
+    Attributes:
+        measures: means with intervals over photos, by measure.
+        no_face_found: drawings or photos without landmarks.
+        frechet, artfid: of all drawings at once, so without an interval; None for fewer than two drawings or
+            references.
+    """
+
+    measures: dict[str, Interval]
+    no_face_found: int
+    frechet: float | None
+    artfid: float | None
+
+
+def subject_of(face: AlignedFace, networks: MetricNetworks) -> Subject:
+    """Make an aligned face ready to be compared with."""
     image = at_side(face.image)
-    return Subject(face.name, image, to_tensor(image), eyes_in_crop(face), find_landmarks(image, finder))
-
-
-def find_landmarks(image: Image.Image, finder: FaceFinder) -> np.ndarray | None:
-    """Landmarks [68, 2] of the largest face, None where none is found."""
-    faces = finder.find(Photo(image, "drawing"))
-    return faces[0].landmarks if faces else None
+    return Subject(face.name, image, to_tensor(image), eyes_in_crop(face), networks.landmarks(image))
 
 
 class StyleTarget:
-    """The references' remembered statistics.
+    """The references' remembered statistics, and the networks that made them.
 
     Args:
         references: aligned, [1, 3, 256, 256] in [-1, 1].
-        judges: give the features.
+        networks: give the features.
     """
 
-    def __init__(self, references: Sequence[Tensor], judges: Judges) -> None:
+    def __init__(self, references: Sequence[Tensor], networks: MetricNetworks) -> None:
         if not references:
             raise ValueError("StyleTarget needs at least one reference")
-        self._features = judges.style
-        self._grams = [picture_grams(x, judges.style) for x in references]
+        self.networks = networks
+        self._grams = [picture_grams(x, networks.style) for x in references]
         self._patches = PatchStyle(references)
-        self.rows = feature_rows(references, judges.extractor)
+        self.rows = feature_rows(references, networks.extractor)
 
     def style_distance(self, x: Tensor) -> float:
         """Mean `gram_relative` distance to the references."""
-        return mean_gram_distance(picture_grams(x, self._features), self._grams)
+        return mean_gram_distance(picture_grams(x, self.networks.style), self._grams)
 
     def patch_distance(self, x: Tensor) -> float:
         """`sliced_patches` distance to the references' patches."""
         return self._patches.distance(x)
 
 
-def score(drawing: Image.Image, photo: Subject, style: StyleTarget, judges: Judges, finder: FaceFinder) -> Scores:
+def score(drawing: Image.Image, photo: Subject, style: StyleTarget) -> Scores:
     """Measure one drawing (256 px RGB in the photo's frame)."""
-    x = to_tensor(drawing)
-    landmarks = None if photo.landmarks is None else find_landmarks(drawing, finder)
+    x, networks = to_tensor(drawing), style.networks
+    expected = photo.landmarks
+    found = None if expected is None else networks.landmarks(drawing)
     return Scores(
-        identity=judges.identity(photo.image, drawing, photo.eyes),
+        identity=networks.identity(photo.image, drawing, photo.eyes),
         style=style.style_distance(x),
         patches=style.patch_distance(x),
         ssim=ssim_gray_gauss11(to_gray(photo.image), to_gray(drawing)),
-        content=judges.content(photo.x, x),
-        landmarks=None if landmarks is None else landmark_distance(photo.landmarks, landmarks),
+        content=networks.content(photo.x, x),
+        landmarks=None if expected is None or found is None else landmark_distance(expected, found),
     )
 
 
-def column(rows: Sequence[Scores], measure: str) -> list[float | None]:
-    """One measure over the rows."""
+def _column(rows: Sequence[Scores], measure: str) -> list[float | None]:
     return [getattr(row, measure) for row in rows]
 
 
-def summarise(rows: Sequence[Scores], drawings: Sequence[Image.Image], style: StyleTarget, judges: Judges) -> dict:
-    """Means with intervals over photos, how often no face was found, and the distances of whole sets.
-
-    The Frechet distance and the Art-FID product need two drawings and two references, else they are None; they are of
-    all drawings at once and carry no interval.
-    """
-    report: dict[str, object] = {
-        "measures": {measure.name: bootstrap_mean(column(rows, measure.name)).as_report() for measure in MEASURES},
-        "no_face_found": sum(row.landmarks is None for row in rows),
-        "frechet": None,
-        "artfid": None,
-    }
+def summarise(rows: Sequence[Scores], drawings: Sequence[Image.Image], style: StyleTarget) -> SetScores:
+    """Means with intervals over photos, how often no face was found, and the distances of whole sets."""
+    distance = product = None
     if min(len(drawings), len(style.rows)) >= 2:
-        features = feature_rows([to_tensor(drawing) for drawing in drawings], judges.extractor)
+        features = feature_rows([to_tensor(drawing) for drawing in drawings], style.networks.extractor)
         distance = frechet_distance(features, style.rows)
-        content = float(np.mean(column(rows, "content")))
-        report |= {"frechet": distance, "artfid": artfid(content, distance)}
-    return report
+        product = artfid(float(np.mean([row.content for row in rows])), distance)
+    measures = {measure.name: bootstrap_mean(_column(rows, measure.name)) for measure in MEASURES}
+    return SetScores(measures, sum(row.landmarks is None for row in rows), distance, product)
 
 
 def differences(a: Sequence[Scores], b: Sequence[Scores]) -> dict[str, Interval]:
     """`a - b` over the same photos, by measure."""
-    return {measure.name: paired_difference(column(a, measure.name), column(b, measure.name)) for measure in MEASURES}
+    return {measure.name: paired_difference(_column(a, measure.name), _column(b, measure.name)) for measure in MEASURES}
 
 
-def protocols(judges: Judges) -> Mapping[str, str]:
+def protocols(networks: MetricNetworks) -> dict[str, str]:
     """What every number of a report is, by measure."""
+    names = networks.protocols
     return {
-        **judges.protocols,
-        "style": f"{judges.protocols['style']}, mean over references, 256 px",
+        **names,
+        "style": f"{names['style']}, mean over references, 256 px",
         "patches": f"{PATCHES_PROTOCOL}, 256 px",
         "ssim": "ssim_gray_gauss11 at 256 px",
         "landmarks": "landmarks68_interocular, this backbone's predictor on photo and drawing",
-        "artfid": f"artfid_formula of {judges.protocols['content']} and {judges.protocols['frechet']}",
+        "artfid": f"artfid_formula of {names['content']} and {names['frechet']}",
         "interval": INTERVAL_PROTOCOL,
     }
 
 
-def as_rows(names: Sequence[str], rows: Sequence[Scores]) -> list[dict[str, object]]:
+def named(names: Sequence[str], rows: Sequence[Scores]) -> tuple[NamedScores, ...]:
     """Every photo's numbers for a report."""
-    return [{"name": name, **asdict(row)} for name, row in zip(names, rows, strict=True)]
+    return tuple(NamedScores(**vars(row), name=name) for name, row in zip(names, rows, strict=True))
