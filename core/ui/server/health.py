@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from core.config import VERSION
 from core.ui.server import queueing
-from core.ui.server.runtime import DOOR
+from core.ui.server.runtime import LOADER
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -27,7 +27,7 @@ def report(page: gr.Blocks, *, votes: str, stopping: bool, uptime_s: float) -> t
     Args:
         votes: sentence that says where votes are kept; empty while no study is open.
     """
-    state, studio = DOOR.state()
+    state, studio = LOADER.state()
     line = queueing.line(page)
     answer = {
         "status": "stopping" if stopping else state,

@@ -83,7 +83,7 @@ class Reference:
 class MyStyle:
     """A style that this visitor trained or opened; `thumbnail` is a data address.
 
-    Its file has the folder `slug` to itself, with what the shelf shows beside it.
+    Its file has the folder `slug` to itself, with what the style gallery shows beside it.
     """
 
     slug: str

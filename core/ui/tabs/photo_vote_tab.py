@@ -20,10 +20,10 @@ ABOUT = (
 def build(stylize: StylizeTab, runs: gr.BrowserState) -> None:
     """Lay out the panel inside the Stylize tab and connect its events."""
     ballot, offered = gr.State(None), gr.State(None)
-    with gr.Accordion(label("Which drawing of you is best?"), open=False, visible=False, elem_id="quick") as panel:
+    with gr.Accordion(label("Which drawing of you is best?"), open=False, visible=False, elem_id="photo-vote") as panel:
         gr.HTML(fragment(lambda: widgets.hint(ABOUT)))
-        start = gr.Button(label("Show them"), elem_id="quick-start")
-        stage = stage_html("quick-stage")
+        start = gr.Button(label("Show them"), elem_id="photo-vote-start")
+        stage = stage_html("photo-vote-stage")
     portrait, file, crop = stylize.result[0], stylize.result[-1], stylize.settings[2]
     drawn = [file, stylize.photo, crop, stylize.chosen, offered]
     file.change(on.offer, drawn, [offered, panel, stage, ballot], preprocess=False, **DIRECT)
