@@ -42,7 +42,8 @@ def open_studio() -> Studio:
 
 def build() -> gr.Blocks:
     """Return the page; needs no Studio yet."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S)) as page:
+    page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S))
+    with page:
         api.add_endpoints()  # first, so that no event of the page takes their names
         gr.HTML(fragment(lambda: page_head.title(TITLE, PROMISE)))
         status_line = gr.HTML(fragment(lambda: status.status_html(status.LOADING)), elem_id="status")

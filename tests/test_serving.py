@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -91,7 +92,8 @@ def test_the_start_is_refused_with_a_sentence(
 
 def test_health_follows_the_studio(loader: StudioLoader) -> None:
     def asked(**options: object) -> tuple[dict, int]:
-        return health.report(EMPTY_PAGE, **{"votes": "", "stopping": False, "uptime_s": 3.4} | options)
+        now = health.report(EMPTY_PAGE, **{"votes": "", "stopping": False, "uptime_s": 3.4} | options)
+        return dataclasses.asdict(now), now.http_status
 
     release = threading.Event()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,12 @@ import app
 from core.config import FinetuneConfig
 from core.errors import NoFaceFound, NoReferences, TrainingStopped
 from core.ui import friendly_errors
-from core.ui.components import advanced, status, style_gallery, widgets
+from core.ui.components import advanced, rendering, status, style_gallery, widgets
 from core.ui.server import runtime as engine
 from core.ui.server import session, visitors
 from core.ui.tabs import photo_vote_handlers, stylize_handlers, train_handlers
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_an_expected_failure_leaves_as_its_sentence() -> None:
@@ -129,6 +132,13 @@ def test_names_are_escaped_wherever_they_are_shown() -> None:
         + status.status_html(evil)
     )
     assert "<img src=x" not in shown
+
+
+def test_html_stands_in_templates_alone() -> None:
+    for path in (ROOT / "app.py", *sorted((ROOT / "core" / "ui").rglob("*.py"))):
+        tags = re.findall(r"</?[a-z][a-z0-9]*[ >]", path.read_text(encoding="utf-8"))
+        assert not tags, f"{path.name}: put {tags[0]} into core/ui/components/templates"
+    assert rendering.environment().autoescape is True
 
 
 def test_faces_are_outlined_and_the_chosen_one_is_marked() -> None:

@@ -67,9 +67,9 @@ def _own_result(address: str) -> Path | None:
 def _file(given: object, request: gr.Request) -> Iterator[Path]:
     """Give the path of a file that a caller sent: uploaded, or as a web or data address. Raises PageProblem."""
     if isinstance(given, Mapping):
-        path = uploaded_path(given, request.session_hash)
-        if path is not None:
-            yield Path(path)
+        upload = uploaded_path(given, request.session_hash)
+        if upload is not None:
+            yield Path(upload)
             return
     if isinstance(given, str) and (own := _own_result(given)) is not None:
         yield own
@@ -126,8 +126,7 @@ def _face(given: object, request: gr.Request, *, number: int = 1, aligned: bool 
     with _file(given, request) as path:
         name = given.get("orig_name") if isinstance(given, Mapping) else None
         photo = load_photo(path, name=str(name or path.name), limits=limits().photo)
-    crop = "aligned" if aligned else "detect"
-    return photo, engine.studio().align(photo, face_index=number - 1, crop=crop)
+    return photo, engine.studio().align(photo, face_index=number - 1, crop="aligned" if aligned else "detect")
 
 
 # --- what callers get --------------------------------------------------------------------------------------
@@ -286,7 +285,8 @@ def _published(handler: Callable[..., Any]) -> Callable[..., Any]:
         parameter.replace(annotation=hints.get(name, parameter.annotation))
         for name, parameter in signature.parameters.items()
     ]
-    safe.__signature__ = signature.replace(parameters=parameters, return_annotation=result)
+    published = signature.replace(parameters=parameters, return_annotation=result)
+    setattr(safe, "__signature__", published)  # noqa: B010  # the attribute that `inspect` reads, which no type declares
     return safe
 
 
@@ -297,4 +297,4 @@ def add_endpoints() -> None:
         (stylize, engine.ACCELERATOR),
         (train, engine.ACCELERATOR),
     ):
-        gr.api(_published(handler), api_name=handler.__name__, **options)
+        gr.api(_published(handler), api_name=handler.__name__, **options)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import gradio as gr
 
@@ -19,6 +19,8 @@ from core.errors import DiskFull, Sentence, StyleIdentityError
 from core.files import is_disk_full
 from core.ui.components.rendering import escaped_text
 from core.ui.i18n import t
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 LOGGER = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def sentence(error: Exception) -> str:
     if isinstance(error, StyleIdentityError):
         return error.sentence
     if isinstance(error, gr.Error):
-        return error.message
+        return str(error.message)
     if is_disk_full(error):
         return DiskFull("the result").sentence
     LOGGER.error("unexpected failure in a handler", exc_info=error)
@@ -71,7 +73,7 @@ def _as_gradio_error() -> Iterator[None]:
         raise for_gradio(error) from error
 
 
-def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
+def friendly(handler: Handler) -> Handler:
     """Wrap a handler (plain, generator or coroutine) so that every exception becomes `gr.Error` with a sentence.
 
     The signature is kept, since Gradio reads `gr.Request`, `gr.EventData` and `gr.Progress` from it.
@@ -83,7 +85,7 @@ def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
             with _as_gradio_error():
                 yield from handler(*args, **options)
 
-        return stream
+        return cast(Handler, stream)
 
     if inspect.iscoroutinefunction(handler):
 
@@ -92,11 +94,11 @@ def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
             with _as_gradio_error():
                 return await handler(*args, **options)
 
-        return wait
+        return cast(Handler, wait)
 
     @functools.wraps(handler)
     def call(*args: Any, **options: Any) -> Any:
         with _as_gradio_error():
             return handler(*args, **options)
 
-    return call
+    return cast(Handler, call)

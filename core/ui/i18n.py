@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.i18n import I18nData
@@ -59,16 +60,20 @@ def t(text: str, /, **values: object) -> str:
 
     A `Sentence` brings its own values; those that are sentences themselves are translated with it.
     """
+    template = text
     if isinstance(text, Sentence):
-        text, values = text.template, {**text.values, **values}
+        template, values = text.template, {**text.values, **values}
     if language() == CHINESE:
-        text = in_chinese(text)
+        template = in_chinese(template)
     shown = {name: t(value) if isinstance(value, Sentence) else value for name, value in values.items()}
-    return text.format(**shown) if shown else text
+    return template.format(**shown) if shown else template
 
 
-def label(text: str, /, **values: object) -> I18nData:
-    """Return a component's label, button text or the like, translated in the browser."""
+def label(text: str, /, **values: object) -> Any:
+    """Return a component's label, button text or the like, translated in the browser: what `fragment` returns.
+
+    Not every component's types admit it.
+    """
     return fragment(lambda: t(text, **values))
 
 

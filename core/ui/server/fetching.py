@@ -56,7 +56,10 @@ async def _transport(host: str) -> httpx.AsyncBaseTransport | None:
     if gradio_adapter.is_trusted_host(host):
         return None
     # Shielded, since safehttpx keeps its look-ups: one that is cancelled would cancel whoever asks for the host again.
-    return safehttpx.AsyncSecureTransport(await asyncio.shield(safehttpx.async_validate_url(host)))
+    transport: httpx.AsyncBaseTransport = safehttpx.AsyncSecureTransport(
+        await asyncio.shield(safehttpx.async_validate_url(host))
+    )
+    return transport
 
 
 async def read(address: str, limit: int, transport: httpx.AsyncBaseTransport | None) -> httpx.Response:

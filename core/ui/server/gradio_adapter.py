@@ -153,7 +153,7 @@ def upload_folder() -> Path:
 
 def copy_for_page(path: str | Path) -> str:
     """Copy a file to where the page may fetch it, below a salted hash of its content; return the copy's path."""
-    return processing_utils.save_file_to_cache(path, get_upload_folder())
+    return str(processing_utils.save_file_to_cache(path, get_upload_folder()))
 
 
 def ensure_salt() -> None:
@@ -177,7 +177,11 @@ def download(address: str, folder: str) -> Path:
 
 def use_fetcher(fetch: Callable[[str], Awaitable[httpx.Response]]) -> None:
     """Let Gradio fetch with `fetch`, wherever it takes a web address for a file."""
-    processing_utils.async_ssrf_protected_get = fetch
+
+    async def fetched(url: str) -> httpx.Response:
+        return await fetch(url)
+
+    processing_utils.async_ssrf_protected_get = fetched
 
 
 def is_trusted_host(host: str) -> bool:

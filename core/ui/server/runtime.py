@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import spaces
 
@@ -36,8 +36,8 @@ LOGGER = logging.getLogger(__name__)
 
 STYLES_IN_MEMORY = 8
 LOOK_SEED = 0  # of the natural look in which inverted artworks are shown
-ACCELERATOR = {"concurrency_id": "accelerator", "concurrency_limit": 1}
-FACES = {"concurrency_id": "faces", "concurrency_limit": 2}
+ACCELERATOR: dict[str, Any] = {"concurrency_id": "accelerator", "concurrency_limit": 1}
+FACES: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 2}
 
 
 class StudioLoader:

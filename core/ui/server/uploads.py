@@ -14,7 +14,6 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -121,7 +120,7 @@ def _remove(lock_file: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def uploaded_path(payload: Mapping[str, Any] | None, session_hash: str | None = None) -> str | None:
+def uploaded_path(payload: object, session_hash: str | None = None) -> str | None:
     """Return the path of an upload that Gradio passed on unread, None if the uploader was emptied.
 
     With a session, the upload stays as long as its visitor.

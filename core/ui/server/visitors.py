@@ -262,8 +262,8 @@ class Sessions:
             self._remove(sessions_dir() / name)
             for path in visitor.uploads - in_use:
                 _forget_file(Path(path))
-        for path in [*(sessions_dir() / name for name in present), *map(Path, in_use)]:
-            _freshen(path)  # Gradio and other processes go by the time of change
+        for used in [*(sessions_dir() / name for name in present), *map(Path, in_use)]:
+            _freshen(used)  # Gradio and other processes go by the time of change
         self._sweep_orphans(set(present), now, keep_s)
 
     def _sweep_orphans(self, present: set[str], now: float, keep_s: float) -> None:

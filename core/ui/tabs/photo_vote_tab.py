@@ -8,8 +8,9 @@ from core.ui.components import widgets
 from core.ui.i18n import fragment, label
 from core.ui.server import runtime as engine
 from core.ui.tabs import photo_vote_handlers as on
+from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE
 from core.ui.tabs.stylize_tab import StylizeTab
-from core.ui.tabs.vote_tab import DIRECT, TELL_STAGE, stage_html
+from core.ui.tabs.vote_tab import TELL_STAGE, stage_html
 
 ABOUT = (
     "Your face in this style, drawn in different ways, side by side and without their names. Your choice helps to "
@@ -26,13 +27,13 @@ def build(stylize: StylizeTab, runs: gr.BrowserState) -> None:
         stage = stage_html("photo-vote-stage")
     portrait, file, crop = stylize.result[0], stylize.result[-1], stylize.settings[2]
     drawn = [file, stylize.photo, crop, stylize.chosen, offered]
-    file.change(on.offer, drawn, [offered, panel, stage, ballot], preprocess=False, **DIRECT)
+    file.change(on.offer, drawn, [offered, panel, stage, ballot], **AS_SENT | DIRECT)
     start.click(
         on.compare,
         [stylize.photo, portrait, crop, stylize.chosen],
         [stage, ballot],
         show_progress_on=stage,
-        api_visibility="private",
+        **PRIVATE,
         **engine.ACCELERATOR,
     )
     stage.choose(on.vote, [ballot, runs], [stage, ballot], **DIRECT).failure(None, js=TELL_STAGE)

@@ -49,7 +49,9 @@ def read_photo(path: str, *, name: str | None = None) -> tuple[ChosenPhoto, Port
     chosen = ChosenPhoto(str(path), photo.name, width, height, view)
     try:
         faces = engine.studio().find_faces(photo)
-        chosen = replace(chosen, boxes=tuple(tuple(int(side) for side in face.box) for face in faces))
+        boxes = (face.box for face in faces)
+        whole = tuple((int(left), int(top), int(right), int(bottom)) for left, top, right, bottom in boxes)
+        chosen = replace(chosen, boxes=whole)
         face = engine.studio().align_found(photo, faces)
     except StyleIdentityError as error:
         return replace(chosen, problem=error.sentence), None

@@ -15,9 +15,8 @@ from core.ui.server import runtime as engine
 from core.ui.server.limits import MAX_SEED
 from core.ui.server.session import Crop
 from core.ui.tabs import stylize_handlers as on
+from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
 
-# The handler gets the upload unread, so that a broken picture meets our sentence and not Pillow's.
-AS_SENT = {"preprocess": False, "api_visibility": "private"}
 # On a phone the portrait is below the styles: bring it into view.
 SHOW_RESULT = """() => {
   const result = document.querySelector('#result');
@@ -33,8 +32,6 @@ TAB_KEY = """(chosen, mine) => {
     return [chosen, mine, key];
   } catch (error) { return [chosen, mine, '']; }
 }"""
-HIDDEN = {"show_progress": "hidden", "show_progress_on": None}
-DIRECT = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -234,19 +231,19 @@ def build(tabs: gr.Tabs, status_line: gr.HTML, page: gr.Blocks) -> StylizeTab:
         [status_line, left.gallery, chosen, mine],
         js=TAB_KEY,
         show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
     )
     draws = [*_connect_crop(tab, left, crop), *_connect_styles(tab, left, right, tabs)]
     _connect_photo(tab, left, draws)
     return tab
 
 
-def _drawing(tab: StylizeTab) -> dict[str, Any]:
-    return {"show_progress_on": tab.result[1:3], "api_visibility": "private", **engine.ACCELERATOR}
+def _drawing(tab: StylizeTab) -> Options:
+    return {"show_progress_on": tab.result[1:3], **PRIVATE, **engine.ACCELERATOR}
 
 
-def _looking(left: InputColumn) -> dict[str, Any]:
-    return {"show_progress_on": [left.uploader, left.view], "api_visibility": "private", **engine.FACES}
+def _looking(left: InputColumn) -> Options:
+    return {"show_progress_on": [left.uploader, left.view], **PRIVATE, **engine.FACES}
 
 
 def _connect_photo(tab: StylizeTab, left: InputColumn, draws: list[Any]) -> None:
@@ -265,7 +262,7 @@ def _photo_parts(tab: StylizeTab, left: InputColumn) -> list[Any]:
 
 def _connect_crop(tab: StylizeTab, left: InputColumn, crop: gr.State) -> list[Any]:
     """Connect what cuts the face out; return the events that draw."""
-    again = {"fn": on.redraw, "inputs": tab.settings, "outputs": tab.result, **_drawing(tab)}
+    again: Options = {"fn": on.redraw, "inputs": tab.settings, "outputs": tab.result, **_drawing(tab)}
     draws = [left.view.click(on.click_photo, [tab.photo, crop], _photo_parts(tab, left), **DIRECT).success(**again)]
     for event in (left.crop.mode.input, *(slider.release for slider in left.crop.sliders)):
         changed = event(

@@ -171,8 +171,8 @@ def toggle_aligned(
     references: tuple[Reference, ...], removed: set[str], aligned: bool, progress: gr.Progress = gr.Progress()
 ) -> Iterator[tuple[Any, ...]]:
     """Cut every picture out again, as found or as it is. Values as in `_page`."""
-    blank = {"face": None, "crop_view": "", "look_view": "", "problem": ""}
-    yield from _filled([replace(item, aligned=aligned, **blank) for item in references], removed, progress)
+    blank = [replace(item, aligned=aligned, face=None, crop_view="", look_view="", problem="") for item in references]
+    yield from _filled(blank, removed, progress)
 
 
 def preset_steps(preset: str) -> Any:

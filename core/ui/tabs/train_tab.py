@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,8 @@ from core.ui.server import runtime as engine
 from core.ui.server.limits import limits
 from core.ui.tabs import stylize_handlers
 from core.ui.tabs import train_handlers as on
-from core.ui.tabs.stylize_tab import AS_SENT, DIRECT, StylizeTab, photo_input
-
-PRIVATE = {"api_visibility": "private"}
+from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE, Options
+from core.ui.tabs.stylize_tab import StylizeTab, photo_input
 
 
 def hint(text: str) -> I18nData:
@@ -59,6 +59,10 @@ class StepThree:
     name: gr.Textbox
     use: gr.Button
     download: gr.DownloadButton
+
+
+def _head(number: int) -> str:
+    return on.heads(())[number]
 
 
 def _step_one(head: I18nData) -> StepOne:
@@ -133,7 +137,7 @@ def _step_three(head: I18nData) -> StepThree:
 
 def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
     """Lay out the tab inside the current `gr.Tab` and connect its events."""
-    heads = [fragment(lambda i=i: on.heads(())[i]) for i in range(3)]
+    heads = [fragment(functools.partial(_head, number)) for number in range(3)]
     first = _step_one(heads[0])
     with gr.Row(equal_height=False):
         second, third = _step_two(heads[1]), _step_three(heads[2])
@@ -146,8 +150,8 @@ def _connect_pictures(first: StepOne, second: StepTwo, third: StepThree, referen
     """Connect what collects the pictures, and their kind."""
     removed = gr.State(set())  # keys of pictures; changed in place, so that running events see it
     page = [references, first.cards, first.head, second.head, third.head, third.start]
-    looking = {**PRIVATE, **engine.ACCELERATOR}
-    shown = {**looking, "show_progress_on": first.drop}
+    looking: Options = {**PRIVATE, **engine.ACCELERATOR}
+    shown: Options = {**looking, "show_progress_on": first.drop}
     first.drop.upload(
         on.add_references,
         [first.drop, references, removed, first.aligned],
@@ -166,7 +170,7 @@ def _connect_training(
 ) -> None:
     """Connect the training and what is done with its style."""
     made, own = gr.State(None), gr.State(None)
-    looking = {**PRIVATE, **engine.ACCELERATOR}
+    looking: Options = {**PRIVATE, **engine.ACCELERATOR}
     second.upload.change(
         on.upload_own,
         second.upload,
@@ -191,7 +195,7 @@ def _connect_training(
     keeping = [on.add_to_gallery, [made, stylize.mine, stylize.chosen], [stylize.mine, stylize.gallery]]
     training.success(*keeping, **DIRECT)
     third.stop.click(on.stop, None, parts, **DIRECT)
-    renamed = {"fn": on.rename, "inputs": [made, third.name], "outputs": [made, third.download], **DIRECT}
+    renamed: Options = {"fn": on.rename, "inputs": [made, third.name], "outputs": [made, third.download], **DIRECT}
     third.name.input(trigger_mode="always_last", **renamed).success(*keeping, **DIRECT)
     drawing = (
         third.use.click(**renamed)

@@ -13,10 +13,9 @@ from core.ui.i18n import fragment, label
 from core.ui.server.study_service import STORAGE_KEY, browser_secret
 from core.ui.tabs import vote_handlers as on
 from core.ui.tabs import vote_views as views
+from core.ui.tabs.events import AS_SENT, DIRECT
 
 SCRIPT = STATIC / "vote.js"
-# Votes never wait behind a drawing or a training run: they go past the queue.
-DIRECT = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 SHOW_TOP = """() => {
   const parts = ['#vote-stage .st', '#vote-notice p', '#vote-code-notice p', '#vote-intro'];
   const part = parts.map((name) => document.querySelector(name)).find(Boolean);
@@ -133,7 +132,7 @@ def build(tab: gr.Tab, tabs: gr.Tabs, runs: gr.BrowserState) -> None:
     tab.select(on.open_tab, [runs, shown], page, js=WHAT_IS_SHOWN, **DIRECT)
     asked = [runs, intro.pack, intro.agreed, intro.group]
     # Unread: after a restart of the server, Gradio doesn't know any more which sets this page was offered.
-    intro.start.click(on.begin, asked, page, preprocess=False, **DIRECT).success(None, js=SHOW_TOP)
+    intro.start.click(on.begin, asked, page, **AS_SENT | DIRECT).success(None, js=SHOW_TOP)
     for event in (code.resume.click, code.typed.submit):
         event(on.resume, [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
     code.leave.click(lambda: gr.update(visible=True), None, code.sure, **DIRECT)
