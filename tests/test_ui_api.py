@@ -22,10 +22,11 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from core.config import ASSETS_DIR, DemoLimits
+from core.config import ASSETS_DIR
 from core.ui import api
 from core.ui.server import fetching
 from core.ui.server import runtime as engine
+from core.ui.server.limits import DemoLimits
 from core.ui.tabs.stylize_handlers import example_paths
 from tests.app_process import AppProcess
 

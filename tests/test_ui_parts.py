@@ -1,9 +1,10 @@
-"""The page's parts without a browser: errors at the edge, a visitor's folder, crops, settings, HTML, the door."""
+"""The page's parts without a browser: friendly errors, crops, settings, HTML, the loading of the Studio."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +17,17 @@ from PIL import Image
 import app
 from core.config import FinetuneConfig
 from core.errors import NoFaceFound, NoReferences, TrainingStopped
-from core.ui import friendly_errors as edge
-from core.ui.components import advanced, status, widgets
-from core.ui.components import style_gallery as styles
+from core.ui import friendly_errors
+from core.ui.components import advanced, rendering, status, style_gallery, widgets
 from core.ui.server import runtime as engine
 from core.ui.server import session, visitors
-from core.ui.tabs import photo_vote_handlers as quick_handlers
-from core.ui.tabs import stylize_handlers, train_handlers
+from core.ui.tabs import photo_vote_handlers, stylize_handlers, train_handlers
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_an_expected_failure_leaves_as_its_sentence() -> None:
-    @edge.friendly
+    @friendly_errors.friendly
     def handler() -> None:
         raise NoFaceFound("cat.jpg")
 
@@ -35,7 +36,7 @@ def test_an_expected_failure_leaves_as_its_sentence() -> None:
 
 
 def test_names_in_a_failure_stay_text() -> None:
-    @edge.friendly
+    @friendly_errors.friendly
     def handler() -> None:
         raise NoFaceFound("<img src=x onerror=alert(1)>.jpg")
 
@@ -46,7 +47,7 @@ def test_names_in_a_failure_stay_text() -> None:
 
 
 def test_coroutines_are_friendly_too() -> None:
-    @edge.friendly
+    @friendly_errors.friendly
     async def handler() -> None:
         raise NoFaceFound("cat.jpg")
 
@@ -55,7 +56,7 @@ def test_coroutines_are_friendly_too() -> None:
 
 
 def test_an_unexpected_failure_is_logged_and_stays_vague(caplog: pytest.LogCaptureFixture) -> None:
-    @edge.friendly
+    @friendly_errors.friendly
     def handler() -> Iterator[int]:
         yield 1
         raise KeyError("secret detail")
@@ -69,8 +70,8 @@ def test_an_unexpected_failure_is_logged_and_stays_vague(caplog: pytest.LogCaptu
 
 
 def test_a_full_disk_gets_its_sentence() -> None:
-    assert "no space left" in edge.sentence(OSError(28, "No space left on device", "a.png"))
-    assert edge.sentence(MemoryError()) == edge.OUT_OF_MEMORY
+    assert "no space left" in friendly_errors.sentence(OSError(28, "No space left on device", "a.png"))
+    assert friendly_errors.sentence(MemoryError()) == friendly_errors.OUT_OF_MEMORY
 
 
 def test_friendly_keeps_what_gradio_reads_from_the_signature() -> None:
@@ -115,7 +116,7 @@ def test_settings_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["seven", "7, -1"])
 def test_wrong_layers_get_a_sentence(text: str) -> None:
-    with pytest.raises(gr.Error):
+    with pytest.raises(friendly_errors.PageProblem):
         advanced.layers_from(text)
 
 
@@ -126,16 +127,23 @@ def test_names_are_escaped_wherever_they_are_shown() -> None:
     shown = (
         widgets.photo_view(photo, session.Crop())
         + widgets.reference_cards([reference], limit=14)
-        + widgets.shelf([("s", evil, 4, "data:,")], "s")
+        + widgets.style_gallery([widgets.Tile("s", evil, "data:,", 4)], "s")
         + widgets.notice(evil)
         + status.status_html(evil)
     )
     assert "<img src=x" not in shown
 
 
+def test_html_stands_in_templates_alone() -> None:
+    for path in (ROOT / "app.py", *sorted((ROOT / "core" / "ui").rglob("*.py"))):
+        tags = re.findall(r"</?[a-z][a-z0-9]*[ >]", path.read_text(encoding="utf-8"))
+        assert not tags, f"{path.name}: put {tags[0]} into core/ui/components/templates"
+    assert rendering.environment().autoescape is True
+
+
 def test_faces_are_outlined_and_the_chosen_one_is_marked() -> None:
     photo = session.ChosenPhoto("p", "two.jpg", 200, 100, "data:,", boxes=((10, 10, 50, 50), (100, -5, 140, 40)))
-    shown = widgets.photo_view(dataclasses.replace(photo, face_index=1), session.Crop())
+    shown = " ".join(widgets.photo_view(dataclasses.replace(photo, face_index=1), session.Crop()).split())
     assert shown.count('class="face"') == 2
     assert "left:50.00%;top:0.00%" in shown
     assert 'data-pick="1" aria-pressed="true"' in shown
@@ -170,8 +178,8 @@ def test_a_picture_becomes_a_small_data_address() -> None:
 
 
 def test_file_names_hold_no_surprises() -> None:
-    assert styles.file_name("../Old  Engraving!") == "old-engraving"
-    assert styles.file_name("///") == "style"
+    assert style_gallery.file_name("../Old  Engraving!") == "old-engraving"
+    assert style_gallery.file_name("///") == "style"
 
 
 def test_steps_light_up_in_order() -> None:
@@ -222,11 +230,12 @@ def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(m
     assert list(train_handlers.take_set(references, removed, SimpleNamespace(pick="../mini"), None)) == []
 
 
-def test_own_styles_have_a_way_off_the_shelf_and_presets_none() -> None:
-    shown = widgets.shelf([("ink", "Ink", 6, "data:,"), ("my-1", "A & B", 2, "data:,")], "ink", own={"my-1"})
+def test_own_styles_can_be_removed_and_presets_can_t() -> None:
+    tiles = [widgets.Tile("ink", "Ink", "data:,", 6), widgets.Tile("my-1", "A & B", "data:,", 2)]
+    shown = widgets.style_gallery(tiles, "ink", own={"my-1"})
     assert shown.count('data-event="delete"') == 1
-    assert 'data-event="delete" data-pick="my-1" aria-label="Take A &amp; B off the shelf"' in shown
-    assert 'data-event="undo" data-pick="my-1"' in widgets.taken_off("my-1", "A & B")
+    assert 'data-event="delete" data-pick="my-1" aria-label="Remove A &amp; B"' in shown
+    assert 'data-event="undo" data-pick="my-1"' in widgets.style_removed("my-1", "A & B")
 
 
 def test_a_style_that_is_gone_is_not_used(tmp_path: Path) -> None:
@@ -308,7 +317,7 @@ def test_an_emptied_seed_is_the_first(number: float | None, seed: int) -> None:
 
 @pytest.mark.parametrize("number", [-1, 2**31, 1e300, float("inf"), float("nan")])
 def test_a_huge_seed_gets_a_sentence(number: float) -> None:
-    with pytest.raises(gr.Error, match="The seed is a number from 0 to 2147483647"):
+    with pytest.raises(friendly_errors.PageProblem, match="The seed is a number from 0 to 2147483647"):
         stylize_handlers._seed(number)
 
 
@@ -324,11 +333,11 @@ def test_settings_that_are_no_finite_number_get_a_sentence(field: str, text: str
     with gr.Blocks():
         values = [control.value for control in advanced.controls()]
     values[advanced.FIELDS.index(field)] = text
-    with pytest.raises(gr.Error, match="as numbers"):
+    with pytest.raises(friendly_errors.PageProblem, match="as numbers"):
         advanced.overrides(values)
 
 
-def test_the_door_opens_once_and_tries_again_after_a_failure() -> None:
+def test_the_studio_is_opened_once_and_tries_again_after_a_failure() -> None:
     calls: list[int] = []
     warmed = threading.Event()
 
@@ -338,11 +347,11 @@ def test_the_door_opens_once_and_tries_again_after_a_failure() -> None:
             raise NoFaceFound("first")
         return "studio"
 
-    door = engine.StudioDoor()
-    future = door.open_in_background(opening, warm_up=lambda studio: warmed.set())
+    loader = engine.StudioLoader()
+    future = loader.open_in_background(opening, warm_up=lambda studio: warmed.set())
     assert isinstance(future.exception(timeout=10), NoFaceFound)
-    assert door.studio(timeout_s=10) == "studio"
-    assert door.studio() == "studio"
+    assert loader.studio(timeout_s=10) == "studio"
+    assert loader.studio() == "studio"
     assert warmed.wait(10)
     assert len(calls) == 2
 
@@ -379,5 +388,5 @@ def test_declared_drawing_time_follows_one_model(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(engine, "START_S", 7.0)
     monkeypatch.setattr(engine, "DRAWING_S", 2.0)
     assert (engine.draw_seconds(None, object()), engine.draw_seconds(None, None)) == (9, 11)
-    assert quick_handlers.arms_seconds(None, object(), ["a", "b", "c"]) == 13
-    assert quick_handlers.arms_seconds(None, None, ["a", "b", "c"]) == 15
+    assert photo_vote_handlers.arms_seconds(None, object(), ["a", "b", "c"]) == 13
+    assert photo_vote_handlers.arms_seconds(None, None, ["a", "b", "c"]) == 15

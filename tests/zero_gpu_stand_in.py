@@ -84,11 +84,11 @@ def calls() -> dict[str, Any]:
     from core.engines.fewshot_gan.style_file import Style
     from core.studio import Studio
     from core.ui.server import runtime as engine
-    from core.ui.tabs import photo_vote_handlers as quick_handlers
+    from core.ui.tabs import photo_vote_handlers
     from tests.tiny_backbone import as_face, drawings, tiny_backbone
 
     backbone = tiny_backbone()
-    engine.DOOR.open_here(lambda: Studio(backbone, BackboneChoice("mini", "a stand-in"))).result()
+    engine.LOADER.open_here(lambda: Studio(backbone, BackboneChoice("mini", "a stand-in"))).result()
     before = [parameter.clone() for parameter in backbone.generator.parameters()]
     faces = tuple(as_face(picture, f"{number}.png") for number, picture in enumerate(drawings(backbone, 3)))
     report: dict[str, Any] = {"decorated": decorated()}
@@ -118,7 +118,7 @@ def calls() -> dict[str, Any]:
         }
         many = list(engine.draw_many(faces, path, 1.0, False, 0))
         report["draw_many"] = [item.image.size for item in many]
-        both = quick_handlers.draw_arms(faces[0], inversion, [path, path])
+        both = photo_vote_handlers.draw_arms(faces[0], inversion, [path, path])
         report["draw_arms"] = [picture.tobytes() == alone.image.tobytes() for picture in both]
         report["looks"] = [isinstance(look, Image.Image) for look in engine.looks(faces)]
         (folder / "broken.safetensors").write_bytes(b"no style")
@@ -177,7 +177,7 @@ def weights() -> dict[str, Any]:
     from core.studio import Studio
     from core.ui.server import runtime as engine
 
-    opened = engine.DOOR.open_here(lambda: Studio.open("mini")).result()
+    opened = engine.LOADER.open_here(lambda: Studio.open("mini")).result()
     backbone = opened.backbone
     modules = {
         "generator": backbone.generator,

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from core.engines.base import Style
 from core.engines.fewshot_gan.config import FORMER_METHODS, NAME, BackboneName, FinetuneConfig
-from core.errors import StyleFileInvalid, StyleForOtherBackbone
+from core.errors import Sentence, StyleFileInvalid, StyleForOtherBackbone
 from core.files import write_atomically
 
 FORMAT_VERSION = 1
@@ -104,9 +104,11 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
         raise StyleFileInvalid(name, "it was trained on another version of the model; train it again on this one")
     for key, entry in header.items():
         if key != "__metadata__" and (key not in shapes or entry.get("shape") != list(shapes[key])):
-            raise StyleFileInvalid(name, f"its part '{key[:MAX_NAME_LENGTH]}' does not fit the model")
+            raise StyleFileInvalid(name, Sentence("its part '{key}' does not fit the model", key=key[:MAX_NAME_LENGTH]))
         if key != "__metadata__" and entry.get("dtype") != "F16":
-            raise StyleFileInvalid(name, f"its part '{key[:MAX_NAME_LENGTH]}' is not in half precision")
+            raise StyleFileInvalid(
+                name, Sentence("its part '{key}' is not in half precision", key=key[:MAX_NAME_LENGTH])
+            )
     try:
         tensors = parse_safetensors(path.read_bytes())  # only now: nothing of a stranger's file is allocated before
     except (SafetensorError, ValueError) as error:
@@ -123,7 +125,8 @@ def _read_header(path: Path) -> dict:
     try:
         total = path.stat().st_size
         if total > MAX_STYLE_BYTES:
-            raise StyleFileInvalid(path.name, f"it is larger than {MAX_STYLE_BYTES // 10**6} MB")
+            limit_mb = MAX_STYLE_BYTES // 10**6
+            raise StyleFileInvalid(path.name, Sentence("it is larger than {limit} MB", limit=limit_mb))
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             if not 2 <= size <= min(total - 8, MAX_HEADER_BYTES):
@@ -152,7 +155,8 @@ def _metadata(header: dict, name: str) -> tuple[str, dict]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise StyleFileInvalid(name, "its description is damaged") from error
     if values["version"] != FORMAT_VERSION:
-        raise StyleFileInvalid(name, f"its format is version {values['version']}, not {FORMAT_VERSION}")
+        versions = {"got": values["version"], "expected": FORMAT_VERSION}
+        raise StyleFileInvalid(name, Sentence("its format is version {got}, not {expected}", **versions))
     return history, values
 
 

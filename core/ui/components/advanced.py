@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from core.config import PRESET_STEPS, FinetuneConfig
+from core.ui.friendly_errors import PageProblem
 from core.ui.i18n import fragment, label, t
 from core.ui.server.limits import MAX_SEED, limits
 
@@ -58,19 +59,19 @@ def controls() -> list[Any]:
 
 
 def layers_from(text: str | None) -> tuple[int, ...] | None:
-    """Return the layer numbers of a comma-separated list, None for an empty one. Raises gr.Error."""
+    """Return the layer numbers of a comma-separated list, None for an empty one. Raises PageProblem."""
     parts = str(text or "").replace(";", ",").split(",")
     try:
         layers = tuple(int(part) for part in parts if part.strip())
     except ValueError as error:
-        raise gr.Error("Write the mixed layers as numbers with commas, for example 7, 9, 11.") from error
+        raise PageProblem("Write the mixed layers as numbers with commas, for example 7, 9, 11.") from error
     if any(layer < 0 for layer in layers):
-        raise gr.Error("Layer numbers start at 0.")
+        raise PageProblem("Layer numbers start at 0.")
     return layers or None
 
 
 def weight_from(text: str | None) -> float | None:
-    """Return a weight as a number, None for an empty text. Raises gr.Error."""
+    """Return a weight as a number, None for an empty text. Raises PageProblem."""
     if not str("" if text is None else text).strip():
         return None
     try:
@@ -79,7 +80,7 @@ def weight_from(text: str | None) -> float | None:
             raise ValueError("got infinity or no number, expected a finite one")
         return weight
     except ValueError as error:
-        raise gr.Error(
+        raise PageProblem(
             "Write alpha, weights and pictures per step as numbers, for example 0.001, or leave them empty."
         ) from error
 

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import spaces
 
@@ -36,11 +36,11 @@ LOGGER = logging.getLogger(__name__)
 
 STYLES_IN_MEMORY = 8
 LOOK_SEED = 0  # of the natural look in which inverted artworks are shown
-ACCELERATOR = {"concurrency_id": "accelerator", "concurrency_limit": 1}
-FACES = {"concurrency_id": "faces", "concurrency_limit": 2}
+ACCELERATOR: dict[str, Any] = {"concurrency_id": "accelerator", "concurrency_limit": 1}
+FACES: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 2}
 
 
-class StudioDoor:
+class StudioLoader:
     """Opens the Studio once; a failed opening is tried again at the next call.
 
     Whoever asks once it is open takes no lock: a ZeroGPU worker is forked at any moment, and a lock that another
@@ -124,12 +124,12 @@ class StudioDoor:
         return ("failed" if failed else "starting"), None
 
 
-DOOR = StudioDoor()
+LOADER = StudioLoader()
 
 
 def studio() -> Studio:
     """Return the process's Studio, waiting until it is open."""
-    return DOOR.studio()
+    return LOADER.studio()
 
 
 @functools.lru_cache(maxsize=STYLES_IN_MEMORY)

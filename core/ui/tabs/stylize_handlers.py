@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from core.config import ASSETS_DIR
 from core.errors import StyleIdentityError, TooManyPhotos, TooManyStyles
-from core.ui.components import before_after as compare
-from core.ui.components import status, widgets
-from core.ui.components import style_gallery as styles
-from core.ui.friendly_errors import friendly
+from core.ui.components import status, style_gallery, widgets
+from core.ui.components.before_after import before_after
+from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
 from core.ui.server import runtime as engine
 from core.ui.server.limits import MAX_SEED, limits
@@ -49,10 +49,12 @@ def read_photo(path: str, *, name: str | None = None) -> tuple[ChosenPhoto, Port
     chosen = ChosenPhoto(str(path), photo.name, width, height, view)
     try:
         faces = engine.studio().find_faces(photo)
-        chosen = replace(chosen, boxes=tuple(tuple(int(side) for side in face.box) for face in faces))
+        boxes = (face.box for face in faces)
+        whole = tuple((int(left), int(top), int(right), int(bottom)) for left, top, right, bottom in boxes)
+        chosen = replace(chosen, boxes=whole)
         face = engine.studio().align_found(photo, faces)
     except StyleIdentityError as error:
-        return replace(chosen, problem=str(error)), None
+        return replace(chosen, problem=error.sentence), None
     return chosen, Portrait(portrait_key(chosen, Crop()), face, None)
 
 
@@ -79,7 +81,7 @@ def cut_out(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> Portra
 def greet(
     chosen: str | None, mine: tuple[MyStyle, ...], tab_key: str | None, request: gr.Request
 ) -> Iterator[tuple[Any, ...]]:
-    """Tell how the Studio opens, then fill the shelf. Values: status line, shelf, chosen style, own styles.
+    """Tell how the Studio opens, then fill the style gallery. Values: status line, gallery, chosen style, own styles.
 
     `tab_key` is the browser tab's secret: after a reload, the tab finds its own styles again.
     """
@@ -88,14 +90,14 @@ def greet(
         mine = mine or SESSIONS.styles(request.session_hash)
         while True:
             try:
-                studio = engine.DOOR.studio(timeout_s=1.0)
+                studio = engine.LOADER.studio(timeout_s=1.0)
                 break
             except Waiting:
                 yield status.LOADING_LINE.html(), gr.skip(), gr.skip(), mine
-        chosen = chosen or styles.first_style()
-        yield status.describe(studio), styles.shelf(mine, chosen), chosen, mine
+        chosen = chosen or style_gallery.first_style()
+        yield status.describe(studio), style_gallery.gallery(mine, chosen), chosen, mine
     except Exception as error:
-        yield status.failed(error), widgets.shelf([], None), None, mine
+        yield status.failed(error), widgets.style_gallery([], None), None, mine
 
 
 def warm_up(studio: Studio) -> None:
@@ -198,73 +200,73 @@ def go_to_training() -> Any:
 def open_style(
     payload: Mapping[str, Any] | None, mine: tuple[MyStyle, ...], request: gr.Request
 ) -> tuple[Any, Any, Any]:
-    """Add a style file to the shelf and choose it. Values: own styles, chosen style, shelf."""
+    """Add a style file to the visitor's own and choose it. Values: own styles, chosen style, gallery."""
     upload = uploaded_path(payload, request.session_hash)
     if upload is None:
         return gr.skip(), gr.skip(), gr.skip()
     if len(mine) >= limits().styles:
         raise TooManyStyles(limits().styles)
-    opened = styles.open_file(upload, SESSIONS.folder(request.session_hash))
+    opened = style_gallery.open_file(upload, SESSIONS.folder(request.session_hash))
     SESSIONS.keep_style(opened)
     mine = (*mine, opened)
-    return mine, opened.slug, styles.shelf(mine, opened.slug)
+    return mine, opened.slug, style_gallery.gallery(mine, opened.slug)
 
 
 @friendly
 def picture_styles(mine: tuple[MyStyle, ...], chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
-    """Draw the first example in every opened style that has no picture yet. Values: own styles, shelf."""
+    """Draw the first example in every opened style that has no picture yet. Values: own styles, gallery."""
     from core.imaging.photo import load_photo
 
     examples = example_paths()[:1]
-    bare = [style for style in mine if style.thumbnail == styles.NO_PICTURE]
+    bare = [style for style in mine if style.thumbnail == style_gallery.NO_PICTURE]
     if not (bare and examples):
         return gr.skip(), gr.skip()
     face = engine.studio().align(load_photo(examples[0]), crop="aligned")
     inversion = None
     for style in bare:
         inversion, stylized = engine.draw(face, inversion, style.path, 1.0, False, 0)
-        picture = widgets.data_address(stylized.image, side_px=styles.THUMBNAIL_PX)
+        picture = widgets.data_address(stylized.image, side_px=style_gallery.THUMBNAIL_PX)
         SESSIONS.keep_style(replace(style, thumbnail=picture))
     mine = SESSIONS.styles(request.session_hash)  # others may have come meanwhile
-    return mine, styles.shelf(mine, chosen)
+    return mine, style_gallery.gallery(mine, chosen)
 
 
 @friendly
-def take_off(
+def remove_style(
     mine: tuple[MyStyle, ...], chosen: str | None, event: gr.EventData, request: gr.Request
 ) -> tuple[Any, Any, Any]:
-    """Take one of the visitor's own styles off the shelf. Values: own styles, chosen style, shelf."""
+    """Remove one of the visitor's own styles. Values: own styles, chosen style, gallery."""
     gone = next((style for style in mine if style.slug == event.pick), None)
     if gone is None:
         return gr.skip(), gr.skip(), gr.skip()
-    SESSIONS.take_off(request.session_hash, gone.slug)
+    SESSIONS.remove_style(request.session_hash, gone.slug)
     mine = tuple(style for style in mine if style.slug != gone.slug)
-    chosen = styles.first_style() if chosen == gone.slug else chosen
-    return mine, chosen, styles.shelf(mine, chosen, taken_off=gone)
+    chosen = style_gallery.first_style() if chosen == gone.slug else chosen
+    return mine, chosen, style_gallery.gallery(mine, chosen, removed=gone)
 
 
 @friendly
-def bring_back(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
-    """Put the style that was taken off last back on the shelf. Values: own styles, shelf."""
-    SESSIONS.bring_back(request.session_hash, str(event.pick))
+def undo_remove(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+    """Bring the style that was removed last back. Values: own styles, gallery."""
+    SESSIONS.undo_remove(request.session_hash, str(event.pick))
     mine = SESSIONS.styles(request.session_hash)
-    return mine, styles.shelf(mine, chosen)
+    return mine, style_gallery.gallery(mine, chosen)
 
 
 # --- drawing -----------------------------------------------------------------------------------------------
 
 
 def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[str, str]:
-    found = styles.find(chosen, mine)
+    found = style_gallery.find(chosen, mine)
     if found is None:
-        raise gr.Error("Choose a style first, or make one under New style.", title="No style yet")
+        raise PageProblem("Choose a style first, or make one under New style.", title="No style yet")
     return found
 
 
 def _seed(number: float | None) -> int:
-    """Return the seed that the visitor chose, 0 for an emptied field. Raises gr.Error."""
+    """Return the seed that the visitor chose, 0 for an emptied field. Raises PageProblem."""
     if not 0 <= (number or 0) <= MAX_SEED:
-        raise gr.Error(t("The seed is a number from 0 to {limit}.", limit=MAX_SEED), title="That didn't work")
+        raise PageProblem("The seed is a number from 0 to {limit}.", limit=MAX_SEED)
     return int(number or 0)
 
 
@@ -286,7 +288,9 @@ def draw(
     from core.imaging.photo import load_photo, save_png
 
     if photo is None:
-        raise gr.Error("Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet")
+        raise PageProblem(
+            "Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet"
+        )
     title, path = _style_or_complain(chosen, mine)
     progress(0.1, desc=t("Reading the face"))
     portrait = cut_out(photo, portrait, crop)
@@ -296,11 +300,11 @@ def draw(
     if into_photo:
         source = load_photo(photo.path, name=photo.name, limits=limits().photo)
         before, after = source.image, engine.studio().paste_back(stylized, portrait.face, source)
-    file = SESSIONS.folder(request.session_hash) / f"portrait-{styles.file_name(title)}.png"
+    file = SESSIONS.folder(request.session_hash) / f"portrait-{style_gallery.file_name(title)}.png"
     save_png(after, file)
     return (
         replace(portrait, inversion=inversion),
-        gr.update(value=compare.before_after(before, after), visible=True),
+        gr.update(value=before_after(before, after), visible=True),
         gr.update(visible=False),
         gr.update(value=published(file, request.session_hash, "portrait"), interactive=True),
     )
@@ -344,7 +348,7 @@ def draw_several(
 
     uploads = uploaded_paths(payload or [], request.session_hash)
     if not uploads:
-        raise gr.Error("Add the photos first.", title="No photos yet")
+        raise PageProblem("Add the photos first.", title="No photos yet")
     if len(uploads) > limits().photos:
         raise TooManyPhotos(len(uploads), limits().photos)
     title, path = _style_or_complain(chosen, mine)
@@ -354,19 +358,20 @@ def draw_several(
         try:
             faces.append(engine.studio().align(load_photo(upload, limits=limits().photo), face_index=0))
         except StyleIdentityError as error:
-            problems.append(str(error))
+            problems.append(error.sentence)
     folder = SESSIONS.folder(request.session_hash)
-    notes = "".join(widgets.notice(problem) for problem in problems)
+    notes = Markup().join(widgets.notice(problem) for problem in problems)
     files: list[Path] = []
     shown: list[str] = []
     for stylized in engine.draw_many(tuple(faces), path, strength / 100, keep_colour, _seed(seed)) if faces else ():
-        file = folder / f"{len(files) + 1:02d}-{styles.file_name(faces[len(files)].name)}-{styles.file_name(title)}.png"
+        number, name = len(files) + 1, style_gallery.file_name(faces[len(files)].name)
+        file = folder / f"{number:02d}-{name}-{style_gallery.file_name(title)}.png"
         save_png(stylized.image, file)
         files.append(file)
         shown.append(published(file, request.session_hash, f"photo {len(files)}"))
         progress((len(uploads) + len(files), 2 * len(uploads)), desc=t("Drawing"))
         yield gr.update(value=list(shown), visible=True), gr.skip(), notes
-    archive = folder / f"portraits-{styles.file_name(title)}.zip"
+    archive = folder / f"portraits-{style_gallery.file_name(title)}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
         for file in files:
             target.write(file, file.name)

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from core.config import PRESET_STEPS
-from core.errors import NoReferences, StyleFileInvalid, StyleIdentityError, TooManyReferences, TooManyStyles
-from core.ui.components import advanced, example_sets, widgets
-from core.ui.components import before_after as compare
-from core.ui.components import style_gallery as styles
-from core.ui.friendly_errors import friendly
+from core.errors import (
+    NoReferences,
+    StyleFileInvalid,
+    StyleIdentityError,
+    TooManyReferences,
+    TooManyStyles,
+    TrainingStopped,
+)
+from core.ui.components import advanced, example_sets, style_gallery, widgets
+from core.ui.components.before_after import preview as preview_html
+from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
 from core.ui.server import queueing
 from core.ui.server import runtime as engine
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
 
 CARD_PX = 224
 STEP_TITLES = ("Drop your pictures", "Choose what it should become", "Train, then use it")
-STOPPED = "Training was stopped; nothing was saved. Your pictures are still here."
+STOPPED = TrainingStopped().sentence
 
 
 def heads(references: Sequence[Reference], *, trained: bool = False) -> tuple[str, str, str]:
@@ -57,8 +63,8 @@ def _page(references: Sequence[Reference]) -> tuple[Any, ...]:
     """Values for: references, cards, the three headings, train button."""
     count = len(references)
     limit = limits().references
-    problem = str(TooManyReferences(count, limit)) if count > limit else ""
-    sets = "" if references else example_sets.tiles()
+    problem = TooManyReferences(count, limit).sentence if count > limit else ""
+    sets = [] if references else example_sets.tiles()
     cards = widgets.reference_cards(references, limit=limit, problem=problem, sets=sets)
     ready = bool(usable(references)) and not problem
     return tuple(references), cards, *heads(references), gr.update(interactive=ready)
@@ -72,7 +78,9 @@ def _aligned(reference: Reference) -> Reference:
         photo = load_photo(reference.path, name=reference.name, limits=limits().photo)
         face = engine.studio().align(photo, crop="aligned" if reference.aligned else "detect")
     except StyleIdentityError as error:
-        return replace(reference, face=None, crop_view="", look_view="", problem=str(error), readable=photo is not None)
+        return replace(
+            reference, face=None, crop_view="", look_view="", problem=error.sentence, readable=photo is not None
+        )
     view = widgets.data_address(face.image, side_px=CARD_PX)
     return replace(reference, face=face, crop_view=view, look_view="", problem="")
 
@@ -163,8 +171,8 @@ def toggle_aligned(
     references: tuple[Reference, ...], removed: set[str], aligned: bool, progress: gr.Progress = gr.Progress()
 ) -> Iterator[tuple[Any, ...]]:
     """Cut every picture out again, as found or as it is. Values as in `_page`."""
-    blank = {"face": None, "crop_view": "", "look_view": "", "problem": ""}
-    yield from _filled([replace(item, aligned=aligned, **blank) for item in references], removed, progress)
+    blank = [replace(item, aligned=aligned, face=None, crop_view="", look_view="", problem="") for item in references]
+    yield from _filled(blank, removed, progress)
 
 
 def preset_steps(preset: str) -> Any:
@@ -199,7 +207,7 @@ def _config(preset: str, anchor: str, values: Sequence[Any]) -> FinetuneConfig:
     try:
         return engine.studio().config(preset, anchor=anchor, **advanced.overrides(values))
     except ValueError as error:
-        raise gr.Error("One of the advanced settings is out of range. Check them and train again.") from error
+        raise PageProblem("One of the advanced settings is out of range. Check them and train again.") from error
 
 
 def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
@@ -213,7 +221,7 @@ def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
 
 def _running(message: Any, preview: Any = None) -> tuple[Any, ...]:
     """Values while training: style, run view, preview, train, stop, finish box, name, download, last two headings."""
-    shown = gr.skip() if preview is None else gr.update(value=compare.preview(preview), visible=True)
+    shown = gr.skip() if preview is None else gr.update(value=preview_html(preview), visible=True)
     return gr.skip(), message, shown, gr.update(interactive=False), gr.update(visible=True), *_unchanged(5)
 
 
@@ -248,7 +256,7 @@ def train(
         yield _running(widgets.hint("Getting ready: reading every picture."))
         preview, is_own = _preview_face(own, photo)
         if anchor == "photo" and not is_own:
-            raise gr.Error("Add your photo first: this style is made for one person.", title="No photo yet")
+            raise PageProblem("Add your photo first: this style is made for one person.", title="No photo yet")
         own_photo = preview if anchor == "photo" else None
         run = engine.train(tuple(faces), config, t("My style"), own_photo, preview, str(flag))
         yield from _shown(run, faces, references, request)
@@ -279,7 +287,7 @@ def _shown(
 def _saved(style: Style, folder: Path) -> str:
     """Write a style under its name into a folder of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    return str(engine.studio().save_style(style, folder / f"{styles.file_name(style.name)}.safetensors"))
+    return str(engine.studio().save_style(style, folder / f"{style_gallery.file_name(style.name)}.safetensors"))
 
 
 def _finished(style: Style, count: int, references: Sequence[Reference], request: gr.Request) -> tuple[Any, ...]:
@@ -338,23 +346,23 @@ def rename(made: MyStyle | None, name: str, request: gr.Request) -> tuple[Any, A
 
 
 @friendly
-def shelve(made: MyStyle | None, mine: tuple[MyStyle, ...], chosen: str | None) -> tuple[Any, ...]:
-    """Put the trained style on the shelf under its present name. Values: own styles, shelf."""
+def add_to_gallery(made: MyStyle | None, mine: tuple[MyStyle, ...], chosen: str | None) -> tuple[Any, ...]:
+    """Put the trained style among the visitor's own under its present name. Values: own styles, gallery."""
     if made is None:
         return _unchanged(2)
     slugs = [style.slug for style in mine]
     kept = tuple(made if style.slug == made.slug else style for style in mine)
     kept = kept if made.slug in slugs else (*kept, made)
-    return kept, styles.shelf(kept, chosen)
+    return kept, style_gallery.gallery(kept, chosen)
 
 
 @friendly
 def use_style(made: MyStyle | None, mine: tuple[MyStyle, ...]) -> tuple[Any, ...]:
-    """Put the trained style on the shelf and choose it. Values: own styles, chosen style, shelf, tabs."""
+    """Put the trained style among the visitor's own and choose it. Values: own styles, chosen style, gallery, tabs."""
     if made is None:
-        raise gr.Error("Train a style first.", title="No style yet")
+        raise PageProblem("Train a style first.", title="No style yet")
     if not Path(made.path).is_file():
         raise StyleFileInvalid(made.title, "it is no longer here")
-    SESSIONS.keep_style(made)  # it may have been taken off the shelf
-    mine, shelf = shelve(made, mine, made.slug)
-    return mine, made.slug, shelf, gr.update(selected=STYLIZE_TAB)
+    SESSIONS.keep_style(made)  # it may have been removed
+    mine, gallery = add_to_gallery(made, mine, made.slug)
+    return mine, made.slug, gallery, gr.update(selected=STYLIZE_TAB)

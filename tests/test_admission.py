@@ -1,4 +1,4 @@
-"""The gate before Gradio: sizes, shapes and counts of requests, and the headers of every answer."""
+"""Admission before Gradio: sizes, shapes and counts of requests, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core.config import DemoLimits, demo_limits
-from core.ui.server import admission as gate
-from core.ui.server import queueing
-from core.ui.server.admission import API, Gate
+from core.ui.server import admission, queueing
+from core.ui.server.admission import API, AdmissionControl
+from core.ui.server.limits import DemoLimits, demo_limits
 
 LIMITS = DemoLimits(payload_bytes=2000, request_bytes=5000, photo_bytes=3000, waiting=3, jobs=2)
 JOB, LIGHT = 4, 5
@@ -31,7 +30,7 @@ PAGE = SimpleNamespace(
 
 
 async def gradio(scope: dict, receive: Callable, send: Callable) -> None:
-    """What stands behind the gate here: tells what arrived, or answers as the path asks."""
+    """What stands behind admission control here: tells what arrived, or answers as the path asks."""
     if scope["path"] == f"{API}/upload/full":
         raise OSError(errno.ENOSPC, "No space left on device")
     request = Request(scope, receive)
@@ -51,8 +50,8 @@ async def gradio(scope: dict, receive: Callable, send: Callable) -> None:
 
 
 def ask(method: str, path: str, *, stopping: bool = False, **options: Any) -> httpx.Response:
-    """One request through the gate."""
-    guarded = Gate(gradio, page=lambda: PAGE, limits=LIMITS, stopping=lambda: stopping)
+    """One request through admission control."""
+    guarded = AdmissionControl(gradio, page=lambda: PAGE, limits=LIMITS, stopping=lambda: stopping)
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=guarded)
@@ -98,7 +97,7 @@ def join(**values: Any) -> httpx.Response:
 def test_routes_that_the_page_doesn_t_use_are_closed(method: str, path: str) -> None:
     reply = ask(method, path)
     assert reply.status_code == 404
-    assert reply.json() == {"detail": gate.NOT_HERE, "error": gate.NOT_HERE}
+    assert reply.json() == {"detail": admission.NOT_HERE, "error": admission.NOT_HERE}
 
 
 def test_ordinary_requests_pass_untouched() -> None:
@@ -138,7 +137,7 @@ def test_what_is_no_call_is_refused(body: bytes) -> None:
     for path in ("queue/join", "run/predict", "call/stylize"):
         reply = ask("POST", f"{API}/{path}", content=body)
         assert reply.status_code == 400, body
-        assert reply.json()["error"] == gate.UNREADABLE
+        assert reply.json()["error"] == admission.UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -164,7 +163,7 @@ def test_a_full_line_takes_nobody_more(line: dict[str, int]) -> None:
     line["waiting"] = LIMITS.waiting
     reply = join(fn_index=LIGHT)
     assert reply.status_code == 429, "no server fault, and a sentence of our own"
-    assert reply.json()["detail"] == gate.BUSY
+    assert reply.json()["detail"] == admission.BUSY
     assert ask("POST", f"{API}/run/predict", json={"data": [], "fn_index": LIGHT}).status_code == 200
 
 
@@ -198,12 +197,12 @@ def test_agents_share_one_session_and_a_part_of_the_line(line: dict[str, int], m
     def call(agent: str) -> httpx.Response:
         return ask("POST", f"{API}/queue/join", json=body, headers={"x-gradio-user": agent})
 
-    line["jobs"] = limits.waiting // gate.PROGRAMS_SHARE - 1
+    line["jobs"] = limits.waiting // admission.PROGRAMS_SHARE - 1
     assert call("api").status_code == 429, "a program of its own counts as one visitor"
     assert call("mcp").status_code == 200
     line["jobs"] += 1
     reply = call("mcp")
-    assert reply.status_code == 429 and reply.json()["detail"] == gate.BUSY
+    assert reply.status_code == 429 and reply.json()["detail"] == admission.BUSY
 
 
 def test_programs_without_a_session_don_t_fill_the_line(line: dict[str, int]) -> None:
@@ -211,7 +210,7 @@ def test_programs_without_a_session_don_t_fill_the_line(line: dict[str, int]) ->
     assert ask("POST", f"{API}/call/stylize", json={"data": []}).status_code == 200
     line["waiting_jobs"] = LIMITS.jobs
     reply = ask("POST", f"{API}/call/stylize", json={"data": []})
-    assert reply.status_code == 429 and reply.json()["detail"] == gate.BUSY
+    assert reply.status_code == 429 and reply.json()["detail"] == admission.BUSY
     assert ask("POST", f"{API}/call/list_styles", json={"data": []}).status_code == 200
     assert join().status_code == 200, "a visitor on the page comes before"
 
@@ -219,23 +218,23 @@ def test_programs_without_a_session_don_t_fill_the_line(line: dict[str, int]) ->
 def test_a_stopping_server_takes_no_new_work() -> None:
     body = {"data": [], "fn_index": JOB, "session_hash": "abc"}
     reply = ask("POST", f"{API}/queue/join", json=body, stopping=True)
-    assert reply.status_code == 503 and reply.json()["error"] == gate.STOPPING
+    assert reply.status_code == 503 and reply.json()["error"] == admission.STOPPING
     assert ask("GET", "/", stopping=True).status_code == 200
 
 
 def test_a_full_disk_takes_no_uploads(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    monkeypatch.setattr(gate.UPLOADS, "path", tmp_path)
+    monkeypatch.setattr(admission.UPLOADS, "path", tmp_path)
     assert ask("POST", f"{API}/upload", content=b"x").status_code == 200
     usage = SimpleNamespace(free=LIMITS.free_disk_bytes - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     reply = ask("POST", f"{API}/upload", content=b"x")
-    assert reply.status_code == 507 and reply.json()["detail"] == gate.NO_SPACE
+    assert reply.status_code == 507 and reply.json()["detail"] == admission.NO_SPACE
 
 
 def test_a_disk_that_fills_up_meanwhile_is_told_too() -> None:
     body = {"data": [], "fn_index": LIGHT}
     reply = ask("POST", f"{API}/run/full", json=body)
-    assert reply.status_code == 507 and reply.json()["detail"] == gate.NO_SPACE
+    assert reply.status_code == 507 and reply.json()["detail"] == admission.NO_SPACE
     reply = ask("POST", f"{API}/upload/full", content=b"x" * 1500)
     assert reply.status_code == 507, "before anything was read"
     with pytest.raises(OSError, match="Input/output error"):
@@ -271,7 +270,7 @@ def test_other_connections_pass() -> None:
     async def inner(scope: dict, receive: object, send: object) -> None:
         seen.append(scope["type"])
 
-    guarded = Gate(inner, page=lambda: PAGE, limits=LIMITS, stopping=lambda: False)
+    guarded = AdmissionControl(inner, page=lambda: PAGE, limits=LIMITS, stopping=lambda: False)
     asyncio.run(guarded({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]
 
