@@ -10,7 +10,7 @@ import torch
 
 from core.networks.checkpoints import load_into, may_be_absent, shapes_of
 from core.networks.e4e import Encoder4Editing, StyleHead, _enlarge_and_add
-from core.networks.irse import IRSE50, SqueezeExcitation, ResidualUnit, UnitShape, unit_shapes
+from core.networks.irse import IRSE50, ResidualUnit, SqueezeExcitation, UnitShape, unit_shapes
 from tests.recipe import fill
 
 

@@ -68,7 +68,9 @@ class StyleReport:
     task: Literal["style"] = "style"
 
 
-def style_report(panel: Panel, run: Trained, save: Path, *, backbone: str, own: OwnNetworks | None = None) -> StyleReport:
+def style_report(
+    panel: Panel, run: Trained, save: Path, *, backbone: str, own: OwnNetworks | None = None
+) -> StyleReport:
     """Measure a style's drawings of a panel; writes them to `save/<photo>.png`, 256 px.
 
     Args:

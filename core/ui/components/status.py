@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from core.errors import Sentence
-from core.ui.components.rendering import render
 from core.progress import Progress
+from core.ui.components.rendering import render
 from core.ui.friendly_errors import sentence
 from core.ui.i18n import t
 from core.ui.server.study_service import STUDY
