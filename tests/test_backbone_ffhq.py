@@ -14,16 +14,16 @@ import torch
 from huggingface_hub import close_session, constants
 from torch import Tensor, nn
 
-from core.config import FinetuneConfig
 from core.engines.fewshot_gan import ffhq as backbone_ffhq
-from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.config import FinetuneConfig
+from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.ffhq import VGG16, load_ffhq
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, VggLpips
 from core.errors import WeightsCorrupted
 from core.networks.checkpoints import load_into, shapes_of
 from core.networks.e4e import Encoder4Editing
 from core.networks.stylegan2 import Discriminator, Generator
-from core.studio import Studio
 from core.weights import fetch as weights
 from tests.hub_stand_in import HubStandIn, running_hub
 from tests.test_perceptual import made_up_vgg
@@ -97,18 +97,18 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: dict[str, by
 
 def stylize_end_to_end(ffhq: Backbone) -> None:
     """Invert, two steps with a photo as the anchor, and a picture that differs from the base generator's."""
-    studio = Studio(ffhq, BackboneChoice("ffhq", "for a test"))
+    engine = FewShotGan(ffhq)
     before = copies(ffhq.generator)
     first, second = (as_face(picture) for picture in sampled_pictures(ffhq, 2))
-    inversion = studio.invert(first)
+    inversion = engine.prepare(first)
     assert inversion.features is None and inversion.w_plus.shape == (1, LAYERS, 512)
-    config = FinetuneConfig(steps=2, anchor="photo")
-    *steps, style = studio.train([second], config, name="Ink", photo=first)
+    steps = list(engine.train([second], engine.config(steps=2, anchor="photo"), name="Ink", photo=first))
+    style = steps[-1].style
     assert len(steps) == 2 and all(math.isfinite(step.loss) and step.loss > 0 for step in steps)
     assert "input.input" in style.weights and not any(name.startswith("style.") for name in style.weights)
-    drawn = studio.stylize_inverted(inversion, style)
+    drawn = engine.draw(inversion, style)
     assert drawn.image.size == (SIDE_PX, SIDE_PX) and drawn.provenance["backbone"] == "ffhq"
-    assert drawn.image.tobytes() != studio.reconstruct(inversion).tobytes()
+    assert drawn.image.tobytes() != engine.reconstruct(inversion).tobytes()
     assert same_state(ffhq.generator, before)
 
 
@@ -120,7 +120,7 @@ def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str
     stylegan = published[key_of(weights.STYLEGAN2_FFHQ)]
     assert ffhq.fingerprint == hashlib.sha256(stylegan).hexdigest()[:16]
     assert (ffhq.name, ffhq.resolution, ffhq.encoder_px, ffhq.generator.n_latent) == ("ffhq", SIDE_PX, 256, LAYERS)
-    assert isinstance(ffhq.measures["ours"], VggLpips)
+    assert isinstance(ffhq.measures["paper"], VggLpips)
     assert ffhq.resolve(FinetuneConfig()).swap_layers == (7, 9)
     assert ffhq.resolve(FinetuneConfig(method="jojogan")).swap_layers == (7, 8, 9)
     stylize_end_to_end(ffhq)
@@ -130,8 +130,8 @@ def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str
 def test_without_vgg_the_discriminator_measures(hub: HubStandIn) -> None:
     hub.missing = {VGG16.repos[0]}
     ffhq = load_ffhq(CPU, resolution=SIDE_PX)
-    assert isinstance(ffhq.measures["ours"], DiscriminatorFeatures)
-    assert ffhq.measures["ours"] is ffhq.measures["jojogan"]
+    assert isinstance(ffhq.measures["paper"], DiscriminatorFeatures)
+    assert ffhq.measures["paper"] is ffhq.measures["jojogan"]
     stylize_end_to_end(ffhq)
 
 

@@ -16,7 +16,9 @@ identity-preserving face recovery; the architecture is this project's own.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +31,9 @@ STYLE_DIM = 512
 MAP_CHANNELS = 32
 MAP_STRIDE = 8
 # The discriminator judges crops at full resolution; its features measure pictures in the few-shot fine-tune.
-DISCRIMINATOR = MappingProxyType({"resolution": 128, "channel_multiplier": 0.1875, "max_channels": 128})
+DISCRIMINATOR: Mapping[str, Any] = MappingProxyType(
+    {"resolution": 128, "channel_multiplier": 0.1875, "max_channels": 128}
+)
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 

@@ -1,4 +1,4 @@
-"""The drawn references: six looks that ready-made styles are trained on, two that visitors can train on themselves.
+"""The drawn references: six styles that ready-made ones are trained on, two that visitors can train on themselves.
 
 Each takes a face [1, 3, H, W] in [-1, 1] and a `torch.Generator` for its strokes, and returns the drawing. The filters
 are those of `core.procedural.filters`; their settings here were chosen by eye.
@@ -16,22 +16,22 @@ from torch import Tensor
 
 from core.procedural import filters as f
 
-Drawing = Callable[[Tensor, torch.Generator], Tensor]
+Draw = Callable[[Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
-class Look:
-    """A ready-made style.
+class DrawingStyle:
+    """A way to draw.
 
     Attributes:
-        title: on the shelf.
+        title: for people.
         preset: "sketch" or "cartoon", whose steps it is trained with.
         draw: face in [0, 1] -> drawing in [0, 1].
     """
 
     title: str
     preset: str
-    draw: Drawing
+    draw: Draw
 
 
 def _colour(red: int, green: int, blue: int) -> Tensor:
@@ -154,27 +154,27 @@ def red_chalk(x: Tensor, rng: torch.Generator) -> Tensor:
     return _ink(_oval(*x.shape[2:], start=0.85, end=1.15, rng=rng), drawn, paper)
 
 
-LOOKS: Mapping[str, Look] = MappingProxyType(
+DRAWING_STYLES: Mapping[str, DrawingStyle] = MappingProxyType(
     {
-        "ink-line": Look("Ink line", "sketch", ink_line),
-        "watercolour": Look("Watercolour", "cartoon", watercolour),
-        "cartoon": Look("Cartoon", "cartoon", cartoon),
-        "oil": Look("Oil paint", "cartoon", oil),
-        "pop-art": Look("Pop art", "cartoon", pop_art),
-        "pencil": Look("Pencil", "sketch", pencil),
+        "ink-line": DrawingStyle("Ink line", "sketch", ink_line),
+        "watercolour": DrawingStyle("Watercolour", "cartoon", watercolour),
+        "cartoon": DrawingStyle("Cartoon", "cartoon", cartoon),
+        "oil": DrawingStyle("Oil paint", "cartoon", oil),
+        "pop-art": DrawingStyle("Pop art", "cartoon", pop_art),
+        "pencil": DrawingStyle("Pencil", "sketch", pencil),
     }
 )
 
 # Sets of pictures for visitors who have none at hand; no ready-made style looks like them.
-SET_LOOKS: Mapping[str, Look] = MappingProxyType(
+SET_STYLES: Mapping[str, DrawingStyle] = MappingProxyType(
     {
-        "cyanotype": Look("Cyanotype", "sketch", cyanotype),
-        "red-chalk": Look("Red chalk", "sketch", red_chalk),
+        "cyanotype": DrawingStyle("Cyanotype", "sketch", cyanotype),
+        "red-chalk": DrawingStyle("Red chalk", "sketch", red_chalk),
     }
 )
 
 
-def draw(look: Look, face: Tensor, rng: torch.Generator) -> Tensor:
+def draw(style: DrawingStyle, face: Tensor, rng: torch.Generator) -> Tensor:
     """Face [1, 3, H, W] in [-1, 1] -> drawing of the same shape and range."""
-    drawn = look.draw((face.clamp(-1, 1) + 1) / 2, rng)
+    drawn = style.draw((face.clamp(-1, 1) + 1) / 2, rng)
     return drawn.expand(-1, 3, -1, -1).clamp(0, 1) * 2 - 1
