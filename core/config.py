@@ -18,6 +18,31 @@ VERSION = "1.0.0"
 MAX_REFERENCES = 14  # StyleIdentityGAN trains on groups of 1, 2, 7 and 14
 
 
+@dataclass(frozen=True)
+class Arm:
+    """One of the ways to make a style that are compared.
+
+    Attributes:
+        id: in packs, votes and file names.
+        title: for readers.
+        method: training method.
+        few: trains on all references; on the first one otherwise.
+    """
+
+    id: str
+    title: str
+    method: str
+    few: bool
+
+
+PAPER_ARMS: tuple[Arm, ...] = (
+    Arm("jojogan-one", "JoJoGAN, one-shot", "jojogan", few=False),
+    Arm("jojogan-few", "JoJoGAN, few-shot", "jojogan", few=True),
+    Arm("ours-one", "Ours, one-shot", "paper", few=False),
+    Arm("ours-few", "Ours, few-shot", "paper", few=True),
+)
+
+
 def data_dir() -> Path:
     """Folder for caches and votes: `$STYLEIDENTITY_DATA`, else the platform's user data folder. Not created here."""
     chosen = os.environ.get(DATA_ENV)

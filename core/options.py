@@ -51,8 +51,14 @@ def option(
     choices: Mapping[str, str] | None = None,
 ) -> Any:
     """Declare a dataclass field as an option; see `Option` for the arguments."""
-    told = {"label": label, "help": help, "low": low, "high": high, "choices": MappingProxyType(dict(choices or {}))}
-    return field(default=default, metadata={_KEY: MappingProxyType(told)})
+    described = {
+        "label": label,
+        "help": help,
+        "low": low,
+        "high": high,
+        "choices": MappingProxyType(dict(choices or {})),
+    }
+    return field(default=default, metadata={_KEY: described})
 
 
 def options_of(kind: type, names: Iterable[str] | None = None) -> tuple[Option, ...]:
@@ -69,16 +75,15 @@ def check_ranges(instance: Any) -> None:
         if value is None and item.optional:
             continue
         if item.choices and value not in item.choices:
-            raise ValueError(f"{item.name} must be one of {', '.join(item.choices)}, got {value!r}")
+            raise ValueError(f"{item.name} must be {describe_range(item)}, got {value!r}")
         if item.type in (int, float):
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            whole = item.type is float or (number and float(value).is_integer())
+            number = isinstance(value, int if item.type is int else (int, float)) and not isinstance(value, bool)
             low, high = -math.inf if item.low is None else item.low, math.inf if item.high is None else item.high
-            if not (number and whole and low <= value <= high):
-                raise ValueError(f"{item.name} must be {range_words(item)}, got {value!r}")
+            if not (number and math.isfinite(value) and low <= value <= high):
+                raise ValueError(f"{item.name} must be {describe_range(item)}, got {value!r}")
 
 
-def range_words(item: Option) -> str:
+def describe_range(item: Option) -> str:
     """Say what values an option takes: "a whole number from 1 to 2000"."""
     if item.choices:
         return f"one of {', '.join(item.choices)}"

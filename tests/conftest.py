@@ -17,6 +17,7 @@ from pytest_socket import is_ipaddress
 if TYPE_CHECKING:
     from core.engines.fewshot_gan.backbone import Backbone
     from core.engines.fewshot_gan.engine import FewShotGan
+    from core.engines.registry import EngineEntry
     from core.studio import Studio
 
 # huggingface_hub reads these once, when it is imported: an empty cache, no outgoing calls, a port where nobody listens.
@@ -29,7 +30,13 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     GRADIO_ANALYTICS_ENABLED="False",
 )
-for _name in ("HF_TOKEN", "HF_HUB_CACHE", "STYLEIDENTITY_BACKBONE", "STYLEIDENTITY_VOTES_DATASET"):
+for _name in (
+    "HF_TOKEN",
+    "HF_HUB_CACHE",
+    "STYLEIDENTITY_ENGINE",
+    "STYLEIDENTITY_BACKBONE",
+    "STYLEIDENTITY_VOTES_DATASET",
+):
     os.environ.pop(_name, None)
 
 SHARED_ENV = "STYLEIDENTITY_SHARED"
@@ -102,6 +109,17 @@ def tiny() -> Backbone:
     from tests.tiny_backbone import tiny_backbone
 
     return tiny_backbone()
+
+
+@pytest.fixture
+def flat_engine() -> Iterator[EngineEntry]:
+    """A second engine in the registry; see `tests/fake_engine.py`."""
+    from core.engines import registry
+    from tests.fake_engine import ENTRY
+
+    registry.register(ENTRY)
+    yield ENTRY
+    registry.forget(ENTRY.name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

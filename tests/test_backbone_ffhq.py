@@ -6,7 +6,6 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,10 @@ import torch
 from huggingface_hub import close_session, constants
 from torch import Tensor, nn
 
-from core.config import FinetuneConfig
 from core.engines.fewshot_gan import ffhq as backbone_ffhq
-from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.config import FinetuneConfig
+from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.ffhq import load_ffhq
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, VggLpips
 from core.errors import WeightsCorrupted
@@ -25,7 +25,6 @@ from core.networks.checkpoints import load_into, shapes_of
 from core.networks.e4e import Encoder4Editing
 from core.networks.stylegan2 import Discriminator, Generator
 from core.progress import Progress, ignore_progress
-from core.studio import Studio
 from core.weights.pins import E4E_FFHQ, LANDMARKS_68, STYLEGAN2_FFHQ, VGG16, HubFile
 from tests.hub_stand_in import HubStandIn, running_hub
 from tests.test_perceptual import made_up_vgg
@@ -68,12 +67,6 @@ def key_of(file: HubFile) -> str:
     return f"{file.repos[0]}/{file.file_name}"
 
 
-def pin_to(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes) -> None:
-    """Expects this content of a file from here on."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    monkeypatch.setattr(backbone_ffhq, name, replace(getattr(backbone_ffhq, name), sha256=sha256))
-
-
 @pytest.fixture(scope="module")
 def published() -> dict[str, bytes]:
     """All four files of the published backbone, by the stand-in's keys."""
@@ -96,8 +89,6 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: dict[str, by
     """A Hub with the files, and an empty cache."""
     with running_hub() as hub:
         hub.files = dict(published)
-        for name in ("E4E_FFHQ", "LANDMARKS_68", "VGG16"):
-            pin_to(monkeypatch, name, published[key_of(getattr(backbone_ffhq, name))])
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -107,18 +98,18 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: dict[str, by
 
 def stylize_end_to_end(ffhq: Backbone) -> None:
     """Invert, two steps with a photo as the anchor, and a picture that differs from the base generator's."""
-    studio = Studio(ffhq, BackboneChoice("ffhq", "for a test"))
+    engine = FewShotGan(ffhq)
     before = copies(ffhq.generator)
     first, second = (as_face(picture) for picture in sampled_pictures(ffhq, 2))
-    inversion = studio.invert(first)
+    inversion = engine.prepare(first)
     assert inversion.features is None and inversion.w_plus.shape == (1, LAYERS, 512)
-    config = FinetuneConfig(steps=2, anchor="photo")
-    *steps, style = studio.train([second], config, name="Ink", photo=first)
+    steps = list(engine.train([second], engine.config(steps=2, anchor="photo"), name="Ink", photo=first))
+    style = steps[-1].style
     assert len(steps) == 2 and all(math.isfinite(step.loss) and step.loss > 0 for step in steps)
     assert "input.input" in style.weights and not any(name.startswith("style.") for name in style.weights)
-    drawn = studio.stylize_inverted(inversion, style)
+    drawn = engine.draw(inversion, style)
     assert drawn.image.size == (SIDE_PX, SIDE_PX) and drawn.provenance["backbone"] == "ffhq"
-    assert drawn.image.tobytes() != studio.reconstruct(inversion).tobytes()
+    assert drawn.image.tobytes() != engine.reconstruct(inversion).tobytes()
     assert same_state(ffhq.generator, before)
 
 
@@ -130,7 +121,7 @@ def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str
     stylegan = published[key_of(STYLEGAN2_FFHQ)]
     assert ffhq.fingerprint == hashlib.sha256(stylegan).hexdigest()[:16]
     assert (ffhq.name, ffhq.resolution, ffhq.encoder_px, ffhq.generator.n_latent) == ("ffhq", SIDE_PX, 256, LAYERS)
-    assert isinstance(ffhq.measures["ours"], VggLpips)
+    assert isinstance(ffhq.measures["paper"], VggLpips)
     assert ffhq.resolve(FinetuneConfig()).swap_layers == (7, 9)
     assert ffhq.resolve(FinetuneConfig(method="jojogan")).swap_layers == (7, 8, 9)
     stylize_end_to_end(ffhq)
@@ -140,8 +131,8 @@ def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str
 def test_without_vgg_the_discriminator_measures(hub: HubStandIn) -> None:
     hub.missing = {VGG16.repos[0]}
     ffhq = load_ffhq(CPU, resolution=SIDE_PX)
-    assert isinstance(ffhq.measures["ours"], DiscriminatorFeatures)
-    assert ffhq.measures["ours"] is ffhq.measures["jojogan"]
+    assert isinstance(ffhq.measures["paper"], DiscriminatorFeatures)
+    assert ffhq.measures["paper"] is ffhq.measures["jojogan"]
     stylize_end_to_end(ffhq)
 
 
@@ -164,11 +155,9 @@ def test_a_checkpoint_of_another_size_is_named(hub: HubStandIn) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no safetensors", "another network"])
-def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str) -> None:
     other = safetensors.torch.save({"a": torch.zeros(1)})
-    content = other if kind == "another network" else b"no safetensors at all"
-    hub.files[key_of(VGG16)] = content
-    pin_to(monkeypatch, "VGG16", content)
+    hub.files[key_of(VGG16)] = other if kind == "another network" else b"no safetensors at all"
     with pytest.raises(WeightsCorrupted, match=r"'model\.safetensors' is damaged"):
         backbone_ffhq._load_lpips(CPU, torch.float32, ignore_progress)
 

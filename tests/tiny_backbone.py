@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
@@ -13,6 +14,7 @@ from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces
 from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.finetune import Example
 from core.engines.fewshot_gan.invert import invert
+from core.engines.fewshot_gan.mini import LANDMARKS_FILE, MINI_DIR
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures
 from core.imaging.align import AlignedFace, use_as_aligned
 from core.imaging.faces import FaceFinder
@@ -68,6 +70,11 @@ def tiny_backbone() -> Backbone:
 def tiny_studio(backbone: Backbone | None = None) -> Studio:
     """A studio over a backbone, the tiny one by default."""
     return Studio(FewShotGan(backbone or tiny_backbone(), reason="the tests need no good pictures"))
+
+
+def tiny_studio_that_finds_faces() -> Studio:
+    """The tiny studio with the real face finder."""
+    return tiny_studio(replace(tiny_backbone(), finder=FaceFinder(MINI_DIR / LANDMARKS_FILE)))
 
 
 def _soften_biases(module: nn.Module) -> None:

@@ -203,7 +203,7 @@ def pairs(
         only_few_shot_gan(running.engine)
         plan = training.plan(running.entry())
         from core.evaluate import pairs as measuring
-        from core.evaluate.train_arms import PAPER_ARMS
+        from core.config import PAPER_ARMS
 
         known = {item.id: item for item in PAPER_ARMS}
         if unknown := [name for name in arm or () if name not in known]:

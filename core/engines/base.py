@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from core.errors import TrainingStopped
 from core.options import check_ranges, option
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from core.imaging.faces import FaceFinder
 
 Stop = Callable[[], bool]
+Config = TypeVar("Config", bound="TrainingConfig")
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,9 @@ class TrainingConfig:
 
     steps: int = option(150, label="Steps", help="Training steps.", low=1, high=2000)
     seed: int = option(0, label="Seed", help="Same seed, same style.", low=0, high=2**31 - 1)
-    preview_every: int = option(10, label="Steps between previews", help="Steps between two previews.", low=1, high=100)
+    preview_every: int = option(
+        10, label="Steps between previews", help="Steps between two previews.", low=1, high=2000
+    )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -162,7 +165,7 @@ class TrainingConfig:
         return references
 
     @classmethod
-    def from_preset(cls, preset: str | None = None, **overrides: Any) -> TrainingConfig:
+    def from_preset(cls: type[Config], preset: str | None = None, **overrides: Any) -> Config:
         """Return a preset's settings with some of them changed.
 
         Raises:
@@ -202,11 +205,13 @@ def run_to_end(steps: Iterable[TrainingStep], on_step: Callable[[TrainingStep], 
     Raises:
         TrainingStopped: the run ended without a style.
     """
-    for item in steps:
+    style = None
+    for item in steps:  # beyond the style too, so that whoever trains can tidy up
         on_step(item)
-        if item.style is not None:
-            return item.style
-    raise TrainingStopped
+        style = item.style or style
+    if style is None:
+        raise TrainingStopped
+    return style
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from core.evaluate.scores import (
     subject_of,
     summarise,
 )
-from core.evaluate.train_arms import PAPER_ARMS, Arm, train_arm
+from core.config import PAPER_ARMS, Arm
+from core.evaluate.train_arms import train_arm
 from core.imaging.align import AlignedFace, use_as_aligned, warp_to_quad
 from core.imaging.geometry import box_quad
 from core.imaging.listing import pictures_in

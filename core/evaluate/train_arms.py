@@ -1,4 +1,4 @@
-"""The four arms that are compared: JoJoGAN and ours, each from one reference and from all of them.
+"""Trains the arms that are compared: JoJoGAN and ours, each from one reference and from all of them.
 
 The study's packs and `python -m core evaluate` train them here, so that both show the same pictures for the same seed.
 """
@@ -6,38 +6,13 @@ The study's packs and `python -m core evaluate` train them here, so that both sh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from core.config import Arm
 from core.engines.base import Stop, Style, TrainingConfig, TrainingStep, run_to_end
 from core.errors import NoReferences
 from core.imaging.align import AlignedFace
 from core.studio import Studio
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One arm.
-
-    Attributes:
-        id: as in `core.study.protocol.packs.ARMS`.
-        title: for readers.
-        method: training method.
-        few: trains on all references; on the first one otherwise.
-    """
-
-    id: str
-    title: str
-    method: str
-    few: bool
-
-
-PAPER_ARMS: tuple[Arm, ...] = (
-    Arm("jojogan-one", "JoJoGAN, one-shot", "jojogan", few=False),
-    Arm("jojogan-few", "JoJoGAN, few-shot", "jojogan", few=True),
-    Arm("ours-one", "Ours, one-shot", "paper", few=False),
-    Arm("ours-few", "Ours, few-shot", "paper", few=True),
-)
 
 
 def arm_references(arm: Arm, given: Sequence[AlignedFace]) -> list[AlignedFace]:

@@ -35,20 +35,35 @@ class Update(Generic[T]):
 
 @dataclass(frozen=True)
 class Drawn:
-    """A face with what the engine made of it: kept, so that the next drawing needs no reading."""
+    """A face with what the engine made of it (kept, so that the next drawing needs no reading), once in every style."""
 
     prepared: Prepared
-    drawing: Drawing
+    drawings: tuple[Drawing, ...]
 
 
 class Accelerated(Protocol):
-    """What needs the accelerator, each as one call, since a borrowed one costs seconds to take."""
+    """What needs the accelerator, each as one call, since a borrowed one costs seconds to take.
 
-    def draw(self, face: AlignedFace, prepared: Prepared | None, style_path: Path, options: DrawOptions) -> Drawn:
-        """Draw a face; `prepared` is what was made of it before. Raises StyleFileInvalid, StyleForOtherBackbone."""
+    `engine` is a name in the registry; the Studio's own where None.
+    """
+
+    def draw(
+        self,
+        face: AlignedFace,
+        prepared: Prepared | None,
+        style_paths: Sequence[Path],
+        options: DrawOptions,
+        engine: str | None,
+    ) -> Drawn:
+        """Draw a face in every style; `prepared` is what was made of it before.
+
+        Raises StyleFileInvalid, StyleForOtherBackbone.
+        """
         ...
 
-    def draw_many(self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions) -> Iterator[Drawing]:
+    def draw_many(
+        self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions, engine: str | None
+    ) -> Iterator[Drawing]:
         """Draw faces in one style, in order."""
         ...
 

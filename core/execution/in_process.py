@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from core.execution.base import Job, only_result
-from core.execution.local import LocalAccelerator
+from core.execution.base import Accelerated, Job, only_result
 
 if TYPE_CHECKING:
     from core.engines.base import TrainingConfig
@@ -16,9 +15,14 @@ T = TypeVar("T")
 
 
 class InProcessExecutor:
-    """Runs jobs on the Studio that `studio` gives, in the calling thread."""
+    """Runs jobs on the Studio that `studio` gives, in the calling thread.
 
-    def __init__(self, studio: Callable[[], Studio], accelerated: LocalAccelerator) -> None:
+    Args:
+        studio: gives the Studio, waiting for it if need be.
+        accelerated: does what needs the accelerator.
+    """
+
+    def __init__(self, studio: Callable[[], Studio], accelerated: Accelerated) -> None:
         self._studio, self._accelerated = studio, accelerated
 
     def stream(self, job: Job[T]) -> Iterator[T]:

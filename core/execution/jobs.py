@@ -130,11 +130,52 @@ class DrawPortrait:
         if face is None:
             source = self.source.load() if photo is None else photo
             face = studio.align(source, face_index=self.face_index, crop=self.crop, engine=self.engine)
-        drawn = accelerated.draw(face, self.prepared, self.style_path, self.options)
-        before, after = face.image, drawn.drawing.image
+        drawn = accelerated.draw(face, self.prepared, (self.style_path,), self.options, self.engine)
+        before, after = face.image, drawn.drawings[0].image
         if photo is not None:
-            before, after = photo.image, studio.paste_back(drawn.drawing, face, photo)
-        yield Portrait(face, drawn.prepared, before, after, drawn.drawing)
+            before, after = photo.image, studio.paste_back(drawn.drawings[0], face, photo)
+        yield Portrait(face, drawn.prepared, before, after, drawn.drawings[0])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A face drawn alike in several styles.
+
+    Attributes:
+        face, prepared: what the next drawing of the same face can be spared.
+        drawings: one picture a style, in order.
+    """
+
+    face: AlignedFace
+    prepared: Prepared
+    drawings: tuple[Image.Image, ...]
+
+
+@dataclass(frozen=True)
+class CompareStyles:
+    """Draw one face of a photo in several styles. Gives one `Comparison`; raises as `DrawPortrait`.
+
+    Attributes:
+        style_paths: of the style files.
+        source, face, prepared, face_index, crop: as in `DrawPortrait`.
+    """
+
+    source: PictureFile
+    style_paths: tuple[Path, ...]
+    options: DrawOptions = DrawOptions()
+    face: AlignedFace | None = None
+    prepared: Prepared | None = None
+    face_index: int = 0
+    crop: Crop = "detect"
+    engine: str | None = None
+
+    def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[Comparison]:
+        """Work."""
+        face = self.face
+        if face is None:
+            face = studio.align(self.source.load(), face_index=self.face_index, crop=self.crop, engine=self.engine)
+        drawn = accelerated.draw(face, self.prepared, self.style_paths, self.options, self.engine)
+        yield Comparison(face, drawn.prepared, tuple(drawing.image for drawing in drawn.drawings))
 
 
 @dataclass(frozen=True)
@@ -167,7 +208,7 @@ class DrawPhotos:
                 name = source.name or source.path.name
                 yield Update(Progress(LOOKING, number + 1, of), DrawnPhoto(name, problem=error))
         if faces:
-            drawings = accelerated.draw_many(faces, self.style_path, self.options)
+            drawings = accelerated.draw_many(faces, self.style_path, self.options, self.engine)
             for number, (face, drawing) in enumerate(zip(faces, drawings, strict=True), start=1):
                 yield Update(Progress(DRAWING, number, len(faces)), DrawnPhoto(face.name, drawing.image))
 
@@ -245,7 +286,7 @@ class TrainStyle:
         stop_flag: the training stops when this file appears.
         person: whose style it shall be, where `config.needs_photo`.
         preview: a face to draw meanwhile; `person` where None.
-        face_index: which face of `preview`.
+        face_index: which face of these photos.
     """
 
     references: tuple[AlignedFace, ...]
@@ -267,4 +308,6 @@ class TrainStyle:
 
         person = face_of(self.person) if self.config.needs_photo else None
         preview = person if person is not None and self.preview in (None, self.person) else face_of(self.preview)
-        return accelerated.train(self.references, self.config, self.name, person, preview, self.stop_flag, self.engine)
+        yield from accelerated.train(
+            self.references, self.config, self.name, person, preview, self.stop_flag, self.engine
+        )

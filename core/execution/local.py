@@ -26,26 +26,37 @@ class LocalAccelerator:
         self._studio = studio
         self._read_style = functools.lru_cache(maxsize=STYLES_IN_MEMORY)(self._load_style)
 
-    def _load_style(self, path: str, changed_ns: int) -> Style:
-        return self._studio().load_style(Path(path))
+    def _load_style(self, path: Path, changed_ns: int, engine: str | None) -> Style:
+        return self._studio().load_style(path, engine=engine)
 
-    def style_at(self, path: Path) -> Style:
+    def style_at(self, path: Path, engine: str | None = None) -> Style:
         """Load a style file, keeping the last few in memory. Raises StyleFileInvalid, StyleForOtherBackbone."""
-        return self._read_style(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+        return self._read_style(path, path.stat().st_mtime_ns if path.exists() else 0, engine)
 
     def forget_styles(self) -> None:
         """Drop the styles in memory, since one of them may be a visitor's who left."""
         self._read_style.cache_clear()
 
-    def draw(self, face: AlignedFace, prepared: Prepared | None, style_path: Path, options: DrawOptions) -> Drawn:
-        """Draw a face; see `Accelerated.draw`."""
-        style = self.style_at(style_path)
-        read = self._studio().prepare(face, engine=style.engine) if prepared is None else prepared
-        return Drawn(read, self._studio().draw(read, style, options))
+    def draw(
+        self,
+        face: AlignedFace,
+        prepared: Prepared | None,
+        style_paths: Sequence[Path],
+        options: DrawOptions,
+        engine: str | None,
+    ) -> Drawn:
+        """Draw a face in every style; see `Accelerated.draw`."""
+        studio = self._studio()
+        styles = [self.style_at(path, engine) for path in style_paths]
+        if prepared is None or prepared.engine != studio.describe(engine).engine:
+            prepared = studio.prepare(face, engine=engine)
+        return Drawn(prepared, tuple(studio.draw(prepared, style, options) for style in styles))
 
-    def draw_many(self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions) -> Iterator[Drawing]:
+    def draw_many(
+        self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions, engine: str | None
+    ) -> Iterator[Drawing]:
         """Draw faces in one style, in order."""
-        style = self.style_at(style_path)
+        style = self.style_at(style_path, engine)
         for face in faces:
             yield self._studio().stylize(face, style, options)
 

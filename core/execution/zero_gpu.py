@@ -8,15 +8,17 @@ ZeroGPU `spaces.GPU` changes nothing, and everything here works the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import spaces
 
 from core.errors import StyleIdentityError
-from core.execution.base import Drawn, Job, only_result
+from core.execution.base import Drawn, only_result
+from core.execution.in_process import InProcessExecutor
 from core.execution.local import LocalAccelerator
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from core.imaging.align import AlignedFace
     from core.studio import Studio
 
-T = TypeVar("T")
-
 # Accelerator seconds to declare, the longest that a call may take, since ZeroGPU ends it there. They are estimates with
 # room to spare, to be replaced by measurements: a worker starts and takes the weights over, every step launches some
 # thousand kernels whatever their size, and a picture's way forward and back through the networks costs as its pixels.
@@ -35,6 +35,8 @@ START_S = 10.0
 STEP_S = 0.05
 TRAINING_S_PER_MEGAPIXEL = 0.03
 DRAWING_S = 0.5
+
+_STREAMS = frozenset({"draw_many", "read_as_photos", "train"})  # operations that give their results one by one
 
 
 @dataclass(frozen=True)
@@ -45,44 +47,63 @@ class _Failure:
 
 
 def _declared(seconds: float, *_: object) -> int:
+    """Answer `spaces`, which asks with the arguments of the call how long it may take."""
     return math.ceil(seconds)
 
 
 class ZeroGpuAccelerator:
-    """Runs each accelerated operation of `local` in a worker, declaring how long it may take."""
+    """Runs each accelerated operation of `local` in a worker, declaring how long it may take.
+
+    Every operation goes through one decorated function: `spaces` keeps workers by function, so all of them share the
+    worker that holds the weights already.
+    """
 
     def __init__(self, studio: Callable[[], Studio], local: LocalAccelerator) -> None:
         self._studio = studio
 
-        @spaces.GPU(duration=_declared)
-        def on_gpu(_: float, operation: str, arguments: tuple[Any, ...]) -> Iterator[Any]:
+        def on_gpu(_: float, operation: str, arguments: tuple[Any, ...]) -> Generator[Any, None, None]:
             try:
                 results = getattr(local, operation)(*arguments)
                 yield from results if operation in _STREAMS else (results,)
             except StyleIdentityError as error:
                 yield _Failure(error)
 
-        self._on_gpu = on_gpu
+        self._on_gpu: Callable[[float, str, tuple[Any, ...]], Generator[Any, None, None]]
+        self._on_gpu = spaces.GPU(duration=_declared)(on_gpu)
 
     def _results(self, seconds: float, operation: str, *arguments: Any) -> Iterator[Any]:
-        for item in self._on_gpu(seconds, operation, arguments):
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item
+        failure = None
+        with closing(self._on_gpu(seconds, operation, arguments)) as results:  # closed early, it ends the worker's run
+            for item in results:  # a failure is the last one; to the end, so that the worker is known to be idle again
+                if isinstance(item, _Failure):
+                    failure = item.error
+                else:
+                    yield item
+        if failure is not None:
+            raise failure
 
-    def draw(self, face: AlignedFace, prepared: Prepared | None, style_path: Path, options: DrawOptions) -> Drawn:
-        """Draw a face; see `Accelerated.draw`."""
-        seconds = START_S + DRAWING_S * (2 if prepared is None else 1)
-        drawn: Drawn = only_result(self._results(seconds, "draw", face, prepared, style_path, options))
+    def draw(
+        self,
+        face: AlignedFace,
+        prepared: Prepared | None,
+        style_paths: Sequence[Path],
+        options: DrawOptions,
+        engine: str | None,
+    ) -> Drawn:
+        """Draw a face in every style; see `Accelerated.draw`."""
+        seconds = START_S + DRAWING_S * (len(style_paths) + (prepared is None))
+        drawn: Drawn = only_result(self._results(seconds, "draw", face, prepared, tuple(style_paths), options, engine))
         return drawn
 
-    def draw_many(self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions) -> Iterator[Drawing]:
+    def draw_many(
+        self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions, engine: str | None
+    ) -> Iterator[Drawing]:
         """Draw faces in one style, in order."""
-        return self._results(_many(faces), "draw_many", tuple(faces), style_path, options)
+        return self._results(_reading_seconds(faces), "draw_many", tuple(faces), style_path, options, engine)
 
     def read_as_photos(self, faces: Sequence[AlignedFace], engine: str | None) -> Iterator[Image.Image]:
         """Show references as training sees them, in order."""
-        return self._results(_many(faces), "read_as_photos", tuple(faces), engine)
+        return self._results(_reading_seconds(faces), "read_as_photos", tuple(faces), engine)
 
     def train(
         self,
@@ -96,29 +117,16 @@ class ZeroGpuAccelerator:
     ) -> Iterator[TrainingStep]:
         """Train a style; see `Accelerated.train`."""
         seconds = training_seconds(config, len(references), self._studio().capabilities(engine).resolution_px)
-        arguments = (tuple(references), config, name, photo, preview, stop_flag, engine)
-        return self._results(seconds, "train", *arguments)
+        return self._results(seconds, "train", tuple(references), config, name, photo, preview, stop_flag, engine)
 
 
-_STREAMS = frozenset({"draw_many", "read_as_photos", "train"})
-
-
-class ZeroGpuExecutor:
+class ZeroGpuExecutor(InProcessExecutor):
     """Runs jobs here, and their accelerated operations in workers."""
 
     def __init__(self, studio: Callable[[], Studio], local: LocalAccelerator) -> None:
-        self._studio = studio
-        self._accelerated = ZeroGpuAccelerator(studio, local)
+        super().__init__(studio, ZeroGpuAccelerator(studio, local))
 
-    def stream(self, job: Job[T]) -> Iterator[T]:
-        """Run a job and give its results as they come."""
-        return job.run(self._studio(), self._accelerated)
-
-    def result(self, job: Job[T]) -> T:
-        """Run a job that gives one result."""
-        return only_result(self.stream(job))
-
-    def accelerator_seconds(self, config: TrainingConfig, references: int, engine: str | None = None) -> float | None:
+    def accelerator_seconds(self, config: TrainingConfig, references: int, engine: str | None = None) -> float:
         """Seconds that a training will declare: they grow with steps, pictures per step and the pictures' pixels."""
         return training_seconds(config, references, self._studio().capabilities(engine).resolution_px)
 
@@ -130,5 +138,5 @@ def training_seconds(config: TrainingConfig, references: int, resolution_px: int
     return START_S + references * DRAWING_S + config.steps * step_s
 
 
-def _many(faces: Sequence[AlignedFace]) -> float:
+def _reading_seconds(faces: Sequence[AlignedFace]) -> float:
     return START_S + 2 * DRAWING_S * len(faces)

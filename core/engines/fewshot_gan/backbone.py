@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from core.networks.stylegan2 import Synthesis
 
 @dataclass(frozen=True)
 class Recipe:
-    """A backbone's defaults for one method.
+    """A backbone's defaults for one method; fields are named as in `FinetuneConfig`, where None leaves them open.
 
     Attributes:
         swap_layers: layers whose code is mixed with a random one (Eq. 1).
@@ -80,25 +81,19 @@ class Backbone:
     refining_steps: int = 0
 
     def resolve(self, config: FinetuneConfig) -> FinetuneConfig:
-        """Fill in what the configuration leaves to the backbone; `ValueError` for layers it does not have."""
+        """Fill in what the configuration leaves open. Raises ValueError for layers that the generator lacks."""
         recipe = self.recipes[config.method]
-        layers = recipe.swap_layers if config.swap_layers is None else config.swap_layers
-        if any(not 0 <= layer < self.generator.n_latent for layer in layers):
-            raise ValueError(f"swap_layers must be in [0, {self.generator.n_latent - 1}], got {layers}")
-        return replace(
-            config,
-            swap_layers=tuple(layers),
-            alpha=recipe.alpha if config.alpha is None else config.alpha,
-            identity_weight=_default(config.identity_weight, recipe.identity_weight),
-            style_weight=_default(config.style_weight, recipe.style_weight),
-            references_per_step=int(_default(config.references_per_step, recipe.references_per_step)),
-        )
+        left_open = [item.name for item in fields(config) if getattr(config, item.name) is None]
+        resolved = replace(config, **{name: getattr(recipe, name) for name in left_open})
+        if any(not 0 <= layer < self.generator.n_latent for layer in resolved.swap_layers or ()):
+            raise ValueError(f"swap_layers must be in [0, {self.generator.n_latent - 1}], got {resolved.swap_layers}")
+        return resolved
 
     def random_code(self, rng: torch.Generator, count: int = 1) -> Tensor:
         """Natural appearance codes w [count, D]; drawn on the CPU, so that a seed means the same everywhere."""
         z = torch.randn(count, self.generator.style_dim, generator=rng)
         with torch.no_grad():
-            return self.generator.mapping(z.to(self.device))
+            return cast("Callable[[Tensor], Tensor]", self.generator.mapping)(z.to(self.device))
 
     def sample(self, rng: torch.Generator, count: int) -> tuple[Tensor, Tensor | None]:
         """Codes [count, L, D] and maps of random faces, for identity anchors."""
@@ -108,7 +103,3 @@ class Backbone:
         pick = torch.randperm(len(self.sample_faces.codes), generator=rng)[:count]
         w = self.sample_faces.codes[pick].to(self.device)
         return w[:, None].expand(-1, self.generator.n_latent, -1), self.sample_faces.features[pick].to(self.device)
-
-
-def _default(value: float | None, fallback: float) -> float:
-    return fallback if value is None else value

@@ -81,9 +81,9 @@ class FinetuneConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", FORMER_METHODS.get(self.method, self.method))
+        if self.swap_layers is not None:
+            object.__setattr__(self, "swap_layers", tuple(self.swap_layers))
         super().__post_init__()
-        if self.swap_layers is not None and any(layer < 0 for layer in self.swap_layers):
-            raise ValueError(f"swap_layers must be 0 or more, got {self.swap_layers}")
 
     @property
     def needs_photo(self) -> bool:

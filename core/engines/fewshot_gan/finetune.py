@@ -155,7 +155,8 @@ class _Run:
         self.grams = [torch.cat(layer).mean(dim=0, keepdim=True) for layer in layers]
 
     def _draw(self, generator: Synthesis, w_plus: Tensor, features: Tensor | None) -> Tensor:
-        return generator(w_plus, features=features, noise="fixed", dtype=self.backbone.dtype)
+        picture: Tensor = generator(w_plus, features=features, noise="fixed", dtype=self.backbone.dtype)
+        return picture
 
     def step(self) -> float:
         """One Adam step over references and anchors; returns the loss."""
@@ -170,7 +171,7 @@ class _Run:
         w_plus = torch.cat([task.w_plus for task in tasks])
         drawn = self.measure(self._draw(self.tuned, w_plus, _stack([task.features for task in tasks])))
         loss = torch.stack([task.loss(drawn.rows(slice(i, i + 1))) for i, task in enumerate(tasks)]).sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         return loss.detach()
 
     def _reference_tasks(self) -> list[_Task]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,6 +11,7 @@ import torch
 from core.config import ASSETS_DIR
 from core.engines.devices import compute_dtype, freeze
 from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces
+from core.engines.fewshot_gan.config import Method
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures
 from core.imaging.faces import FaceFinder
 from core.networks.checkpoints import load_into, pick_prefixed
@@ -22,7 +24,7 @@ WEIGHTS_FILE = "mini.safetensors"
 FACES_FILE = "faces.safetensors"
 LANDMARKS_FILE = "landmarks68.dat"
 REFINING_STEPS = 8
-BLOCKS = MappingProxyType({"paper": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
+BLOCKS: Mapping[Method, tuple[int, ...]] = MappingProxyType({"paper": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
 
 
 def load_mini(folder: Path, device: torch.device) -> Backbone:

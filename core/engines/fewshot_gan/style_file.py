@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -92,9 +92,9 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
     header = _read_header(path)
     history, meta_values = _metadata(header, name)
     display = str(meta_values.pop("name"))[:MAX_NAME_LENGTH]
-    config = meta_values["config"]
-    if config.get("method") in FORMER_METHODS:
-        meta_values["config"] = {**config, "method": FORMER_METHODS[config["method"]]}
+    method = str(meta_values["config"].get("method"))
+    if method in FORMER_METHODS:
+        meta_values["config"] |= {"method": FORMER_METHODS[method]}
     meta = StyleMeta(**meta_values)
     if meta.backbone not in get_args(BackboneName):
         raise StyleFileInvalid(name, "it was made for a model that this app doesn't know")
@@ -120,7 +120,7 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
     return GanStyle.of(display, tensors, meta)
 
 
-def _read_header(path: Path) -> dict:
+def _read_header(path: Path) -> dict[str, dict[str, Any]]:
     """A file's header, read without the tensors behind it."""
     try:
         total = path.stat().st_size
@@ -131,7 +131,7 @@ def _read_header(path: Path) -> dict:
             size = int.from_bytes(file.read(8), "little")
             if not 2 <= size <= min(total - 8, MAX_HEADER_BYTES):
                 raise StyleFileInvalid(path.name, "it is not a safetensors file")
-            header = json.loads(file.read(size))
+            header: dict[str, dict[str, Any]] = json.loads(file.read(size))
     except (ValueError, RecursionError) as error:
         raise StyleFileInvalid(path.name, "it is not a safetensors file") from error
     except FileNotFoundError as error:
@@ -142,7 +142,7 @@ def _read_header(path: Path) -> dict:
     return header
 
 
-def _metadata(header: dict, name: str) -> tuple[str, dict]:
+def _metadata(header: Mapping[str, dict[str, Any]], name: str) -> tuple[str, dict[str, Any]]:
     history = header.get("__metadata__", {}).get(_META_KEY)
     if not isinstance(history, str):
         raise StyleFileInvalid(name, "it was not made by this app")

@@ -45,7 +45,8 @@ def synthesize(
         "noise": noise,
         "dtype": backbone.dtype,
     }
-    return torch.func.functional_call(_sharing_copy(generator), changed, (w_plus.to(device),), codes)
+    picture: Tensor = torch.func.functional_call(_sharing_copy(generator), changed, (w_plus.to(device),), codes)
+    return picture
 
 
 def _sharing_copy(module: nn.Module) -> nn.Module:
