@@ -202,8 +202,8 @@ def pairs(
     with expected_failures(), progress_bar(quiet=as_json) as progress:
         only_few_shot_gan(running.engine)
         plan = training.plan(running.entry())
-        from core.evaluate import pairs as measuring
         from core.config import PAPER_ARMS
+        from core.evaluate import pairs as measuring
 
         known = {item.id: item for item in PAPER_ARMS}
         if unknown := [name for name in arm or () if name not in known]:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from core.config import MAX_REFERENCES
+from core.config import MAX_REFERENCES, PAPER_ARMS, Arm
 from core.engines.base import Prepared
 from core.errors import PicturesUnusable
 from core.evaluate.contact import Sheet, Tile, save_contact
@@ -33,7 +33,6 @@ from core.evaluate.scores import (
     subject_of,
     summarise,
 )
-from core.config import PAPER_ARMS, Arm
 from core.evaluate.train_arms import train_arm
 from core.imaging.align import AlignedFace, use_as_aligned, warp_to_quad
 from core.imaging.geometry import box_quad

@@ -24,9 +24,7 @@ def main(arguments: list[str]) -> None:
 
     parser = argparse.ArgumentParser(prog="python -m core.make_assets.gallery", description=__doc__)
     parser.add_argument("--assets", type=Path, default=ASSETS_DIR)
-    parser.add_argument(
-        "--only", nargs="*", choices=sorted(READY_MADE), default=list(READY_MADE), metavar="SLUG"
-    )
+    parser.add_argument("--only", nargs="*", choices=sorted(READY_MADE), default=list(READY_MADE), metavar="SLUG")
     options = parser.parse_args(arguments)
     engine = load(LoadRequest("mini"))
     write_styles(engine, options.only, options.assets)

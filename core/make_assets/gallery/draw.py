@@ -69,7 +69,6 @@ def write_pictures(engine: FewShotGan, assets: Path) -> None:
         trained = engine.load_style(styles / f"{slug}.safetensors")
         engine.draw(shown, trained).image.save(styles / f"{slug}.webp", quality=90)
     index = [
-        {"slug": slug, "title": style.title, "references": len(REFERENCE_FACES)}
-        for slug, style in READY_MADE.items()
+        {"slug": slug, "title": style.title, "references": len(REFERENCE_FACES)} for slug, style in READY_MADE.items()
     ]
     (styles / "index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
