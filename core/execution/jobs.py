@@ -85,6 +85,19 @@ class FindFaces:
 
 
 @dataclass(frozen=True)
+class AlignFace:
+    """Cut the largest face out of a picture. Gives one `AlignedFace`; raises as `Studio.align`."""
+
+    source: PictureFile
+    crop: Crop = "detect"
+    engine: str | None = None
+
+    def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[AlignedFace]:
+        """Work."""
+        yield studio.align(self.source.load(), crop=self.crop, engine=self.engine)
+
+
+@dataclass(frozen=True)
 class Portrait:
     """A drawn face.
 

@@ -14,7 +14,7 @@ import secrets
 import tempfile
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -22,17 +22,20 @@ from urllib.parse import unquote, urlsplit
 import gradio as gr
 from gradio import FileData
 
+from core.engines.base import DrawOptions
+from core.errors import TrainingStopped
+from core.execution.jobs import AlignFace, DrawPortrait, PictureFile, TrainStyle
 from core.ui.components import style_gallery
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.server import gradio_adapter
-from core.ui.server import runtime as engine
 from core.ui.server.fetching import UNREACHABLE
 from core.ui.server.limits import MAX_SEED, check_training, limits
+from core.ui.server.runtime import ACCELERATOR, EXECUTOR, forget_styles, studio
 from core.ui.server.uploads import uploaded_path
 from core.ui.server.visitors import SESSIONS
 
 if TYPE_CHECKING:
-    from core.config import FinetuneConfig
+    from core.engines.base import TrainingConfig
 
 STEPS_BETWEEN_REPORTS = 5
 MAX_NAME = 60
@@ -119,14 +122,12 @@ def _one_of(value: object, name: str, choices: Sequence[str]) -> str:
     return str(value)
 
 
-def _face(given: object, request: gr.Request, *, number: int = 1, aligned: bool = False) -> tuple[Any, Any]:
-    """Return a picture and its face, the largest being number 1."""
-    from core.imaging.photo import load_photo
-
+@contextmanager
+def _picture(given: object, request: gr.Request) -> Iterator[PictureFile]:
+    """Give a picture that a caller sent. Raises PageProblem."""
     with _file(given, request) as path:
         name = given.get("orig_name") if isinstance(given, Mapping) else None
-        photo = load_photo(path, name=str(name or path.name), limits=limits().photo)
-    return photo, engine.studio().align(photo, face_index=number - 1, crop="aligned" if aligned else "detect")
+        yield PictureFile(path, str(name or path.name), limits().photo)
 
 
 # --- what callers get --------------------------------------------------------------------------------------
@@ -144,9 +145,7 @@ def list_styles() -> list[dict[str, str | int]]:
     Returns:
         One entry per style: "slug" for stylize, "title", and "references", the number of pictures behind it.
     """
-    return [
-        {"slug": card.slug, "title": card.title, "references": card.references} for card in engine.studio().presets()
-    ]
+    return [{"slug": card.slug, "title": card.title, "references": card.references} for card in studio().ready_styles()]
 
 
 def stylize(
@@ -179,10 +178,10 @@ def stylize(
 
     strength = _number(strength, "strength", 0, 1)
     number, seed = _whole(face, "face", 1, 100), _whole(seed, "seed", 0, MAX_SEED)
-    source, aligned = _face(photo, request, number=number)
-    with _chosen_style(style, style_file, request) as (title, path):
-        _, stylized = engine.draw(aligned, None, path, strength, bool(keep_colours), seed)
-    image = engine.studio().paste_back(stylized, aligned, source) if into_photo else stylized.image
+    options = DrawOptions(strength, bool(keep_colours), seed)
+    with _picture(photo, request) as source, _chosen_style(style, style_file, request) as (title, path):
+        job = DrawPortrait(source, Path(path), options, face_index=number - 1, blend=bool(into_photo))
+        image = EXECUTOR.result(job).after
     target = _result_path(f"portrait-{style_gallery.file_name(title)}.png")
     save_png(image, target)
     return FileData(path=str(target), orig_name=target.name, mime_type="image/png")
@@ -199,11 +198,11 @@ def _chosen_style(slug: object, file: object, request: gr.Request) -> Iterator[t
             try:
                 yield opened.title, opened.path
             finally:
-                engine.forget_styles(named)
+                forget_styles(named)
         return
     found = style_gallery.find(str(slug) if slug else style_gallery.first_style(), ())
     if found is None:
-        slugs = ", ".join(card.slug for card in engine.studio().presets()) or "none are installed"
+        slugs = ", ".join(card.slug for card in studio().ready_styles()) or "none are installed"
         raise PageProblem(
             "There is no ready-made style {got}. Choose one of these: {slugs}.", got=_quoted(slug), slugs=slugs
         )
@@ -212,15 +211,15 @@ def _chosen_style(slug: object, file: object, request: gr.Request) -> Iterator[t
 
 def _config(
     references: object, preset: object, method: object, steps: object, seed: object, anchor: str
-) -> FinetuneConfig:
+) -> TrainingConfig:
     """Return a run's settings from what the caller sent. Raises PageProblem."""
     if not isinstance(references, list) or not 1 <= len(references) <= limits().references:
         raise PageProblem("'references' is a list of 1 to {limit} pictures.", limit=limits().references)
-    given: dict[str, object] = {"method": _one_of(method, "method", ("ours", "jojogan")), "anchor": anchor}
+    given: dict[str, object] = {"method": _one_of(method, "method", ("ours", "paper", "jojogan")), "anchor": anchor}
     given["seed"] = _whole(seed, "seed", 0, MAX_SEED)
     if steps is not None:
         given["steps"] = _whole(steps, "steps", 1, limits().steps)
-    return engine.studio().config(_one_of(preset, "preset", ("sketch", "cartoon")), **given)
+    return studio().config(_one_of(preset, "preset", ("sketch", "cartoon")), **given)
 
 
 def train(
@@ -230,7 +229,7 @@ def train(
     name: str = "My style",
     photo: FileData | None = None,
     steps: int | None = None,
-    method: Literal["ours", "jojogan"] = "ours",
+    method: Literal["ours", "paper", "jojogan"] = "ours",
     aligned: bool = False,
     seed: int = 0,
 ) -> Iterator[FileData | None]:
@@ -253,18 +252,24 @@ def train(
     config = _config(references, preset, method, steps, seed, "style" if photo is None else "photo")
     progress = gr.Progress()  # no parameter, since `gr.api` would ask callers for it
     progress((0, config.steps), desc="Reading every picture", unit="steps")
-    faces = tuple(_face(item, request, aligned=bool(aligned))[1] for item in references)
-    person = None if photo is None else _face(photo, request)[1]
-    check_training(config, len(faces), seconds=engine.train_seconds(faces, config))
+    check_training(config, len(references), seconds=EXECUTOR.accelerator_seconds(config, len(references)))
     flag = SESSIONS.begin_run(request.session_hash)
     try:
-        for item in engine.train(faces, config, title, person, None, str(flag)):
-            if not hasattr(item, "step"):
-                target = _result_path(f"{style_gallery.file_name(title)}.safetensors")
-                yield FileData(path=str(engine.studio().save_style(item, target)), orig_name=target.name)
-            elif item.step % STEPS_BETWEEN_REPORTS == 0 or item.step == item.steps:
-                progress((item.step, item.steps), desc="Training", unit="steps")
-                yield None  # lets a caller who cancels or leaves end the run here
+        with ExitStack() as opened:
+            faces = []
+            for item in references:
+                source = opened.enter_context(_picture(item, request))
+                faces.append(EXECUTOR.result(AlignFace(source, "aligned" if aligned else "detect")))
+            person = None if photo is None else opened.enter_context(_picture(photo, request))
+            for step in EXECUTOR.stream(TrainStyle(tuple(faces), config, title, flag, person=person)):
+                if step.style is not None:
+                    target = _result_path(f"{style_gallery.file_name(title)}.safetensors")
+                    yield FileData(path=str(studio().save_style(step.style, target)), orig_name=target.name)
+                elif step.step % STEPS_BETWEEN_REPORTS == 0:
+                    progress((step.step, step.steps), desc="Training", unit="steps")
+                    yield None  # lets a caller who cancels or leaves end the run here
+    except TrainingStopped:
+        return
     finally:
         SESSIONS.end_run(request.session_hash, flag)
 
@@ -294,7 +299,7 @@ def add_endpoints() -> None:
     """Register the public endpoints in the current `gr.Blocks`; every event of the page itself is private."""
     for handler, options in (
         (list_styles, {"queue": False}),
-        (stylize, engine.ACCELERATOR),
-        (train, engine.ACCELERATOR),
+        (stylize, ACCELERATOR),
+        (train, ACCELERATOR),
     ):
         gr.api(_published(handler), api_name=handler.__name__, **options)  # type: ignore[attr-defined]

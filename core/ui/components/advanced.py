@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.config import PRESET_STEPS, FinetuneConfig
+from core.engines.fewshot_gan.config import FinetuneConfig
 from core.ui.friendly_errors import PageProblem
 from core.ui.i18n import fragment, label, t
 from core.ui.server.limits import MAX_SEED, limits
@@ -37,11 +37,9 @@ def controls() -> list[Any]:
 
     with gr.Row():
         method = gr.Radio(
-            [(label("Ours"), "ours"), (label("JoJoGAN (baseline)"), "jojogan")], value="ours", label=label("Method")
+            [(label("Ours"), "paper"), (label("JoJoGAN (baseline)"), "jojogan")], value="paper", label=label("Method")
         )
-        steps = gr.Slider(
-            1, min(2000, limits().steps), PRESET_STEPS["sketch"], step=1, label=label("Steps"), elem_id="steps"
-        )
+        steps = gr.Slider(1, min(2000, limits().steps), default.steps, step=1, label=label("Steps"), elem_id="steps")
     with gr.Row():
         rate = gr.Number(default.learning_rate, label=label("Learning rate"), minimum=1e-6, maximum=0.1, step=1e-4)
         alpha = gr.Textbox("", label=label("Alpha"), info=empty("Share of each picture's own look kept, 0 to 1."))

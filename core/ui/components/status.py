@@ -16,7 +16,6 @@ from core.ui.server.study_service import STUDY
 if TYPE_CHECKING:
     from core.studio import Studio
 
-MODEL_NAMES = {"mini": "Built-in model", "ffhq": "Full-size model (FFHQ)"}
 LOADING = Sentence("Getting the model ready. You can already choose a photo.")
 
 
@@ -57,15 +56,15 @@ def status_html(text: str, *, kind: str = "busy", why: str = "") -> Markup:
 
 def describe(studio: Studio) -> Markup:
     """Return the ready line of an open Studio."""
-    choice = studio.choice
+    about = studio.describe()
     where = t(
         "{model}, {side} px, on {device}. Your pictures are deleted after you leave.",
-        model=t(MODEL_NAMES.get(choice.name, choice.name)),
-        side=studio.backbone.resolution,
-        device=device_name(studio.backbone.device),
+        model=t(about.title),
+        side=about.resolution_px,
+        device=device_name(about.device),
     )
     where = f"{where} {t(STUDY.votes_kept())}".rstrip()
-    reason = choice.reason.strip()
+    reason = about.reason.strip()
     why = f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
     return status_html(where, kind="ready", why=why)
 

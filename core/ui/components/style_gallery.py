@@ -12,8 +12,8 @@ from markupsafe import Markup
 from core.errors import PhotoUnreadable, Sentence, StyleFileInvalid
 from core.ui.components import widgets
 from core.ui.components.widgets import Tile
-from core.ui.server import runtime as engine
 from core.ui.server.limits import limits
+from core.ui.server.runtime import LOCAL, studio
 from core.ui.server.session import MyStyle, new_key
 
 THUMBNAIL_PX = 224
@@ -38,14 +38,14 @@ def tiles(mine: Sequence[MyStyle]) -> list[Tile]:
     """Return a tile for each preset, then for each of the visitor's own styles."""
     presets = [
         Tile(card.slug, card.title, _thumbnail(str(card.thumbnail)), card.references)
-        for card in engine.studio().presets()
+        for card in studio().ready_styles()
     ]
     return presets + [Tile(style.slug, style.title, style.thumbnail, style.references) for style in mine]
 
 
 def first_style() -> str | None:
     """Return the slug that is chosen when the page opens, None where there is no preset."""
-    presets = engine.studio().presets()
+    presets = studio().ready_styles()
     return presets[0].slug if presets else None
 
 
@@ -60,7 +60,7 @@ def find(slug: str | None, mine: Sequence[MyStyle]) -> tuple[str, str] | None:
     for style in mine:
         if style.slug == slug:
             return style.title, style.path
-    for card in engine.studio().presets():
+    for card in studio().ready_styles():
         if card.slug == slug:
             return card.title, str(card.path)
     return None
@@ -85,7 +85,7 @@ def open_file(upload: str, folder: Path) -> MyStyle:
     own.mkdir(parents=True)
     try:
         shutil.copyfile(source, path)
-        style = engine.style_at(str(path))
+        style = LOCAL.style_at(path)
     except Exception:
         shutil.rmtree(own, ignore_errors=True)
         raise

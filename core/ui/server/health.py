@@ -33,6 +33,7 @@ class Health:
 
     status: Literal["starting", "ok", "failed", "stopping"]
     version: str
+    engine: str | None
     backbone: str | None
     fingerprint: str | None
     device: str | None
@@ -50,12 +51,14 @@ class Health:
 def report(page: gr.Blocks, *, votes: str, stopping: bool, uptime_s: float) -> Health:
     """Return how the server is; `votes` is empty while no study is open."""
     state, studio = LOADER.state()
+    about = None if studio is None else studio.describe()
     return Health(
         status="stopping" if stopping else state,
         version=VERSION,
-        backbone=None if studio is None else studio.backbone.name,
-        fingerprint=None if studio is None else studio.backbone.fingerprint,
-        device=None if studio is None else str(studio.backbone.device),
+        engine=None if about is None else about.engine,
+        backbone=None if about is None else about.variant,
+        fingerprint=None if about is None else about.fingerprint,
+        device=None if about is None else about.device,
         queue=queueing.line(page),
         votes=votes or None,
         uptime_s=round(uptime_s),

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 
 import spaces
 
-from core.config import MAX_REFERENCES, FinetuneConfig, PhotoLimits
+from core.config import MAX_REFERENCES, PhotoLimits
+from core.engines.base import TrainingConfig
 from core.errors import Sentence, TooManyReferences, TrainingTooLong
 
 LIMIT_ENV = "STYLEIDENTITY_LIMIT_"  # followed by a field of DemoLimits in capitals
@@ -94,19 +95,13 @@ def limits() -> DemoLimits:
     return demo_limits()
 
 
-def pictures_per_step(config: FinetuneConfig, references: int) -> int:
-    """Return how many pictures pass through the generator in one step of a run; `config` with the model's defaults."""
-    anchors = config.anchors_per_step if config.identity_weight or config.style_weight else 0
-    return min(config.references_per_step or references, references) + anchors
-
-
-def check_training(config: FinetuneConfig, references: int, *, seconds: float) -> None:
+def check_training(config: TrainingConfig, references: int, *, seconds: float | None) -> None:
     """Refuse a training run that would keep others waiting for too long.
 
     Args:
         config: with the model's defaults filled in.
         references: number of style pictures.
-        seconds: estimate of its time on a shared accelerator; counts on ZeroGPU only.
+        seconds: estimate of its time on a shared accelerator; None where nobody shares one.
 
     Raises:
         TooManyReferences, TrainingTooLong: with the limit.
@@ -116,10 +111,10 @@ def check_training(config: FinetuneConfig, references: int, *, seconds: float) -
         raise TooManyReferences(references, allowed.references)
     if config.steps > allowed.steps:
         raise TrainingTooLong(Sentence("{count} steps", count=config.steps), allowed.steps)
-    pictures = pictures_per_step(config, references)
+    pictures = config.pictures_per_step(references)
     if config.steps * pictures > allowed.pictures:
         asked = Sentence("{count} steps of {pictures} pictures each", count=config.steps, pictures=pictures)
         raise TrainingTooLong(asked, Sentence("{limit} in all", limit=allowed.pictures))
-    if ZERO_GPU and seconds > allowed.accelerator_s:
+    if seconds is not None and seconds > allowed.accelerator_s:
         asked = Sentence("about {seconds} seconds of accelerator time", seconds=f"{seconds:.0f}")
         raise TrainingTooLong(asked, allowed.accelerator_s)

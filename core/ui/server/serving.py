@@ -133,13 +133,14 @@ class Server:
             if failure is not None:
                 self.log.error("the model could not be opened", exc_info=failure, reason=_reason(failure))
                 return
-            backbone = done.result().backbone
+            about = done.result().describe()
             self.log.info(
                 "ready",
-                backbone=backbone.name,
-                fingerprint=backbone.fingerprint,
-                device=str(backbone.device),
-                precision=str(backbone.dtype).removeprefix("torch."),
+                engine=about.engine,
+                backbone=about.variant,
+                fingerprint=about.fingerprint,
+                device=about.device,
+                precision=about.precision,
                 data_folder=str(data_dir()),
                 votes=self.votes() or "the study is being opened",
                 zero_gpu=ZERO_GPU,

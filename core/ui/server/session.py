@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from core.engines.fewshot_gan.invert import Inversion
+    from core.engines.base import Prepared
     from core.imaging.align import AlignedFace
 
 Box = tuple[int, int, int, int]
@@ -54,11 +54,11 @@ class ChosenPhoto:
 
 @dataclass(frozen=True)
 class Portrait:
-    """The last drawn face, kept so that strength and colour redraw without inverting again."""
+    """The last drawn face, kept so that strength and colour redraw without reading the face again."""
 
     key: tuple[object, ...]
     face: AlignedFace
-    inversion: Inversion | None
+    prepared: Prepared | None
 
 
 @dataclass(frozen=True)

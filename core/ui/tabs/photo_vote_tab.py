@@ -6,7 +6,7 @@ import gradio as gr
 
 from core.ui.components import widgets
 from core.ui.i18n import fragment, label
-from core.ui.server import runtime as engine
+from core.ui.server.runtime import ACCELERATOR
 from core.ui.tabs import photo_vote_handlers as on
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE
 from core.ui.tabs.stylize_tab import StylizeTab
@@ -34,6 +34,6 @@ def build(stylize: StylizeTab, runs: gr.BrowserState) -> None:
         [stage, ballot],
         show_progress_on=stage,
         **PRIVATE,
-        **engine.ACCELERATOR,
+        **ACCELERATOR,
     )
     stage.choose(on.vote, [ballot, runs], [stage, ballot], **DIRECT).failure(None, js=TELL_STAGE)

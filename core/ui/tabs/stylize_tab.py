@@ -11,8 +11,8 @@ import gradio as gr
 from core.config import ASSETS_DIR
 from core.ui.components import before_after, widgets
 from core.ui.i18n import fragment, label
-from core.ui.server import runtime as engine
 from core.ui.server.limits import MAX_SEED
+from core.ui.server.runtime import ACCELERATOR, FACES
 from core.ui.server.session import Crop
 from core.ui.tabs import stylize_handlers as on
 from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
@@ -170,7 +170,7 @@ def _several(chosen: gr.State, mine: gr.State, drawing: list[Any]) -> None:
         [results, archive, notes],
         show_progress_on=notes,
         **AS_SENT,
-        **engine.ACCELERATOR,
+        **ACCELERATOR,
     )
     running.then(lambda: gr.update(visible=False), None, stop, **DIRECT)
     stop.click(None, cancels=running, **DIRECT)
@@ -239,11 +239,11 @@ def build(tabs: gr.Tabs, status_line: gr.HTML, page: gr.Blocks) -> StylizeTab:
 
 
 def _drawing(tab: StylizeTab) -> Options:
-    return {"show_progress_on": tab.result[1:3], **PRIVATE, **engine.ACCELERATOR}
+    return {"show_progress_on": tab.result[1:3], **PRIVATE, **ACCELERATOR}
 
 
 def _looking(left: InputColumn) -> Options:
-    return {"show_progress_on": [left.uploader, left.view], **PRIVATE, **engine.FACES}
+    return {"show_progress_on": [left.uploader, left.view], **PRIVATE, **FACES}
 
 
 def _connect_photo(tab: StylizeTab, left: InputColumn, draws: list[Any]) -> None:
@@ -289,7 +289,7 @@ def _connect_styles(tab: StylizeTab, left: InputColumn, right: ResultColumn, tab
         [left.style_file, tab.mine],
         [tab.mine, tab.chosen, gallery],
         **AS_SENT,
-        **engine.FACES,
+        **FACES,
     )
     asked = [event(on.draw, tab.settings, tab.result, **drawing) for event in (picked.success, left.button.click)]
     for draw in asked:

@@ -11,8 +11,8 @@ from gradio.i18n import I18nData
 
 from core.ui.components import advanced, example_sets, widgets
 from core.ui.i18n import fragment, label
-from core.ui.server import runtime as engine
 from core.ui.server.limits import limits
+from core.ui.server.runtime import ACCELERATOR, FACES
 from core.ui.tabs import stylize_handlers
 from core.ui.tabs import train_handlers as on
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE, Options
@@ -150,7 +150,7 @@ def _connect_pictures(first: StepOne, second: StepTwo, third: StepThree, referen
     """Connect what collects the pictures, and their kind."""
     removed = gr.State(set())  # keys of pictures; changed in place, so that running events see it
     page = [references, first.cards, first.head, second.head, third.head, third.start]
-    looking: Options = {**PRIVATE, **engine.ACCELERATOR}
+    looking: Options = {**PRIVATE, **ACCELERATOR}
     shown: Options = {**looking, "show_progress_on": first.drop}
     first.drop.upload(
         on.add_references,
@@ -170,14 +170,14 @@ def _connect_training(
 ) -> None:
     """Connect the training and what is done with its style."""
     made, own = gr.State(None), gr.State(None)
-    looking: Options = {**PRIVATE, **engine.ACCELERATOR}
+    looking: Options = {**PRIVATE, **ACCELERATOR}
     second.upload.change(
         on.upload_own,
         second.upload,
         [own, second.complaint],
         show_progress_on=second.upload,
         **AS_SENT,
-        **engine.FACES,
+        **FACES,
     ).failure(lambda: None, None, second.upload, **DIRECT)
 
     shown = [made, third.run, third.preview, third.start, third.stop, third.finish, third.name, third.download]
@@ -200,7 +200,7 @@ def _connect_training(
     drawing = (
         third.use.click(**renamed)
         .success(on.use_style, [made, stylize.mine], [stylize.mine, stylize.chosen, stylize.gallery, tabs], **DIRECT)
-        .success(stylize_handlers.ensure_photo, stylize.photo, stylize.photo_page, **PRIVATE, **engine.FACES)
+        .success(stylize_handlers.ensure_photo, stylize.photo, stylize.photo_page, **PRIVATE, **FACES)
         .success(
             stylize_handlers.draw,
             stylize.settings,
