@@ -18,7 +18,8 @@ import httpx
 import pytest
 import torch
 
-from core.config import FinetuneConfig, PhotoLimits
+from core.config import PhotoLimits
+from core.engines.fewshot_gan.config import FinetuneConfig
 from core.engines.fewshot_gan.style_file import Style, StyleMeta, config_values, load_style, save_style
 from core.errors import StyleIdentityError
 from core.imaging.photo import load_photo

@@ -23,8 +23,8 @@ import pytest
 import structlog
 
 from core.errors import DataFolderUnwritable, WeightsUnavailable
+from core.execution.loader import StudioLoader
 from core.ui.server import gradio_adapter, health, limits, logs, queueing, serving
-from core.ui.server.runtime import StudioLoader
 from tests.visitor import ROOT, environment, serve
 
 EMPTY_PAGE = SimpleNamespace(

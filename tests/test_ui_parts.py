@@ -11,17 +11,26 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
 from PIL import Image
 
 import app
-from core.config import FinetuneConfig
+from core.engines.base import TrainingStep
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.config import FinetuneConfig
 from core.errors import NoFaceFound, NoReferences, TrainingStopped
+from core.execution import jobs
+from core.execution.base import Update
+from core.execution.choose import make_executor
+from core.execution.loader import StudioLoader
+from core.imaging.align import AlignedFace
+from core.progress import Progress
 from core.ui import friendly_errors
 from core.ui.components import advanced, rendering, status, style_gallery, widgets
-from core.ui.server import runtime as engine
 from core.ui.server import session, visitors
-from core.ui.tabs import photo_vote_handlers, stylize_handlers, train_handlers
+from core.ui.tabs import stylize_handlers, train_handlers
+from tests.tiny_backbone import tiny_studio
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -203,9 +212,10 @@ def two_references() -> tuple[session.Reference, ...]:
 
 
 def test_a_removed_picture_doesn_t_come_back_from_a_running_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    aligned = {"face": object(), "crop_view": "data:,"}
-    monkeypatch.setattr(train_handlers, "_aligned", lambda item: dataclasses.replace(item, **aligned))
-    monkeypatch.setattr(engine, "looks", lambda faces: [Image.new("RGB", (8, 8))] * len(faces))
+    face = AlignedFace(Image.new("RGB", (8, 8)), np.zeros((4, 2)), None, "a.png")
+    found = [Update(Progress(jobs.LOOKING, 1, 2), jobs.ReadReference(key, face)) for key in "ab"]
+    read = [Update(Progress(jobs.READING, 1, 2), jobs.ReadReference(key, face, face.image)) for key in "ab"]
+    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=lambda job: iter([*found, *read])))
     removed: set[str] = set()
     run = train_handlers.toggle_aligned(two_references(), removed, True, lambda *_, **__: None)
     shown = next(run)[0]
@@ -215,9 +225,11 @@ def test_a_removed_picture_doesn_t_come_back_from_a_running_event(monkeypatch: p
     assert pages and all([item.key for item in page[0]] == ["a"] for page in pages)
 
 
-def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "studio", lambda: SimpleNamespace(align=lambda photo, crop: photo if crop else None))
-    monkeypatch.setattr(engine, "looks", lambda faces: [Image.new("RGB", (8, 8))] * len(faces))
+def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, _ = make_executor(lambda: tiny_studio(tiny))
+    monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
     own, removed = session.Reference("own", "own.png", "own.png", problem="no face"), set()
     references: tuple[session.Reference, ...] = (own,)
     for slug in ("red-chalk", "cyanotype"):
@@ -245,23 +257,23 @@ def test_a_style_that_is_gone_is_not_used(tmp_path: Path) -> None:
 
 
 def test_only_the_chosen_picture_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_handlers, "_aligned", lambda item: dataclasses.replace(item, problem="no face"))
+    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=lambda job: iter(())))
     click = SimpleNamespace(pick="b")
     *_, page = train_handlers.use_as_it_is(two_references(), set(), click, lambda *_, **__: None)
     assert [item.aligned for item in page[0]] == [False, True]
 
 
 def test_a_stop_in_the_first_moments_reaches_the_run(monkeypatch: pytest.MonkeyPatch, own_data_dir: object) -> None:
-    def run(*given: object) -> Iterator[SimpleNamespace]:
-        if not Path(str(given[-1])).exists():
-            yield SimpleNamespace(step=1, steps=1, loss=0.0, preview=None, seconds_left=None)
+    def run(job: jobs.TrainStyle) -> Iterator[TrainingStep]:
+        if job.stop_flag.exists():
+            raise TrainingStopped
+        yield TrainingStep(1, 1, 0.0)
 
     sessions = visitors.Sessions()
     monkeypatch.setattr(train_handlers, "SESSIONS", sessions)
     monkeypatch.setattr(train_handlers, "_config", lambda *_: FinetuneConfig(steps=3))
-    monkeypatch.setattr(train_handlers, "_preview_face", lambda *_: (None, False))
-    monkeypatch.setattr(engine, "train_seconds", lambda *_: 1)
-    monkeypatch.setattr(engine, "train", run)
+    executor = SimpleNamespace(stream=run, accelerator_seconds=lambda *_: None)
+    monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
     visitor = SimpleNamespace(session_hash="visitor")
     reference = session.Reference("k", "p", "a", face=object())
     stream = train_handlers.train(visitor, (reference,), None, None, "sketch", "style")
@@ -347,46 +359,10 @@ def test_the_studio_is_opened_once_and_tries_again_after_a_failure() -> None:
             raise NoFaceFound("first")
         return "studio"
 
-    loader = engine.StudioLoader()
+    loader = StudioLoader()
     future = loader.open_in_background(opening, warm_up=lambda studio: warmed.set())
     assert isinstance(future.exception(timeout=10), NoFaceFound)
     assert loader.studio(timeout_s=10) == "studio"
     assert loader.studio() == "studio"
     assert warmed.wait(10)
     assert len(calls) == 2
-
-
-def test_stopping_ends_the_stream_without_a_style(monkeypatch: pytest.MonkeyPatch, own_data_dir: object) -> None:
-    class Studio:
-        def train(self, references: object, config: object, **options: object) -> Iterator[int]:
-            yield 1
-            if options["stop"]():
-                raise TrainingStopped
-            yield 2
-
-    flag = visitors.Sessions().begin_run("visitor")
-    monkeypatch.setattr(engine, "studio", Studio)
-    steps = engine.train((), FinetuneConfig(), "name", None, None, str(flag))
-    assert next(steps) == 1
-    flag.touch()
-    assert list(steps) == []
-
-
-def test_declared_accelerator_time_grows_with_steps_pictures_and_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    def declared(steps: int, references: int, resolution: int) -> int:
-        backbone = SimpleNamespace(resolution=resolution, name="mini")
-        monkeypatch.setattr(engine, "studio", lambda: SimpleNamespace(backbone=backbone))
-        config = FinetuneConfig(steps=steps, identity_weight=1.0, references_per_step=0)
-        return engine.train_seconds([None] * references, config)
-
-    short = declared(150, 1, 256)
-    assert short < declared(500, 1, 256) < declared(500, 8, 256) < declared(500, 8, 1024)
-    assert engine.many_seconds([None] * 3) < engine.many_seconds([None] * 24)
-
-
-def test_declared_drawing_time_follows_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "START_S", 7.0)
-    monkeypatch.setattr(engine, "DRAWING_S", 2.0)
-    assert (engine.draw_seconds(None, object()), engine.draw_seconds(None, None)) == (9, 11)
-    assert photo_vote_handlers.arms_seconds(None, object(), ["a", "b", "c"]) == 13
-    assert photo_vote_handlers.arms_seconds(None, None, ["a", "b", "c"]) == 15
