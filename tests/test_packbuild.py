@@ -177,9 +177,7 @@ def test_shipped_packs(mini: FewShotGan) -> None:
     for slug, plan in PLANS.items():
         pack = load_pack(ASSETS_DIR / "study" / slug)
         assert pack.slug == slug and pack.arms == plan.arms and len(pack.trials) == 11
-        assert pack.provenance["fingerprint"] == mini.description.fingerprint, (
-            "render it again: python -m core.make_assets.packs"
-        )
+        assert pack.provenance["fingerprint"] == mini.description.fingerprint, "render it again: core.make_assets.packs"
         ready = mini.load_style(ASSETS_DIR / "styles" / f"{slug}.safetensors").meta
         assert [pack.provenance[name] for name in ("steps", "seed")] == [ready.config["steps"], ready.config["seed"]]
 
