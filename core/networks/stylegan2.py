@@ -334,6 +334,9 @@ class Discriminator(nn.Module):
         resolution: side of the pictures; `features` takes any multiple of 4.
         channel_multiplier: 2 for config-f.
         max_channels: 512 for config-f.
+
+    Attributes:
+        feature_channels: C_i of `features`, by block.
     """
 
     STDDEV_GROUP = 4
@@ -345,6 +348,7 @@ class Discriminator(nn.Module):
         blocks: list[nn.Module] = [conv_layer(3, channels[resolution], 1)]
         blocks += [ResBlock(channels[size], channels[size // 2]) for size in sizes[:-1]]
         self.convs = nn.ModuleList(blocks)
+        self.feature_channels = [channels[size // 2] for size in sizes[:-1]]
         self.final_conv = conv_layer(channels[4] + 1, channels[4], 3)
         self.final_linear = nn.Sequential(
             EqualLinear(channels[4] * 16, channels[4], activate=True), EqualLinear(channels[4], 1)

@@ -6,6 +6,7 @@ import json
 import platform
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from core.make_assets.pretrain.data import Faces
 from core.make_assets.pretrain.people import morph, write_people
 from core.make_assets.pretrain.train import Trainer
 from core.networks.mini import DISCRIMINATOR
-from core.procedural import augmentations as styles
+from core.procedural import augmentations
 from core.weights.load import save_embedded, write_manifest
 
 SHEET_FACES = 10
@@ -35,7 +36,7 @@ def _to_row(pictures: Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def sample_sheet(trainer: Trainer, faces: Faces, path: Path) -> None:
-    """Rows of held-out faces: photo, rebuilt, other appearance, then pairs of an artwork and what it inverts to."""
+    """Draw rows of held-out faces: photo, rebuilt, other appearance, then artworks, each with what it inverts to."""
     count = min(SHEET_FACES, len(faces))
     index = torch.linspace(0, len(faces) - 1, count).long()
     photos = faces.batch(index)[0].to(trainer.device)
@@ -44,8 +45,8 @@ def sample_sheet(trainer: Trainer, faces: Faces, path: Path) -> None:
     rows = [photos, generator(w_plus, features=maps, dtype=trainer.dtype)]
     rows.append(generator(w_plus.roll(1, 0), features=maps, dtype=trainer.dtype))
     rng = torch.Generator().manual_seed(0)
-    for name in (*SHEET_STYLES, *list(styles.HELD_OUT)[:2]):
-        style = {**styles.TRAINING, **styles.HELD_OUT}[name]
+    for name in (*SHEET_STYLES, *list(augmentations.HELD_OUT)[:2]):
+        style = {**augmentations.TRAINING, **augmentations.HELD_OUT}[name]
         drawn = torch.cat([style(photo[None].cpu(), rng) for photo in photos]).to(trainer.device)
         maps = encoder.encode_structure(drawn, dtype=trainer.dtype)
         rows += [drawn, generator(w_plus, features=maps, dtype=trainer.dtype)]
@@ -54,7 +55,7 @@ def sample_sheet(trainer: Trainer, faces: Faces, path: Path) -> None:
 
 @torch.no_grad()
 def fit_appearance(trainer: Trainer, faces: Faces, *, factors: int) -> tuple[Tensor, Tensor]:
-    """Mean [D] and principal factors [K, D] of the colour faces' appearance codes: a Gaussian to sample from."""
+    """Fit a Gaussian to the colour faces' appearance codes: its mean [D] and principal factors [K, D]."""
     codes = []
     for start in range(0, len(faces), 64):
         index = torch.arange(start, min(start + 64, len(faces)))
@@ -93,8 +94,8 @@ def export(trainer: Trainer, faces: Faces, folder: Path) -> None:
     write_manifest(folder, fingerprint=fingerprint)
 
 
-def model_card(trainer: Trainer, faces: Faces) -> dict:
-    """Data, losses, time and hardware of a run; scores are added by `evaluate reconstruction --card`."""
+def model_card(trainer: Trainer, faces: Faces) -> dict[str, Any]:
+    """Describe data, losses, time and hardware of a run; scores are added by `evaluate reconstruction --card`."""
     on_gpu = trainer.device.type != "cpu"
     return {
         "model": "mini, 256 px: StyleGAN2 layers over an encoder's structure map",

@@ -1,7 +1,7 @@
-"""`python -m core.make_assets.pretrain.new_faces --faces DIR`: invent the shipped faces anew for weights that are there already.
+"""Invent the shipped faces anew for weights that are there already: `python -m core.make_assets.pretrain.new_faces`.
 
-Needs torch, numpy, pillow and safetensors only. Styles and packs drawn from the old faces stay valid; `core.make_assets.gallery` and
-`core.make_assets.packs` draw them anew.
+Needs torch, torchvision, numpy, pillow and safetensors only. Styles and packs drawn from the old faces stay valid;
+`core.make_assets.gallery` and `core.make_assets.packs` draw them anew.
 """
 
 from __future__ import annotations
