@@ -17,10 +17,10 @@ from huggingface_hub import close_session, constants
 from PIL import Image
 from torch import Tensor, nn
 
-from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.measure.networks import LOSS_NOTE
 from core.errors import JudgeWeightsUnavailable, WeightsCorrupted
 from core.evaluate import published
-from core.evaluate.metric_networks import MINI_LOSS_NOTE, VGG_LOSS_NOTE, choose_judges
+from core.evaluate.metric_networks import VGG_LOSS_NOTE, choose_networks
 from core.evaluate.published import ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE, JudgeFile, fetch_judge, is_here
 from core.imaging.photo import to_tensor
 from core.metrics import fid, lpips
@@ -95,8 +95,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
-def studio(tiny: Backbone) -> Studio:
-    return finding_studio(tiny)
+def studio() -> Studio:
+    return finding_studio()
 
 
 def noise(seed: int) -> Image.Image:
@@ -106,28 +106,28 @@ def noise(seed: int) -> Image.Image:
 def test_published_judges_take_over(hub: HubStandIn, studio: Studio) -> None:
     """Downloaded on request, then also by "auto"; never under "shipped"."""
     heard: list[str] = []
-    judges = choose_judges(studio, "published", on_progress=lambda progress: heard.append(progress.what))
+    networks = choose_networks(studio, "published", on_progress=lambda progress: heard.append(progress.what))
     assert set(heard) == {file.places[0].file_name for file in (ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE)}
-    assert judges.protocols == {
+    assert networks.protocols == {
         "identity": "cosine112 of ArcFace IR-SE50",
         "content": lpips.PROTOCOL,
         "style": "gram_relative of VGG16",
         "frechet": fid.PROTOCOL,
     }
-    assert judges.notes == (VGG_LOSS_NOTE,)
+    assert networks.notes == (VGG_LOSS_NOTE,)
     a, b = noise(0), noise(1)
-    assert judges.identity(a, a, ffhq_eyes(256)) == pytest.approx(1)
-    assert judges.content(to_tensor(a), to_tensor(b)) > 0
-    rows = judges.extractor(to_tensor(a))
+    assert networks.identity(a, a, ffhq_eyes(256)) == pytest.approx(1)
+    assert networks.content(to_tensor(a), to_tensor(b)) > 0
+    rows = networks.extractor(to_tensor(a))
     assert rows.shape == (1, 2048) and np.isfinite(rows).all() and rows.any()
     hub.fail_all = 503
-    assert choose_judges(studio, "auto").protocols == judges.protocols
-    shipped = choose_judges(studio, "shipped")
-    assert shipped.protocols["frechet"] == "frechet_mini_discriminator" and MINI_LOSS_NOTE in shipped.notes
+    assert choose_networks(studio, "auto").protocols == networks.protocols
+    shipped = choose_networks(studio, "shipped")
+    assert shipped.protocols["frechet"] == "frechet_mini_discriminator" and LOSS_NOTE in shipped.notes
 
 
 def test_nothing_is_downloaded_unasked(hub: HubStandIn, studio: Studio) -> None:
-    assert choose_judges(studio, "auto").protocols == choose_judges(studio, "shipped").protocols
+    assert choose_networks(studio, "auto").protocols == choose_networks(studio, "shipped").protocols
     assert not hub.requests and not is_here(published.ARCFACE_FILE)
 
 
@@ -146,9 +146,9 @@ def test_auto_falls_back_to_the_stand_in(hub: HubStandIn, studio: Studio, monkey
     fetch_judge(published.INCEPTION_FILE)
     monkeypatch.setattr(published, "INCEPTION_FILE", pinned_to(published.INCEPTION_FILE, b"unknown"))
     hub.fail_all = 503
-    assert choose_judges(studio, "auto").protocols["frechet"] == "frechet_mini_discriminator"
+    assert choose_networks(studio, "auto").protocols["frechet"] == "frechet_mini_discriminator"
     with pytest.raises(JudgeWeightsUnavailable):
-        choose_judges(studio, "published")
+        choose_networks(studio, "published")
 
 
 @pytest.mark.parametrize("file", ["ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"])
@@ -159,7 +159,7 @@ def test_absent_weights_are_a_sentence(hub: HubStandIn, studio: Studio, file: st
         fetch_judge(wanted)
     assert wanted.judge in str(caught.value) and wanted.places[0].file_name in str(caught.value)
     with pytest.raises(JudgeWeightsUnavailable):
-        choose_judges(studio, "published")
+        choose_networks(studio, "published")
 
 
 @pytest.mark.parametrize("name", ["ARCFACE_FILE", "INCEPTION_FILE"])
