@@ -23,7 +23,7 @@ from core.make_assets.gallery import references, sets, thumbnail
 from core.make_assets.gallery.draw import EXAMPLE_FACES, REFERENCE_FACES
 from core.make_assets.gallery.sets import SET_FACES
 from core.networks.mini import MAP_CHANNELS
-from core.procedural.drawings import READY_MADE, EXAMPLE_SETS, DrawnStyle, draw
+from core.procedural.drawings import EXAMPLE_SETS, READY_MADE, DrawnStyle, draw
 from core.studio import Studio
 
 EVERY_STYLE = {**READY_MADE, **EXAMPLE_SETS}
