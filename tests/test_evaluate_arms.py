@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from core.cli.main import app
+from core.config import PAPER_ARMS
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.measure.ablations import Ablation, Value, parse_ablation
 from core.errors import NoReferences, PicturesUnusable, TooManyReferences, TrainingStopped
@@ -24,7 +25,7 @@ from core.evaluate.contact import Sheet, Tile, draw_contact
 from core.evaluate.cost import measure_cost
 from core.evaluate.intervals import Interval, bootstrap_mean, paired_difference
 from core.evaluate.scores import MEASURES, StyleTarget, score, subject_of, summarise
-from core.evaluate.train_arms import PAPER_ARMS, arm_config, train_arm
+from core.evaluate.train_arms import arm_config, train_arm
 from core.imaging.listing import list_photos
 from core.imaging.photo import to_tensor
 from core.studio import Studio

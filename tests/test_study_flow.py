@@ -1,4 +1,4 @@
-"""core.study.protocol.flow: a participant's way, its stored orders, blinding, undo, resume, withdrawal and closed studies."""
+"""A participant's way, its stored orders, blinding, undo, resume, withdrawal and closed studies."""
 
 from __future__ import annotations
 

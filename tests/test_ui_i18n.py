@@ -18,8 +18,8 @@ from jinja2 import nodes
 import app
 from core import errors
 from core.errors import NoFaceFound, Sentence, StyleFileInvalid, StyleIdentityError
-from core.make_assets.packs.__main__ import PLANS
 from core.make_assets.packs.build import PackPlan
+from core.make_assets.packs.shipped import PLANS
 from core.ui import i18n
 from core.ui.components import rendering, widgets
 from core.ui.components.example_sets import example_sets
@@ -131,7 +131,7 @@ def test_no_translation_is_left_over() -> None:
 
 def style_cards() -> list[dict[str, str]]:
     """The ready-made styles' cards."""
-    cards: list[dict[str, str]] = json.loads((ROOT / "assets" / "styles" / "shelf.json").read_text(encoding="utf-8"))
+    cards: list[dict[str, str]] = json.loads((ROOT / "assets" / "styles" / "index.json").read_text(encoding="utf-8"))
     return cards
 
 

@@ -41,7 +41,7 @@ from tests import drawn_pack
 from tests.made_votes import votes_of
 from tests.test_ui_theme import contrast
 
-# Of every consent text that somebody agreed to. A new text needs a new version in core.study.protocol.flow and a line here.
+# Of every consent text that somebody agreed to. A new text needs a new version in flow.py and a line here.
 CONSENTS = {"1": "56bd806f7c7717bac9918ebce1e74964c2f26f600cf230a64dcc9161cd81f533"}
 NAMES = re.compile(r"jojogan|\bours\b|one-shot|few-shot|-one\b|-few\b", re.IGNORECASE)
 MEMORY, INTRO, SETS, NOTICE, STAGE, CODE, CODE_NOTICE = range(7)

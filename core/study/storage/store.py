@@ -1,9 +1,9 @@
 """The votes' home: facts in SQLite, each also an event that is only ever appended.
 
 Every change is one short transaction that takes the write lock first (`BEGIN IMMEDIATE`), decides on what it then
-reads, appends one event and folds it into the tables (`core.study.storage.fold`). A returned call is on the disk. Events are
+reads, appends one event and folds it into the tables (`fold`). A returned call is on the disk. Events are
 ordered by their sequence number; clocks are only written down. A file found damaged is moved aside, and the store is
-built anew from what can be read of it and from the event log beside it (`votes-log/*.jsonl`, `core.study.storage.durable`).
+built anew from what can be read of it and from the event log beside it (`votes-log/*.jsonl`, `durable`).
 """
 
 from __future__ import annotations
