@@ -6,24 +6,21 @@ Start it with `python app.py`; `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT` cho
 
 from __future__ import annotations
 
-import spaces  # isort: skip  # before anything that could initialise an accelerator
+import spaces  # noqa: F401  # isort: skip  # before anything that could initialise an accelerator
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from core.ui import api
-from core.ui.components import page_load as arrival
-from core.ui.components import status, theme, waiting
-from core.ui.i18n import HEAD, for_browser, fragment, label, t
-from core.ui.server import queueing, serving
-from core.ui.server import runtime as engine
-from core.ui.server import study_service as study_door
-from core.ui.server.limits import limits
+from core.ui.components import page_head, status, theme
+from core.ui.i18n import for_browser, fragment, label
+from core.ui.server import gradio_adapter, serving
+from core.ui.server.limits import ZERO_GPU, limits
+from core.ui.server.runtime import LOADER
+from core.ui.server.study_service import STUDY
 from core.ui.server.visitors import SESSIONS
-from core.ui.tabs import photo_vote_tab as quick_tab
-from core.ui.tabs import results_tab, stylize_tab, train_tab, vote_tab
+from core.ui.tabs import photo_vote_tab, results_tab, stylize_tab, train_tab, vote_tab
 from core.ui.tabs.stylize_handlers import STYLIZE_TAB, TRAIN_TAB, warm_up
 from core.ui.tabs.vote_handlers import RESULTS_TAB, VOTE_TAB
 
@@ -32,8 +29,7 @@ if TYPE_CHECKING:
 
 TITLE = "StyleIdentity"
 PROMISE = "Bring a style in a few pictures. Stay yourself."
-ZERO_GPU = spaces.config.Config.zero_gpu
-QUEUE_RESERVE = 50  # the gate refuses new work before Gradio has to, with a better sentence
+QUEUE_RESERVE = 50  # admission control refuses new work before Gradio has to, with a better sentence
 CACHE_SWEEP_S, CACHE_AGE_S = 3600, 86400  # a second net: `core.ui.server.uploads` deletes sooner, and by visitor
 
 
@@ -46,15 +42,16 @@ def open_studio() -> Studio:
 
 def build() -> gr.Blocks:
     """Return the page; needs no Studio yet."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S)) as page:
+    page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CACHE_SWEEP_S, CACHE_AGE_S))
+    with page:
         api.add_endpoints()  # first, so that no event of the page takes their names
-        gr.HTML(fragment(lambda: f'<div class="si-head"><h1>{TITLE}</h1><p>{t(PROMISE)}</p></div>'))
+        gr.HTML(fragment(lambda: page_head.title(TITLE, PROMISE)))
         status_line = gr.HTML(fragment(lambda: status.status_html(status.LOADING)), elem_id="status")
         runs = vote_tab.memory()
         with gr.Tabs() as tabs:
             with gr.Tab(label("Stylize"), id=STYLIZE_TAB):
                 stylize = stylize_tab.build(tabs, status_line, page)
-                quick_tab.build(stylize, runs)
+                photo_vote_tab.build(stylize, runs)
             with gr.Tab(label("New style"), id=TRAIN_TAB):
                 train_tab.build(tabs, stylize)
             with gr.Tab(label("Vote"), id=VOTE_TAB) as vote:
@@ -64,21 +61,22 @@ def build() -> gr.Blocks:
 
         def leave(request: gr.Request) -> None:
             SESSIONS.leave(request.session_hash)
-            queueing.forget_page(page, request.session_hash)
+            gradio_adapter.forget_shown_values(page, request.session_hash)
 
         page.unload(leave)
     # `api_open=False`: a direct call of a queued event would run beside the line, uncounted.
-    return page.queue(api_open=False, max_size=limits().waiting + QUEUE_RESERVE, default_concurrency_limit=8)
+    page.queue(api_open=False, max_size=limits().waiting + QUEUE_RESERVE, default_concurrency_limit=8)
+    return page
 
 
 def launch_options() -> dict[str, Any]:
-    """Return `launch`'s options, leaving out those that the installed Gradio doesn't know."""
-    wanted = {
+    """Return `launch`'s options."""
+    return {
         "theme": theme.make_theme(),
         "css": theme.make_css(),
         "max_file_size": limits().upload_bytes,
         "i18n": for_browser(),
-        "head": HEAD + arrival.HEAD + waiting.head(),
+        "head": page_head.head(),
         "footer_links": ["api"],
         "mcp_server": True,
         "run_history": False,
@@ -86,24 +84,19 @@ def launch_options() -> dict[str, Any]:
         "strict_cors": True,
         "ssr_mode": False,
         "share": False,
-        # Its one effect: no call to the own address, which crowded out by returning visitors would end the start.
-        "_frontend": False,
+        **gradio_adapter.LAUNCH_WITHOUT_CALLING_ITSELF,
     }
-    known = inspect.signature(gr.Blocks.launch).parameters
-    return {name: value for name, value in wanted.items() if name in known}
 
 
 def main() -> None:
     """Check the surroundings, open the Studio, build the page and serve it until a signal asks to stop."""
     serving.prepare()
-    if ZERO_GPU:  # its workers are forked from this process, so the weights must be placed first, and from this thread
-        opening = engine.DOOR.open_here(open_studio)
-    else:
-        opening = engine.DOOR.open_in_background(open_studio, warm_up=warm_up)
-    study_door.DOOR.open_in_background()
-    server = serving.Server(build(), votes=study_door.DOOR.votes_kept, on_stop=study_door.DOOR.close)
+    # ZeroGPU's workers are forked from this process, so the weights must be placed first, and from this thread.
+    opening = LOADER.open_here(open_studio) if ZERO_GPU else LOADER.open_in_background(open_studio, warm_up=warm_up)
+    STUDY.open_in_background()
+    server = serving.Server(build(), votes=STUDY.votes_kept, on_stop=STUDY.close)
     server.launch(**launch_options())
-    server.tell_when_open(opening)
+    server.log_when_open(opening)
     server.wait()
 
 

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal
 
 from platformdirs import user_data_path
 
 ASSETS_DIR = Path(__file__).resolve().parent.parent / "assets"
 DATA_ENV = "STYLEIDENTITY_DATA"
+ENGINE_ENV = "STYLEIDENTITY_ENGINE"
 BACKBONE_ENV = "STYLEIDENTITY_BACKBONE"
 
 VERSION = "1.0.0"
-LIMIT_ENV = "STYLEIDENTITY_LIMIT_"  # followed by a field of DemoLimits in capitals
 
 MAX_REFERENCES = 14  # StyleIdentityGAN trains on groups of 1, 2, 7 and 14
-
-Method = Literal["ours", "jojogan"]
-BackboneName = Literal["mini", "ffhq"]
-AnchorMode = Literal["photo", "style"]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way of drawing that a comparison shows.
+    """One of the ways to make a style that are compared.
 
     Attributes:
-        id: in study packs, votes and file names.
+        id: in packs, votes and file names.
         title: for readers.
         method: training method.
         few: trains on all references; on the first one otherwise.
@@ -38,15 +31,15 @@ class Arm:
 
     id: str
     title: str
-    method: Method
+    method: str
     few: bool
 
 
-PAPER_ARMS: tuple[Arm, ...] = (  # of StyleIdentityGAN's user study, Table 1, in its order
+PAPER_ARMS: tuple[Arm, ...] = (
     Arm("jojogan-one", "JoJoGAN, one-shot", "jojogan", few=False),
     Arm("jojogan-few", "JoJoGAN, few-shot", "jojogan", few=True),
-    Arm("ours-one", "Ours, one-shot", "ours", few=False),
-    Arm("ours-few", "Ours, few-shot", "ours", few=True),
+    Arm("ours-one", "Ours, one-shot", "paper", few=False),
+    Arm("ours-few", "Ours, few-shot", "paper", few=True),
 )
 
 
@@ -71,130 +64,3 @@ class PhotoLimits:
     max_megapixels: float = 80.0
     max_side_px: int = 4096
     min_side_px: int = 64
-
-
-@dataclass(frozen=True)
-class DemoLimits:
-    """What the public page takes from strangers; `$STYLEIDENTITY_LIMIT_<FIELD>` changes one (`demo_limits`).
-
-    Attributes:
-        upload_bytes: one uploaded file; a style file of the full-size model has 60 MB.
-        request_bytes: one upload request with all its files.
-        payload_bytes: the values of one event, without files.
-        photo_bytes, photo_megapixels: one photo or style picture.
-        photos: photos drawn in one go.
-        references: style pictures of one training run.
-        steps: steps of one training run.
-        pictures: steps x pictures per step of one training run, which decides how long others wait for it.
-        accelerator_s: longest time on a shared accelerator that one training run may ask for.
-        styles: styles of one visitor's own.
-        jobs: drawings and training runs that one visitor may have waiting or running.
-        waiting: events of all visitors that may wait.
-        visitors: visitors whose state is kept in memory; the one idle for longest goes first.
-        free_disk_bytes: uploads are refused below this much free space.
-    """
-
-    upload_bytes: int = 150_000_000
-    request_bytes: int = 400_000_000
-    payload_bytes: int = 2_000_000
-    photo_bytes: int = 30_000_000
-    photo_megapixels: int = 80
-    photos: int = 24
-    references: int = MAX_REFERENCES
-    steps: int = 1000
-    pictures: int = 8000
-    accelerator_s: int = 300
-    styles: int = 12
-    jobs: int = 4
-    waiting: int = 120
-    visitors: int = 400
-    free_disk_bytes: int = 500_000_000
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            if getattr(self, field.name) < 1:
-                raise ValueError(f"DemoLimits needs {field.name} >= 1, got {getattr(self, field.name)}")
-        if self.references > MAX_REFERENCES:
-            raise ValueError(f"DemoLimits needs references <= {MAX_REFERENCES}, got {self.references}")
-
-    @property
-    def photo(self) -> PhotoLimits:
-        """The limits of one photo."""
-        return PhotoLimits(max_bytes=self.photo_bytes, max_megapixels=float(self.photo_megapixels))
-
-
-def demo_limits(environment: Mapping[str, str] | None = None) -> DemoLimits:
-    """The limits that the environment asks for, the default where it names none.
-
-    Raises `ValueError` for a value that is no whole number, for one out of range, and for an unknown limit.
-    """
-    names = {field.name for field in fields(DemoLimits)}
-    given: dict[str, int] = {}
-    for variable, text in (os.environ if environment is None else environment).items():
-        if not variable.startswith(LIMIT_ENV):
-            continue
-        name = variable.removeprefix(LIMIT_ENV).lower()
-        if name not in names:
-            raise ValueError(f"{variable} names no limit; there are {', '.join(sorted(names))}")
-        try:
-            given[name] = int(text)
-        except ValueError as error:
-            raise ValueError(f"{variable} must be a whole number, got {text!r}") from error
-    return DemoLimits(**given)
-
-
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """Hyper-parameters of one few-shot run (StyleIdentityGAN Eq. 1 and 2; JoJoGAN for `method="jojogan"`).
-
-    Attributes:
-        method: "ours" adds the identity term and measures pictures perceptually; "jojogan" is the baseline.
-        steps: optimiser steps; 150 for sketches and 500 for cartoons in the paper.
-        learning_rate: Adam step size; betas are (0, 0.99).
-        alpha: share of the reference's own code kept in the mixed layers, in [0, 1] (Eq. 1); the backbone's default
-            for the method where None. The public program passes 1 - alpha.
-        swap_layers: mixed layers, or None for the backbone's default for the method.
-        identity_weight: lambda of Eq. 2; the backbone's default where None.
-        style_weight: weight of the feature-statistics term on the anchors with five references or more, and in
-            proportion with fewer (see `core.engines.fewshot_gan.finetune`); the backbone's default where None. 0 gives the paper's loss.
-        references_per_step: references of one step's gradient; 0 means all, None the backbone's default. They pass
-            two by two, so memory does not grow with their number.
-        anchor: "photo" keeps one person's identity, "style" that of sampled faces.
-        anchors_per_step: identity anchors of one step's gradient.
-        seed: of the mixing codes and of the order of references and anchors.
-        preview_every: steps between two live previews.
-    """
-
-    method: Method = "ours"
-    steps: int = 150
-    learning_rate: float = 2e-3
-    alpha: float | None = None
-    swap_layers: tuple[int, ...] | None = None
-    identity_weight: float | None = None
-    style_weight: float | None = None
-    references_per_step: int | None = None
-    anchor: AnchorMode = "style"
-    anchors_per_step: int = 1
-    seed: int = 0
-    preview_every: int = 10
-
-    def __post_init__(self) -> None:
-        checks = {
-            "method is 'ours' or 'jojogan'": self.method in ("ours", "jojogan"),
-            "anchor is 'photo' or 'style'": self.anchor in ("photo", "style"),
-            "1 <= steps <= 2000": 1 <= self.steps <= 2000,
-            "0 < learning_rate <= 0.1": 0 < self.learning_rate <= 0.1,
-            "0 <= alpha <= 1": self.alpha is None or 0 <= self.alpha <= 1,
-            "identity_weight >= 0": self.identity_weight is None or self.identity_weight >= 0,
-            "style_weight >= 0": self.style_weight is None or self.style_weight >= 0,
-            "0 <= references_per_step <= 14": self.references_per_step is None
-            or 0 <= self.references_per_step <= MAX_REFERENCES,
-            "1 <= anchors_per_step <= 16": 1 <= self.anchors_per_step <= 16,
-            "preview_every >= 1": self.preview_every >= 1,
-        }
-        for rule, holds in checks.items():
-            if not holds:
-                raise ValueError(f"FinetuneConfig needs {rule}, got {self}")
-
-
-PRESET_STEPS: Mapping[str, int] = MappingProxyType({"sketch": 150, "cartoon": 500})

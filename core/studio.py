@@ -1,83 +1,103 @@
-"""The studio: a backbone loaded once, and the stages composed. What the app and the command line call."""
+"""The studio: loaded engines, and the stages that all of them share. Hands on values, nothing of an engine's inside."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-import numpy as np
-import torch
 from PIL import Image
 
-from core.config import ASSETS_DIR, PRESET_STEPS, FinetuneConfig
-from core.engines.allocator import give_back_freed_memory, keep_freed_memory
-from core.engines.fewshot_gan import synthesize as drawing
-from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice, OnProgress, choose_backbone, load_backbone
-from core.engines.fewshot_gan.finetune import Example, check_reference_count, finetune_steps, mix_codes
-from core.engines.fewshot_gan.invert import Inversion, invert
-from core.engines.fewshot_gan.style_file import Style, load_style, save_style
-from core.engines.fewshot_gan.synthesize import Stylized
-from core.errors import TrainingStopped
+from core.engines import registry
+from core.engines.base import (
+    Capabilities,
+    Drawing,
+    DrawOptions,
+    Engine,
+    EngineDescription,
+    LoadRequest,
+    Prepared,
+    ReadyStyle,
+    Stop,
+    Style,
+    TrainingConfig,
+    TrainingStep,
+)
+from core.errors import StyleUnknown
 from core.imaging.align import AlignedFace, DetectedFace, align, align_one_of, crop_manually, use_as_aligned
 from core.imaging.paste import paste_back
-from core.imaging.photo import Photo, to_image, to_tensor
+from core.imaging.photo import Photo
+from core.progress import OnProgress, ignore_progress
 
-STYLES_DIR = ASSETS_DIR / "styles"
-
-Crop = Literal["detect", "aligned"] | tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class StyleCard:
-    """A ready-made style as the shelf shows it."""
-
-    slug: str
-    title: str
-    references: int
-    thumbnail: Path
-    path: Path
+Crop = str | tuple[int, int, int, int]  # "detect", "aligned", or a box (left, top, right, bottom) in photo pixels
 
 
-@dataclass(frozen=True)
-class TrainingStep:
-    """Progress of a training run, as `core.engines.fewshot_gan.finetune.StepReport` but with a picture."""
-
-    step: int
-    steps: int
-    loss: float
-    seconds_left: float | None
-    preview: Image.Image | None
-
-
-@dataclass(frozen=True)
 class Studio:
-    """A loaded backbone and the sentence that says why it was chosen. Holds no visitor's data; safe to share."""
+    """Engines by name, the first one in use where none is named. Holds no visitor's data; safe to share by threads.
 
-    backbone: Backbone
-    choice: BackboneChoice
+    Faces, styles and drawings carry the name of their engine, so only what begins with a picture takes `engine`.
+
+    Args:
+        engine: the default one, loaded.
+        request: how further engines are loaded when they are first asked for.
+    """
+
+    def __init__(self, engine: Engine, request: LoadRequest = LoadRequest()) -> None:
+        self.default = engine.description.engine
+        self._engines: dict[str, Engine] = {self.default: engine}
+        self._request = request
+        self._loading = threading.Lock()
 
     @classmethod
     def open(
-        cls, preference: str | None = None, *, device: str | None = None, on_progress: OnProgress | None = None
+        cls,
+        engine: str | None = None,
+        *,
+        backbone: str | None = None,
+        device: str | None = None,
+        on_progress: OnProgress = ignore_progress,
     ) -> Studio:
-        """Choose and load a backbone: "auto", "mini", "ffhq", or `$STYLEIDENTITY_BACKBONE` where None.
+        """Load an engine and make a studio of it.
 
-        Tells the C library to keep freed memory, for the whole process: see `core.engines.allocator`.
+        Args:
+            engine: its name; `$STYLEIDENTITY_ENGINE`, else the first in the registry, where None.
+            backbone: which of its published models; its own choice where None or "auto".
+            device: PyTorch's name of a device; the engine's own choice where None.
+            on_progress: hears of downloads.
+
+        Raises:
+            EngineUnknown, EngineUnavailable: there is no such engine, or it can't be loaded.
+            WeightsUnavailable, WeightsCorrupted, DeviceUnusable, DiskFull: what it needs is not to be had.
         """
-        keep_freed_memory()
-        choice = choose_backbone(preference)
-        return cls(load_backbone(choice.name, device=device, on_progress=on_progress), choice)
+        loaded = registry.load(engine, LoadRequest(backbone, device, on_progress))
+        return cls(loaded, LoadRequest(device=device, on_progress=on_progress))
 
-    def find_faces(self, photo: Photo) -> list[DetectedFace]:
+    def engine(self, name: str | None = None) -> Engine:
+        """Return an engine, loaded if it was not yet. Raises as `open`; the other engines stay usable."""
+        wanted = name or self.default
+        if wanted not in self._engines:  # no lock where it is there: a forked worker would inherit a held one
+            with self._loading:
+                if wanted not in self._engines:
+                    self._engines[wanted] = registry.load(wanted, self._request)
+        return self._engines[wanted]
+
+    def describe(self, engine: str | None = None) -> EngineDescription:
+        """Say which model runs, on what, and why."""
+        return self.engine(engine).description
+
+    def capabilities(self, engine: str | None = None) -> Capabilities:
+        """Say what an engine can do."""
+        return self.engine(engine).capabilities
+
+    def find_faces(self, photo: Photo, *, engine: str | None = None) -> list[DetectedFace]:
         """Faces of a photo, the largest first; may be empty."""
-        return self.backbone.finder.find(photo)
+        return self.engine(engine).finder.find(photo)
 
-    def align(self, photo: Photo, *, face_index: int = 0, crop: Crop = "detect") -> AlignedFace:
-        """Crop a face the way the generator knows faces.
+    def align(
+        self, photo: Photo, *, face_index: int = 0, crop: Crop = "detect", engine: str | None = None
+    ) -> AlignedFace:
+        """Crop a face the way the engine knows faces.
 
         Args:
             face_index: which face, the largest being 0.
@@ -87,152 +107,83 @@ class Studio:
         Raises:
             NoFaceFound, FaceTooSmall, FaceCutOff, FaceIndexOutOfRange, PhotoTooSmall: with what to do about it.
         """
-        size_px = self.backbone.resolution
+        chosen = self.engine(engine)
+        size_px = chosen.capabilities.resolution_px
         if crop == "detect":
-            return align(photo, self.backbone.finder, face_index=face_index, size_px=size_px)
+            return align(photo, chosen.finder, face_index=face_index, size_px=size_px)
         if crop == "aligned":
             return use_as_aligned(photo, size_px=size_px)
+        if isinstance(crop, str):
+            raise ValueError(f"crop must be 'detect', 'aligned' or a box, got {crop!r}")
         return crop_manually(photo, crop, size_px=size_px)
 
-    def align_found(self, photo: Photo, faces: Sequence[DetectedFace], face_index: int = 0) -> AlignedFace:
-        """Crop one of the faces that `find_faces` gave, without searching again."""
-        return align_one_of(photo, faces, face_index=face_index, size_px=self.backbone.resolution)
+    def align_found(
+        self, photo: Photo, faces: Sequence[DetectedFace], face_index: int = 0, *, engine: str | None = None
+    ) -> AlignedFace:
+        """Crop one of the faces that `find_faces` gave, without searching again. Raises as `align`."""
+        size_px = self.capabilities(engine).resolution_px
+        return align_one_of(photo, faces, face_index=face_index, size_px=size_px)
 
-    def invert(self, face: AlignedFace) -> Inversion:
-        """Codes of an aligned face."""
-        return invert(face, self.backbone)
+    def prepare(self, face: AlignedFace, *, engine: str | None = None) -> Prepared:
+        """Let an engine read a face once, so that it can be drawn many times."""
+        return self.engine(engine).prepare(face)
 
-    def reconstruct(self, inversion: Inversion, *, random_look_seed: int | None = None) -> Image.Image:
-        """What the base generator makes of the codes: the photo-like inversion.
+    def read_as_photo(self, face: AlignedFace, *, engine: str | None = None) -> Image.Image:
+        """Show what an engine takes a reference for: an artwork as the photo behind it, as far as it can tell."""
+        chosen = self.engine(engine)
+        return chosen.read_as_photo(chosen.prepare(face))
 
-        Args:
-            random_look_seed: replace the appearance by a random natural one, as Eq. 1 does in training.
-        """
-        w_plus = inversion.w_plus
-        if random_look_seed is not None:
-            rng = torch.Generator().manual_seed(random_look_seed)
-            layers = self.backbone.resolve(FinetuneConfig()).swap_layers or ()
-            w_plus = mix_codes(w_plus, self.backbone.random_code(rng).cpu(), swap_layers=layers, alpha=0.0)
-        return to_image(drawing.synthesize(w_plus, inversion.features, self.backbone))
+    def draw(self, prepared: Prepared, style: Style | None, options: DrawOptions = DrawOptions()) -> Drawing:
+        """Draw a prepared face in a style of the same engine; without a style, the face as the engine sees it."""
+        return self.engine(prepared.engine).draw(prepared, style, options)
 
-    def config(self, preset: str, **overrides: object) -> FinetuneConfig:
-        """Hyper-parameters of "sketch" (150 steps) or "cartoon" (500), with the backbone's defaults filled in."""
-        if preset not in PRESET_STEPS:
-            raise ValueError(f"preset must be one of {sorted(PRESET_STEPS)}, got {preset!r}")
-        return self.backbone.resolve(FinetuneConfig(**({"steps": PRESET_STEPS[preset]} | overrides)))
+    def stylize(self, face: AlignedFace, style: Style | None, options: DrawOptions = DrawOptions()) -> Drawing:
+        """Draw an aligned face: `prepare` and `draw` in one."""
+        return self.draw(self.prepare(face, engine=None if style is None else style.engine), style, options)
+
+    def paste_back(self, drawing: Drawing, face: AlignedFace, photo: Photo) -> Image.Image:
+        """The drawing in its place in the original photo, under a soft mask; [W, H] of the photo."""
+        return paste_back(drawing.image, face, photo)
+
+    def config(self, preset: str | None = None, *, engine: str | None = None, **overrides: Any) -> TrainingConfig:
+        """Settings of a training run: a preset's, some changed, the engine's defaults filled in. Raises ValueError."""
+        return self.engine(engine).config(preset, **overrides)
 
     def train(
         self,
         references: Sequence[AlignedFace],
-        config: FinetuneConfig,
+        config: TrainingConfig,
         *,
         name: str,
         photo: AlignedFace | None = None,
         preview: AlignedFace | None = None,
-        stop: Callable[[], bool] | None = None,
-    ) -> Iterator[TrainingStep | Style]:
-        """Fine-tune on aligned artworks: progress after every step, then the style.
+        stop: Stop = lambda: False,
+        engine: str | None = None,
+    ) -> Iterator[TrainingStep]:
+        """Learn a style from aligned artworks, step by step; the last step holds it. See `Engine.train`."""
+        return self.engine(engine).train(references, config, name=name, photo=photo, preview=preview, stop=stop)
 
-        Args:
-            photo: identity anchor for `config.anchor == "photo"`.
-            preview: a face to draw while it trains.
-            stop: asked before every picture that is read and before every step.
+    def ready_styles(self, *, engine: str | None = None) -> Sequence[ReadyStyle]:
+        """Ready-made styles of an engine, in the order to show."""
+        return self.engine(engine).ready_styles()
 
-        Raises:
-            NoReferences, TooManyReferences: other than 1 to 14 artworks.
-            TrainingStopped: `stop` said so; nothing is kept.
-            ValueError: "photo" anchoring without a photo.
-        """
-        check_reference_count(len(references))
-        if config.anchor == "photo" and photo is None:
-            raise ValueError("config.anchor is 'photo', so a photo is needed, got None")
-        examples = [self._example(face, stop) for face in references]
-        anchors = [self._example(photo, stop)] if photo is not None and config.anchor == "photo" else []
-        shown = None if preview is None else self._example(preview, stop)
-        _end_if(stop)
-        try:
-            for item in finetune_steps(examples, anchors, config, self.backbone, name=name, preview=shown):
-                if isinstance(item, Style):
-                    yield item
-                    return
-                picture = None if item.preview is None else to_image(item.preview)
-                yield TrainingStep(item.step, item.steps, item.loss, item.seconds_left, picture)
-                if item.step < item.steps:
-                    _end_if(stop)
-        finally:
-            give_back_freed_memory()
+    def load_style(self, path: Path, *, engine: str | None = None) -> Style:
+        """Read a style file. Raises `StyleFileInvalid` or `StyleForOtherBackbone`."""
+        return self.engine(engine).load_style(path)
 
-    def _example(self, face: AlignedFace, stop: Callable[[], bool] | None) -> Example:
-        _end_if(stop)
-        inversion = self.invert(face)
-        picture = to_tensor(face.image, size_px=self.backbone.resolution)
-        sha256 = hashlib.sha256(np.asarray(face.image).tobytes()).hexdigest()
-        return Example(picture, inversion.w_plus, inversion.features, sha256)
+    def find_style_file(self, wanted: str, *, engine: str | None = None) -> Path:
+        """Find a style by its file's path or a ready-made one's slug; a file wins. Raises `StyleUnknown`."""
+        if Path(wanted).is_file():
+            return Path(wanted)
+        ready = {style.slug: style for style in self.ready_styles(engine=engine)}
+        if wanted not in ready:
+            raise StyleUnknown(wanted, ", ".join(ready) or "there are none for this model")
+        return ready[wanted].path
 
-    def stylize(
-        self,
-        face: AlignedFace,
-        style: Style | None,
-        *,
-        strength: float = 1.0,
-        keep_colour: bool = False,
-        seed: int = 0,
-    ) -> Stylized:
-        """Draw an aligned face in a style. See `core.engines.fewshot_gan.synthesize.stylize`."""
-        inversion = self.invert(face)
-        return self.stylize_inverted(inversion, style, strength=strength, keep_colour=keep_colour, seed=seed)
-
-    def stylize_inverted(
-        self,
-        inversion: Inversion,
-        style: Style | None,
-        *,
-        strength: float = 1.0,
-        keep_colour: bool = False,
-        seed: int = 0,
-    ) -> Stylized:
-        """As `stylize`, for codes that are already known."""
-        return drawing.stylize(
-            inversion.w_plus,
-            inversion.features,
-            style,
-            self.backbone,
-            photo=inversion.crop,
-            strength=strength,
-            keep_colour=keep_colour,
-            seed=seed,
-        )
-
-    def paste_back(self, stylized: Stylized, face: AlignedFace, photo: Photo) -> Image.Image:
-        """The result in its place in the original photo, under a soft mask; [W, H] of the photo."""
-        return paste_back(stylized.image, face, photo)
-
-    def presets(self) -> list[StyleCard]:
-        """Ready-made styles for this backbone, in the shelf's order."""
-        shelf = STYLES_DIR / "shelf.json"
-        if self.backbone.name != "mini" or not shelf.exists():
-            return []
-        return [
-            StyleCard(
-                entry["slug"],
-                entry["title"],
-                entry["references"],
-                STYLES_DIR / f"{entry['slug']}.webp",
-                STYLES_DIR / f"{entry['slug']}.safetensors",
-            )
-            for entry in json.loads(shelf.read_text(encoding="utf-8"))
-        ]
-
-    def load_style(self, path: Path) -> Style:
-        """Read a style file for this backbone. Raises `StyleFileInvalid` or `StyleForOtherBackbone`."""
-        shapes = {name: tuple(parameter.shape) for name, parameter in self.backbone.generator.named_parameters()}
-        return load_style(path, backbone=self.backbone.name, fingerprint=self.backbone.fingerprint, shapes=shapes)
+    def find_style(self, wanted: str, *, engine: str | None = None) -> Style:
+        """Read the style that `find_style_file` finds. Raises as that does and as `load_style`."""
+        return self.load_style(self.find_style_file(wanted, engine=engine), engine=engine)
 
     def save_style(self, style: Style, path: Path) -> Path:
-        """Write a style file. Raises `DiskFull`."""
-        return save_style(style, path)
-
-
-def _end_if(stop: Callable[[], bool] | None) -> None:
-    if stop is not None and stop():
-        raise TrainingStopped
+        """Write a style file and return its path. Raises `DiskFull`."""
+        return self.engine(style.engine).save_style(style, path)

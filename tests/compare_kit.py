@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
+from core.engines.fewshot_gan.backbone import Backbone
+from core.evaluate.metric_networks import MetricNetworks, choose_networks
 from core.imaging.faces import DetectedFace
 from core.imaging.photo import Photo, to_image
 from core.studio import Studio
-from tests.tiny_backbone import drawings, sampled_pictures
+from tests.tiny_backbone import drawings, sampled_pictures, tiny_backbone, tiny_studio
 
 
 @dataclass
@@ -28,9 +30,16 @@ class FixedFinder:
         return [] if white else [DetectedFace((side // 4, side // 4, side, side), self.points * side)]
 
 
-def finding_studio(tiny: Backbone) -> Studio:
-    """A studio on the made-up backbone."""
-    return Studio(replace(tiny, finder=FixedFinder()), BackboneChoice("mini", "for a test"))
+@cache
+def finding_studio() -> Studio:
+    """The studio on the made-up backbone, one for all tests."""
+    return tiny_studio(replace(tiny_backbone(), finder=FixedFinder()))
+
+
+@cache
+def shipped_networks() -> MetricNetworks:
+    """What ships, of the made-up backbone."""
+    return choose_networks(finding_studio(), "shipped")
 
 
 def save_all(pictures: Iterable[Image.Image], folder: Path, names: list[str]) -> list[Path]:

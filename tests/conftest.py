@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_socket import is_ipaddress
 
 if TYPE_CHECKING:
     from core.engines.fewshot_gan.backbone import Backbone
+    from core.engines.fewshot_gan.engine import FewShotGan
+    from core.engines.registry import EngineEntry
     from core.studio import Studio
 
 # huggingface_hub reads these once, when it is imported: an empty cache, no outgoing calls, a port where nobody listens.
@@ -27,46 +30,33 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     GRADIO_ANALYTICS_ENABLED="False",
 )
-for _name in ("HF_TOKEN", "HF_HUB_CACHE", "STYLEIDENTITY_BACKBONE", "STYLEIDENTITY_VOTES_DATASET"):
+for _name in (
+    "HF_TOKEN",
+    "HF_HUB_CACHE",
+    "STYLEIDENTITY_ENGINE",
+    "STYLEIDENTITY_BACKBONE",
+    "STYLEIDENTITY_VOTES_DATASET",
+):
     os.environ.pop(_name, None)
 
 SHARED_ENV = "STYLEIDENTITY_SHARED"
-_LOCAL_HOSTS = {None, "", "localhost", "0.0.0.0", "::", "::1"}
-
-
-def _is_local(host: object) -> bool:
-    text = host.decode() if isinstance(host, bytes) else host
-    return text in _LOCAL_HOSTS or str(text).startswith("127.")
+_LOCAL_NAMES = {None, "", "localhost"}
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_network() -> Iterator[None]:
-    """Refuses every connection and name look-up that would leave this machine."""
-    patch = pytest.MonkeyPatch()
-    connect, connect_ex, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+def no_name_lookups() -> Iterator[None]:
+    """Refuses to look up names of other machines; pytest-socket refuses to connect to them (see pyproject.toml)."""
+    look_up = socket.getaddrinfo
 
-    def check(sock: socket.socket, address: object) -> None:
-        if sock.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
-            raise OSError(f"tests run offline, but something called {address}")
+    def guarded(host: object, *args: object, **options: object) -> list:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name in _LOCAL_NAMES or is_ipaddress(str(name)):
+            return look_up(host, *args, **options)
+        raise socket.gaierror(socket.EAI_NONAME, f"tests run offline, but something looked up {host!r}")
 
-    def guarded_connect(sock: socket.socket, address: object) -> None:
-        check(sock, address)
-        return connect(sock, address)
-
-    def guarded_connect_ex(sock: socket.socket, address: object) -> int:
-        check(sock, address)
-        return connect_ex(sock, address)
-
-    def guarded_look_up(host: object, *args: object, **options: object) -> list:
-        if not _is_local(host):
-            raise socket.gaierror(socket.EAI_NONAME, f"tests run offline, but something looked up {host!r}")
-        return look_up(host, *args, **options)
-
-    patch.setattr(socket.socket, "connect", guarded_connect)
-    patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
-    patch.setattr(socket, "getaddrinfo", guarded_look_up)
-    yield
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", guarded)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,7 +90,17 @@ def mini_studio() -> Studio:
     """The embedded backbone on the CPU, loaded once. Nothing may change it."""
     from core.studio import Studio
 
-    return Studio.open("mini", device="cpu")
+    return Studio.open(backbone="mini", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def mini(mini_studio: Studio) -> FewShotGan:
+    """The engine of `mini_studio`, for tests that look inside. Nothing may change it."""
+    from core.engines.fewshot_gan.engine import FewShotGan
+
+    engine = mini_studio.engine()
+    assert isinstance(engine, FewShotGan)
+    return engine
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +109,17 @@ def tiny() -> Backbone:
     from tests.tiny_backbone import tiny_backbone
 
     return tiny_backbone()
+
+
+@pytest.fixture
+def flat_engine() -> Iterator[EngineEntry]:
+    """A second engine in the registry; see `tests/fake_engine.py`."""
+    from core.engines import registry
+    from tests.fake_engine import ENTRY
+
+    registry.register(ENTRY)
+    yield ENTRY
+    registry.forget(ENTRY.name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,34 +71,36 @@ class _Handler(BaseHTTPRequestHandler):
             hub.released.wait(30)
             self.close_connection = True
             return
-        key, repo = self._key(path)
+        key, repo, revision = self._key(path)
+        commit = revision if re.fullmatch(r"[0-9a-f]{40}", revision) else COMMIT
         failure = hub.fail_all or (hub.fail_get if with_content else None)
         if failure:
             self._say(failure)
         elif key not in hub.files or repo in hub.missing:
             self._say(404, {"X-Error-Code": "EntryNotFound"})
         elif hub.redirect and "/resolve/" in path:
-            self._say(302, {"Location": f"http://localhost:{hub.port}/cdn/{key}", **self._description(key)})
+            self._say(302, {"Location": f"http://localhost:{hub.port}/cdn/{key}", **self._description(key, commit)})
         else:
-            self._send(key, with_content=with_content)
+            self._send(key, commit, with_content=with_content)
 
-    def _key(self, path: str) -> tuple[str, str]:
+    def _key(self, path: str) -> tuple[str, str, str]:
+        """Key of the content, repository and revision that a path asks for."""
         if path.startswith("/cdn/"):
-            key = path.removeprefix("/cdn/")
-            return key, ""
+            return path.removeprefix("/cdn/"), "", ""
         repo, _, rest = path.strip("/").partition("/resolve/")
-        return f"{repo}/{rest.partition('/')[2]}", repo
+        revision, _, name = rest.partition("/")
+        return f"{repo}/{name}", repo, revision
 
-    def _description(self, key: str) -> dict[str, str]:
+    def _description(self, key: str, commit: str) -> dict[str, str]:
         content = self.hub.files[key]
         sha256 = self.hub.announced.get(key) or hashlib.sha256(content).hexdigest()
-        return {"X-Repo-Commit": COMMIT, "X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(content))}
+        return {"X-Repo-Commit": commit, "X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(content))}
 
-    def _send(self, key: str, *, with_content: bool) -> None:
+    def _send(self, key: str, commit: str, *, with_content: bool) -> None:
         content, first = self.hub.files[key], 0
         wanted = self.headers.get("Range")
-        headers = {**self._description(key), "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
-        headers["ETag"] = headers["X-Linked-Etag"]
+        headers = {**self._description(key, commit), "Accept-Ranges": "bytes"}
+        headers |= {"Content-Type": "application/octet-stream", "ETag": headers["X-Linked-Etag"]}
         if wanted and not self.hub.ignore_range:
             first = int(wanted.removeprefix("bytes=").removesuffix("-"))
             headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
@@ -120,12 +123,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests read `requests` instead."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is part of some tests; what a test needs to know is in `requests`."""
+
+
 @contextmanager
 def running_hub() -> Iterator[HubStandIn]:
     """Serves a `HubStandIn` on a free loopback port until the block ends."""
     hub = HubStandIn()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     hub.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

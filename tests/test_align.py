@@ -1,4 +1,4 @@
-"""core.imaging.geometry, core.imaging.faces, core.imaging.align, core.imaging.paste: the FFHQ framing, the detector, and the way back into the photo."""
+"""Geometry, faces, align and paste of core.imaging: the FFHQ framing, the detector, and the way back into the photo."""
 
 from __future__ import annotations
 

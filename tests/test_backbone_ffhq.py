@@ -14,17 +14,18 @@ import torch
 from huggingface_hub import close_session, constants
 from torch import Tensor, nn
 
-from core.config import FinetuneConfig
 from core.engines.fewshot_gan import ffhq as backbone_ffhq
-from core.engines.fewshot_gan.backbone import Backbone, BackboneChoice
-from core.engines.fewshot_gan.ffhq import VGG16, load_ffhq
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.config import FinetuneConfig
+from core.engines.fewshot_gan.engine import FewShotGan
+from core.engines.fewshot_gan.ffhq import load_ffhq
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, VggLpips
 from core.errors import WeightsCorrupted
 from core.networks.checkpoints import load_into, shapes_of
 from core.networks.e4e import Encoder4Editing
 from core.networks.stylegan2 import Discriminator, Generator
-from core.studio import Studio
-from core.weights import fetch as weights
+from core.progress import Progress, ignore_progress
+from core.weights.pins import E4E_FFHQ, LANDMARKS_68, STYLEGAN2_FFHQ, VGG16, HubFile
 from tests.hub_stand_in import HubStandIn, running_hub
 from tests.test_perceptual import made_up_vgg
 from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
@@ -62,7 +63,7 @@ def saved(checkpoint: dict) -> bytes:
     return stream.getvalue()
 
 
-def key_of(file: weights.HubFile) -> str:
+def key_of(file: HubFile) -> str:
     return f"{file.repos[0]}/{file.file_name}"
 
 
@@ -76,9 +77,9 @@ def published() -> dict[str, bytes]:
     average = torch.randn(LAYERS, 512, generator=torch.Generator().manual_seed(2))
     e4e = {"state_dict": {**codes, "decoder.input": torch.zeros(3)}, "latent_avg": average, "opts": {"start": 0.0}}
     return {
-        key_of(weights.STYLEGAN2_FFHQ): saved(stylegan),
-        key_of(weights.E4E_FFHQ): saved(e4e),
-        key_of(weights.LANDMARKS_68): b"read when the first face is searched",
+        key_of(STYLEGAN2_FFHQ): saved(stylegan),
+        key_of(E4E_FFHQ): saved(e4e),
+        key_of(LANDMARKS_68): b"read when the first face is searched",
         key_of(VGG16): safetensors.torch.save(made_up_vgg()),
     }
 
@@ -97,30 +98,30 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: dict[str, by
 
 def stylize_end_to_end(ffhq: Backbone) -> None:
     """Invert, two steps with a photo as the anchor, and a picture that differs from the base generator's."""
-    studio = Studio(ffhq, BackboneChoice("ffhq", "for a test"))
+    engine = FewShotGan(ffhq)
     before = copies(ffhq.generator)
     first, second = (as_face(picture) for picture in sampled_pictures(ffhq, 2))
-    inversion = studio.invert(first)
+    inversion = engine.prepare(first)
     assert inversion.features is None and inversion.w_plus.shape == (1, LAYERS, 512)
-    config = FinetuneConfig(steps=2, anchor="photo")
-    *steps, style = studio.train([second], config, name="Ink", photo=first)
+    steps = list(engine.train([second], engine.config(steps=2, anchor="photo"), name="Ink", photo=first))
+    style = steps[-1].style
     assert len(steps) == 2 and all(math.isfinite(step.loss) and step.loss > 0 for step in steps)
     assert "input.input" in style.weights and not any(name.startswith("style.") for name in style.weights)
-    drawn = studio.stylize_inverted(inversion, style)
+    drawn = engine.draw(inversion, style)
     assert drawn.image.size == (SIDE_PX, SIDE_PX) and drawn.provenance["backbone"] == "ffhq"
-    assert drawn.image.tobytes() != studio.reconstruct(inversion).tobytes()
+    assert drawn.image.tobytes() != engine.reconstruct(inversion).tobytes()
     assert same_state(ffhq.generator, before)
 
 
 @pytest.mark.slow
 def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str, bytes]) -> None:
-    heard: list[weights.DownloadProgress] = []
+    heard: list[Progress] = []
     ffhq = load_ffhq(CPU, heard.append, resolution=SIDE_PX)
-    assert {progress.file_name for progress in heard} == {key.split("/", 2)[2] for key in published}
-    stylegan = published[key_of(weights.STYLEGAN2_FFHQ)]
+    assert {progress.what for progress in heard} == {key.split("/", 2)[2] for key in published}
+    stylegan = published[key_of(STYLEGAN2_FFHQ)]
     assert ffhq.fingerprint == hashlib.sha256(stylegan).hexdigest()[:16]
     assert (ffhq.name, ffhq.resolution, ffhq.encoder_px, ffhq.generator.n_latent) == ("ffhq", SIDE_PX, 256, LAYERS)
-    assert isinstance(ffhq.measures["ours"], VggLpips)
+    assert isinstance(ffhq.measures["paper"], VggLpips)
     assert ffhq.resolve(FinetuneConfig()).swap_layers == (7, 9)
     assert ffhq.resolve(FinetuneConfig(method="jojogan")).swap_layers == (7, 8, 9)
     stylize_end_to_end(ffhq)
@@ -130,15 +131,15 @@ def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str
 def test_without_vgg_the_discriminator_measures(hub: HubStandIn) -> None:
     hub.missing = {VGG16.repos[0]}
     ffhq = load_ffhq(CPU, resolution=SIDE_PX)
-    assert isinstance(ffhq.measures["ours"], DiscriminatorFeatures)
-    assert ffhq.measures["ours"] is ffhq.measures["jojogan"]
+    assert isinstance(ffhq.measures["paper"], DiscriminatorFeatures)
+    assert ffhq.measures["paper"] is ffhq.measures["jojogan"]
     stylize_end_to_end(ffhq)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("missing", ["d", "g_ema"])
 def test_a_checkpoint_without_a_network_is_named(hub: HubStandIn, published: dict[str, bytes], missing: str) -> None:
-    key = key_of(weights.STYLEGAN2_FFHQ)
+    key = key_of(STYLEGAN2_FFHQ)
     checkpoint = torch.load(io.BytesIO(published[key]), weights_only=True, map_location="cpu")
     del checkpoint[missing]
     hub.files[key] = saved(checkpoint)
@@ -158,7 +159,7 @@ def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str) -> None:
     other = safetensors.torch.save({"a": torch.zeros(1)})
     hub.files[key_of(VGG16)] = other if kind == "another network" else b"no safetensors at all"
     with pytest.raises(WeightsCorrupted, match=r"'model\.safetensors' is damaged"):
-        backbone_ffhq._load_lpips(CPU, torch.float32, None)
+        backbone_ffhq._load_lpips(CPU, torch.float32, ignore_progress)
 
 
 def test_codes_are_offsets_from_the_average() -> None:

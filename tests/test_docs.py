@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import stat
 from pathlib import Path
@@ -11,9 +12,14 @@ import click
 import pytest
 import yaml
 
+from core.config import VERSION
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-TEST_LINE = 'pip install -r requirements.txt -r tests/requirements.txt && python -m pytest -m "not gpu"'
+TEST_LINE = (
+    "pip install -r requirements.txt -r tests/requirements.txt -c deploy/constraints.txt"
+    ' && python -m pytest -m "not gpu"'
+)
 APP_LINE = "pip install -r requirements.txt && python app.py"
 
 # Keys of a Space's README that this project may use.
@@ -78,7 +84,7 @@ def test_front_matter_makes_a_zerogpu_space() -> None:
     assert fields["sdk"] == "gradio"
     assert re.fullmatch(r"6\.\d+\.\d+", str(fields["sdk_version"]))
     assert fields["app_file"] == "app.py"
-    assert fields["python_version"] in ("3.12", "3.10"), "quote it, or YAML reads a number"
+    assert fields["python_version"] == "3.12", "quote it, or YAML reads a number"
     assert 0 < len(str(fields["short_description"])) <= 60
     assert fields["license"] == "mit"
     for key in ("colorFrom", "colorTo"):
@@ -122,5 +128,46 @@ def test_readme_names_every_command_and_no_other() -> None:
     assert named == commands
 
 
-def test_readme_speaks_of_no_machine() -> None:
-    assert not re.findall(r"(?<![\w./])/(?:work|tmp|root|home)/", readme())
+def documents() -> list[Path]:
+    """Every tracked text that tells people something."""
+    rooms = sorted((ROOT / "core").rglob("README.md"))
+    found = [*ROOT.glob("*.md"), ROOT / "CITATION.cff", *ROOT.glob("assets/**/*.md"), *ROOT.glob("deploy/*"), *rooms]
+    return [path for path in found if path.is_file()]
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_documents_speak_of_no_machine_and_link_to_what_is_there(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert path.name == "Dockerfile" or not re.findall(r"(?<![\w./])/(?:work|tmp|root|home)/", text)
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text):
+        assert (path.parent / target).exists(), f"a link to {target}"
+
+
+def test_the_model_card_tells_the_scores_of_the_card_file() -> None:
+    folder = ROOT / "assets" / "mini"
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    match = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    assert match, "the card must start with the Hub's front matter"
+    assert yaml.safe_load(match[1])["license"] == "mit"
+    scores = card["scores"]
+    for name in ("n", "identity_mean", "identity_p05", "ssim_mean", "colour_error_mean", "sharpness_ratio_mean"):
+        assert str(scores[name]) in text, f"{name} {scores[name]}"
+    assert all(f"| {source} | {count} |" in text for source, count in card["data"]["sources"].items())
+
+
+def test_constraints_pin_every_requirement() -> None:
+    def names(path: str) -> set[str]:
+        lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+        found = {re.split(r"[\[=<>~!]", line)[0].strip().lower() for line in lines if not line.startswith("#")}
+        return {name.replace("_", "-") for name in found if name}
+
+    lines = (ROOT / "deploy" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert all(line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    assert names("requirements.txt") | names("tests/requirements.txt") <= names("deploy/constraints.txt")
+
+
+def test_the_changelog_names_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == VERSION
+    assert f"## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -11,9 +11,21 @@ import pytest
 from PIL import Image
 
 from core.config import ASSETS_DIR
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.engine import FewShotGan
+from core.engines.fewshot_gan.measure.probes import APPEARANCES
+from core.engines.fewshot_gan.measure.reconstruction import evaluate_reconstruction
 from core.errors import PhotoUnreadable, PicturesUnusable
+from core.evaluate.card import add_scores
+from core.evaluate.panel import make_panel, train_and_draw
+from core.evaluate.style_report import style_report
 from core.evaluate.table2 import evaluate_table2, pair_pictures
+from core.imaging.align import AlignedFace
 from core.imaging.listing import find_index, list_photos, pictures_in, spread
+from core.metrics.crops import eyes_in_crop
+from core.metrics.own_networks import OwnNetworks
+from core.reports import Failed, as_json
+from tests.compare_kit import finding_studio, make_folders
 
 needs_mini = pytest.mark.skipif(
     not list((ASSETS_DIR / "mini").glob("*.safetensors")), reason="the embedded backbone is not there"
@@ -147,17 +159,9 @@ def test_broken_chunks_and_bombs_are_named(tmp_path: Path, monkeypatch: pytest.M
 def test_table2_of_the_paper(shared_dir: Path) -> None:
     folder = shared_dir / "paper" / "table2" / "cas"
     report = evaluate_table2(folder / "input", folder / "our")
-    assert (report["n"], report["ssim"]) == (14, 0.411)
-    assert sum(pair["ssim"] for pair in report["pairs"]) / 14 == pytest.approx(0.41104, abs=1e-4)
-    assert evaluate_table2(folder / "input", folder / "jojogan")["ssim"] == 0.404
-
-
-@pytest.fixture(scope="module")
-def studio() -> object:
-    """The embedded backbone, opened once."""
-    from core.studio import Studio
-
-    return Studio.open("mini", device="cpu")
+    assert (report.n, report.ssim) == (14, 0.411)
+    assert sum(pair.ssim for pair in report.pairs) / 14 == pytest.approx(0.41104, abs=1e-4)
+    assert evaluate_table2(folder / "input", folder / "jojogan").ssim == 0.404
 
 
 def crops(shared_dir: Path, folder: Path, count: int = 3) -> Path:
@@ -173,113 +177,110 @@ def crops(shared_dir: Path, folder: Path, count: int = 3) -> Path:
     return folder / "images"
 
 
-@needs_mini
-def test_reconstruction_report(studio: object, shared_dir: Path, tmp_path: Path) -> None:
-    from core.engines.fewshot_gan.measure.probes import RANDOM_LOOKS
-    from core.engines.fewshot_gan.measure.reconstruction import evaluate_reconstruction
+SUMMARY = {
+    "n", "ssim_mean", "ssim_p05", "colour_error_mean", "sharpness_ratio_mean", "identity_mean", "identity_p05",
+    "seconds_median",
+}  # fmt: skip
+RECONSTRUCTION = {"task", "backbone", "protocols", "taken_as_aligned", "failed", "pictures"} | SUMMARY
 
-    photos = crops(shared_dir, tmp_path / "set")
+
+@needs_mini
+def test_reconstruction_report(mini: FewShotGan, shared_dir: Path, tmp_path: Path) -> None:
+    photos = crops(shared_dir, tmp_path / "set", 2)
     save_noise(photos / "no_face.png", side_px=200)
     Image.new("RGB", (300, 200)).save(photos / "wide.png")
 
     def brightness(crop: Image.Image) -> np.ndarray:
         return np.asarray(crop.resize((8, 8)), dtype=np.float64).ravel()
 
-    report = evaluate_reconstruction(studio, list_photos(photos), tmp_path / "out", identity=brightness, probes=2)
-    assert report["n"] == 4
-    assert report["taken_as_aligned"] >= 1
-    assert report["protocols"][-1] == "cosine112"
-    alone = evaluate_reconstruction(studio, list_photos(photos, limit=1), tmp_path / "alone", probes=0)
-    assert alone["protocols"] == report["protocols"][:-1], "no judge, no protocol of it"
+    made = evaluate_reconstruction(mini, list_photos(photos), tmp_path / "out", identity=brightness, probes=2)
+    report = as_json(made)
+    assert set(report) == RECONSTRUCTION | {
+        "by_source", "by_colour", "destylization", "appearance_swap", "random_looks",
+    }  # fmt: skip
+    assert (report["n"], report["protocols"][-1]) == (3, "cosine112") and report["taken_as_aligned"] >= 1
     assert [item["name"] for item in report["failed"]] == ["wide.png"]
-    assert report["by_source"]["london"]["n"] == report["by_colour"]["colour"]["n"] == 3
+    assert set(report["by_source"]["london"]) == SUMMARY
+    assert report["by_source"]["london"]["n"] == report["by_colour"]["colour"]["n"] == 2
     assert 0.2 < report["by_source"]["london"]["ssim_mean"] < 1
-    assert 0 < report["colour_error_mean"] < 100
-    assert report["seconds_median"] > 0
-    assert report["destylization"]["n"] == 2
-    assert report["destylization"]["styles"]
-    assert {"n", "colour_gap_closed_mean", "ssim_to_structure_mean"} <= set(report["appearance_swap"])
-    looks = report["random_looks"]
-    assert looks["n"] == 2 * RANDOM_LOOKS == len(list((tmp_path / "out" / "looks").glob("*.png")))
-    assert 0.2 < looks["ssim_mean"] < 1
-    assert looks["colour_error_mean"] > report["colour_error_mean"]
+    assert 0 < report["colour_error_mean"] < 100 and report["seconds_median"] > 0
+    measures = [f"{what}_{name}" for what in ("styled", "returned") for name in ("ssim", "colour_error", "identity")]
+    returned = report["destylization"]
+    assert set(returned) == {"n", "styles", *(f"{name}_mean" for name in measures)} and returned["n"] == 2
+    assert {tuple(row) for row in returned["styles"].values()} == {tuple(measures)}
+    means = [row["returned_ssim"] for row in returned["styles"].values()]
+    assert returned["returned_ssim_mean"] == pytest.approx(np.mean(means))
+    assert set(report["appearance_swap"]) == {
+        "n", "ssim_to_structure_mean", "colour_gap_closed_mean", "identity_to_structure_mean",
+        "identity_to_appearance_mean",
+    }  # fmt: skip
+    again = report["random_looks"]
+    assert set(again) == {"n", "ssim_mean", "colour_error_mean", "identity_mean"}
+    assert again["n"] == 2 * APPEARANCES == len(list((tmp_path / "out" / "looks").glob("*.png")))
+    assert 0.2 < again["ssim_mean"] < 1 and again["colour_error_mean"] > report["colour_error_mean"]
+    assert set(report["pictures"][0]) == {
+        "name", "source", "colour", "crop", "ssim", "colour_error", "sharpness_ratio", "identity", "seconds",
+    }  # fmt: skip
     for folder in (tmp_path / "out", tmp_path / "out" / "aligned"):
         files = sorted(folder.glob("*.png"))
-        assert [file.stem for file in files] == ["london_0000", "london_0001", "london_0002", "no_face"]
+        assert [file.stem for file in files] == ["london_0000", "london_0001", "no_face"]
         for file in files:
             with Image.open(file) as image:
                 assert (image.size, image.mode) == ((256, 256), "RGB")
-
-
-def test_a_model_card_keeps_the_scores(tmp_path: Path) -> None:
-    from core.evaluate.card import MEASURES, add_scores
-
-    row = {"n": 3, **dict.fromkeys(MEASURES, 0.12345)}
-    report = row | {"by_source": {"london": row}, "by_colour": {}, "random_looks": {"n": 8, "identity_mean": None}}
     card = tmp_path / "card.json"
     card.write_text('{"model": "mini", "scores": {"n": 1}}')
-    add_scores(card, report)
-    told = json.loads(card.read_text())
-    assert told["model"] == "mini"
-    assert told["scores"]["n"] == 3 and told["scores"]["ssim_mean"] == 0.123
-    assert told["scores"]["by_source"]["london"]["identity_p05"] == 0.123
-    assert told["scores"]["random_looks"] == {"identity_mean": None} and "destylization" not in told["scores"]
+    add_scores(card, made)
+    kept = json.loads(card.read_text())
+    assert kept["model"] == "mini" and kept["scores"]["ssim_mean"] == round(made.ssim_mean, 3)
+    assert kept["scores"]["by_source"]["london"]["n"] == 2 and "grey" not in kept["scores"]["by_colour"]
+    assert kept["scores"]["random_looks"] == {"identity_mean": round(again["identity_mean"], 3)}
     card.write_text("[]")
     with pytest.raises(PicturesUnusable, match=r"card\.json"):
-        add_scores(card, report)
+        add_scores(card, made)
 
 
 @needs_mini
-def test_reconstruction_without_faces_says_so(studio: object, tmp_path: Path) -> None:
-    from core.engines.fewshot_gan.measure.reconstruction import evaluate_reconstruction
+def test_a_reconstruction_without_probes_index_and_recogniser(
+    mini: FewShotGan, shared_dir: Path, tmp_path: Path
+) -> None:
+    photos = crops(shared_dir, tmp_path / "set", 1)
+    (tmp_path / "set" / "index.csv").unlink()
+    report = evaluate_reconstruction(mini, list_photos(photos), tmp_path / "out", probes=0)
+    assert set(as_json(report)) == RECONSTRUCTION and "cosine112" not in report.protocols
 
+
+@needs_mini
+def test_reconstruction_without_faces_says_so(mini: FewShotGan, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     Image.new("RGB", (300, 200)).save(tmp_path / "set" / "wide.png")
     with pytest.raises(PicturesUnusable, match="no usable face"):
-        evaluate_reconstruction(studio, list_photos(tmp_path / "set"), tmp_path / "out")
+        evaluate_reconstruction(mini, list_photos(tmp_path / "set"), tmp_path / "out")
 
 
-@needs_mini
-def test_style_report(studio: object, shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.evaluate import style as measuring
-    from core.evaluate.style import evaluate_style
-    from core.metrics.own_networks import Oracles
-
-    photos = crops(shared_dir, tmp_path / "set", count=2)
-    reference = shared_dir / "styles" / "oil_0.webp"
-    config = studio.config("sketch", steps=2, seed=3)
-    judges = Oracles(identity=None, features=lambda x: [x])
-    report = evaluate_style(studio, list_photos(photos), [reference], config, tmp_path / "out", oracles=judges)
-    assert (report["n"], report["references"], report["config"]["steps"]) == (2, 1, 2)
-    assert report["identity_mean"] is None
-    assert report["style_gap_closed_mean"] is not None
-    assert -1 < report["ssim_mean"] < 1
-    assert "training loss" in report["note"]
-    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["london_0000.png", "london_0001.png"]
-    cuts: list[str] = []
-
-    def spy(studio: object, photo: object, crop: str) -> object:
-        cuts.append(crop)
-        return align(studio, photo, crop)
-
-    align = measuring.align_for_measuring
-    monkeypatch.setattr(measuring, "align_for_measuring", spy)
-    plain = evaluate_style(
-        studio, list_photos(photos, limit=1), [reference], config, tmp_path / "out", reference_crop="aligned"
-    )
-    assert cuts == ["aligned", "detect"]
+def test_the_style_report(tiny: Backbone, tmp_path: Path) -> None:
+    studio, folders = finding_studio(), make_folders(tiny, tmp_path)
+    references = sorted((folders / "references").iterdir())
+    panel = make_panel(studio, list_photos(folders / "photos"), references, crop="aligned", reference_crop="aligned")
+    config = studio.config("sketch", steps=1, seed=3)
+    run = train_and_draw(studio, panel.photos, panel.references, config, name="r1")
+    own = OwnNetworks(identity=None, features=lambda x: [x])
+    made = style_report(panel, run, tmp_path / "out", backbone="mini", own=own)
+    report = as_json(made)
+    assert set(report) == {
+        "task", "backbone", "protocols", "note", "references", "config", "training_seconds", "n",
+        "style_gap_closed_mean", "identity_mean", "identity_p05", "ssim_mean", "seconds_median", "failed", "pictures",
+    }  # fmt: skip
+    assert (report["n"], report["references"], report["config"]["steps"]) == (3, 2, 1)
+    assert report["identity_mean"] is None and report["style_gap_closed_mean"] is not None
+    assert -1 < report["ssim_mean"] < 1 and "training loss" in report["note"]
+    assert set(report["pictures"][0]) == {"name", "crop", "style_gap_closed", "identity", "ssim", "seconds"}
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["a.png", "b.png", "c.png"]
+    plain = as_json(style_report(panel, run, tmp_path / "out", backbone="mini"))
     assert plain["protocols"] == ["ssim_gray_gauss11 at 256 px"] and "note" not in plain
-    anchored = studio.config("sketch", steps=2, anchor="photo")
-    with pytest.raises(ValueError, match="anchor"):
-        evaluate_style(studio, list_photos(photos), [reference], anchored, tmp_path / "out")
 
 
-@needs_mini
-def test_eyes_follow_the_quad(studio: object) -> None:
+def test_eyes_follow_the_quad() -> None:
     """A square that is turned by a quarter and scaled: the landmarks' eyes come out where the crop shows them."""
-    from core.imaging.align import AlignedFace
-    from core.metrics.crops import eyes_in_crop
-
     landmarks = np.full((68, 2), 100.0)
     landmarks[36:42], landmarks[42:48] = (147.0, 40.0), (147.0, 60.0)
     quad = np.array([[200.0, 0.0], [100.0, 0.0], [100.0, 100.0], [200.0, 100.0]])  # TL, BL, BR, TR
@@ -287,3 +288,9 @@ def test_eyes_follow_the_quad(studio: object) -> None:
     (left_x, left_y), (right_x, right_y) = eyes_in_crop(face)
     assert (left_x, left_y) == pytest.approx((0.40 * 256, 0.53 * 256))
     assert (right_x, right_y) == pytest.approx((0.60 * 256, 0.53 * 256))
+
+
+def test_reports_become_json() -> None:
+    report = {"a": (1, 2.5), "b": np.float32(0.5), "c": float("nan"), "d": Path("x/y.png"), 3: {"e": None, "f": True}}
+    assert as_json(report) == {"a": [1, 2.5], "b": 0.5, "c": None, "d": "x/y.png", "3": {"e": None, "f": True}}
+    assert as_json(Failed("a.png", "why")) == {"name": "a.png", "message": "why"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,35 +14,31 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from core.cli.main import app
+from core.config import PAPER_ARMS
 from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.measure.ablations import Ablation, Value, parse_ablation
 from core.errors import NoReferences, PicturesUnusable, TooManyReferences, TrainingStopped
-from core.evaluate import arms, style
-from core.evaluate.ablations import Ablation, Value, check_counts, parse_ablation, run_ablation
-from core.evaluate.arms import ArmRun, Panel, TrainingPlan, make_panel, run_arm, run_arms
-from core.evaluate.arms_report import CLAIMS, arms_report, as_table, claims, verdict
+from core.evaluate import arms
+from core.evaluate.arms import check_counts, make_comparison
+from core.evaluate.arms_report import CLAIMS, claims, verdict
 from core.evaluate.contact import Sheet, Tile, draw_contact
 from core.evaluate.cost import measure_cost
 from core.evaluate.intervals import Interval, bootstrap_mean, paired_difference
-from core.evaluate.measure import MEASURES
-from core.evaluate.metric_networks import Judges, choose_judges
-from core.evaluate.train_arms import ARM_SPECS, arm_config, train_arm
+from core.evaluate.scores import MEASURES, StyleTarget, score, subject_of, summarise
+from core.evaluate.train_arms import arm_config, train_arm
 from core.imaging.listing import list_photos
+from core.imaging.photo import to_tensor
 from core.studio import Studio
-from tests.compare_kit import finding_studio, make_folders
+from tests.compare_kit import finding_studio, make_folders, shipped_networks
 from tests.tiny_backbone import as_face, drawings
 
-PLAN = TrainingPlan(steps=2)
+ARMS = tuple(arm.id for arm in PAPER_ARMS)
 runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def studio(tiny: Backbone) -> Studio:
-    return finding_studio(tiny)
-
-
-@pytest.fixture(scope="module")
-def judges(studio: Studio) -> Judges:
-    return choose_judges(studio, "shipped")
+def studio() -> Studio:
+    return finding_studio()
 
 
 @pytest.fixture(scope="module")
@@ -49,53 +46,81 @@ def folders(tiny: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folders(tiny, tmp_path_factory.mktemp("arms"))
 
 
-@pytest.fixture(scope="module")
-def panel(studio: Studio, judges: Judges, folders: Path) -> Panel:
-    references = sorted((folders / "references").iterdir())
-    return make_panel(studio, list_photos(folders / "photos"), references, judges, crop="aligned")
+@pytest.fixture
+def tiny_cli(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line with the made-up backbone."""
+    monkeypatch.setattr(Studio, "open", classmethod(lambda cls, *_, **__: studio))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one run of `evaluate arms` left."""
+
+    out: Path
+    text: str
+    report: dict[str, Any]
+    trained: list[str]
 
 
 @pytest.fixture(scope="module")
-def runs(studio: Studio, judges: Judges, panel: Panel, folders: Path) -> list[ArmRun]:
-    return run_arms(studio, panel, PLAN, judges, folders / "out")
+def made(studio: Studio, folders: Path) -> Made:
+    """The whole command, once: three photos, two references, three ablations."""
+    out, trained = folders / "out", []
+    train_and_draw = arms.train_and_draw
+
+    def noting(*arguments: Any, name: str, label: str, **options: Any) -> Any:
+        trained.append(label or name)
+        return train_and_draw(*arguments, name=name, label=label, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Studio, "open", classmethod(lambda cls, *_, **__: studio))
+        patch.setattr(arms, "train_and_draw", noting)
+        arguments = ["--photos", f"{folders}/photos", "--references", f"{folders}/references", "--crop", "aligned"]
+        arguments += ["--steps", "2", "--judges", "shipped", "--save", str(out)]
+        for ablation in ("references=1,2", "lambda=1x,50x", "alpha=0.25"):
+            arguments += ["--ablate", ablation]
+        result = runner.invoke(app, ["evaluate", "arms", *arguments])
+    assert result.exit_code == 0, result.stderr
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    return Made(out, result.stdout, report, trained)
 
 
 def test_arms_are_the_studys() -> None:
     packs = pytest.importorskip("core.study.protocol.packs")
-    assert tuple(spec.name for spec in ARM_SPECS) == packs.ARMS
-    assert [(spec.method, spec.few) for spec in ARM_SPECS] == [
-        ("jojogan", False), ("jojogan", True), ("ours", False), ("ours", True),
+    assert packs.ARMS == ARMS
+    assert [(arm.method, arm.few) for arm in PAPER_ARMS] == [
+        ("jojogan", False), ("jojogan", True), ("paper", False), ("paper", True),
     ]  # fmt: skip
 
 
 def test_training_an_arm(studio: Studio, tiny: Backbone) -> None:
     references = [as_face(picture, f"{number}.png") for number, picture in enumerate(drawings(tiny, 2))]
-    one, few = ARM_SPECS[2], ARM_SPECS[3]
+    one, few = PAPER_ARMS[2], PAPER_ARMS[3]
     heard: list[int] = []
-    style = train_arm(studio, few, references, preset="sketch", seed=3, steps=2, on_step=lambda s: heard.append(s.step))
+    plan = {"preset": "sketch", "seed": 3, "steps": 2}
+    style = train_arm(studio, few, references, **plan, on_step=lambda step: heard.append(step.step))
     assert heard == [1, 2] and style.name == "ours-few"
     assert len(style.meta.reference_hashes) == 2 and style.meta.config["seed"] == 3
-    single = train_arm(studio, one, references, preset="sketch", seed=3, steps=2)
-    assert single.meta.reference_hashes == style.meta.reference_hashes[:1]
-    again = train_arm(studio, few, references, preset="sketch", seed=3, steps=2)
+    again = train_arm(studio, few, references, **plan)
     assert all(torch.equal(again.weights[name], weight) for name, weight in style.weights.items())
-    other = train_arm(studio, few, references, preset="sketch", seed=3, steps=2, overrides={"identity_weight": 5.0})
-    assert any(not torch.equal(other.weights[name], weight) for name, weight in style.weights.items())
+    single = train_arm(studio, one, references, **plan)
+    assert single.meta.reference_hashes == style.meta.reference_hashes[:1]
     with pytest.raises(NoReferences):
-        train_arm(studio, one, [], preset="sketch", seed=0, steps=1)
+        train_arm(studio, one, [], **plan)
     with pytest.raises(TrainingStopped):
-        train_arm(studio, few, references, preset="sketch", seed=0, steps=2, stop=lambda: True)
+        train_arm(studio, few, references, **plan, stop=lambda: True)
 
 
 def test_presets_set_the_steps(studio: Studio) -> None:
-    assert [arm_config(studio, ARM_SPECS[0], preset=p, seed=1).steps for p in ("sketch", "cartoon")] == [150, 500]
+    assert [arm_config(studio, PAPER_ARMS[0], preset=p, seed=1).steps for p in ("sketch", "cartoon")] == [150, 500]
+    assert arm_config(studio, PAPER_ARMS[2], preset="sketch", seed=1, overrides={"alpha": 0.5}).alpha == 0.5
 
 
 def test_bootstrap() -> None:
-    values = np.random.default_rng(1).normal(5, 2, 400).tolist()
+    values = np.random.default_rng(1).normal(5, 2, 100).tolist()
     found = bootstrap_mean([*values, None])
-    assert found.n == 400 and found.mean == pytest.approx(np.mean(values))
-    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(values) / 20, rel=0.1)
+    assert found.n == 100 and found.mean == pytest.approx(np.mean(values))
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(values) / 10, rel=0.1)
     assert found == bootstrap_mean(values) != bootstrap_mean(values, seed=1)
     assert bootstrap_mean([3.0, 3.0, 3.0]) == Interval(3.0, 3.0, 3.0, 3)
     few = bootstrap_mean([1.0, 2.0, 4.0])
@@ -124,7 +149,6 @@ def test_differences_are_paired() -> None:
     ],
 )
 def test_verdicts(low: float | None, high: float | None, higher: bool, expected: str) -> None:
-    assert verdict(Interval(0.2, low, high, 9), higher_is_better=higher) == expected
     assert verdict(Interval(0.2, low, high, 6), higher_is_better=higher) == expected
     assert verdict(Interval(0.2, low, high, 5), higher_is_better=higher) == "not told apart"
 
@@ -135,7 +159,7 @@ def test_claims_are_judged_the_right_way_round() -> None:
         "ours-one - jojogan-one": {"identity": up, "style": Interval(-0.2, -0.3, -0.1, 9)},
         "ours-few - jojogan-few": {"identity": even, "style": up, "patches": even},
     }
-    assert [(entry["claim"], entry["found"]) for entry in claims(found)] == [
+    assert [(entry.claim, entry.found) for entry in claims(found)] == [
         ("one-shot, ours keeps more identity than JoJoGAN", "better"),
         ("few-shot, ours keeps more identity than JoJoGAN", "not told apart"),
         ("one-shot, ours is as near to the style as JoJoGAN, or nearer", "better"),
@@ -144,78 +168,103 @@ def test_claims_are_judged_the_right_way_round() -> None:
     ]
 
 
-def test_judges_say_what_they_are(judges: Judges, panel: Panel) -> None:
-    assert judges.protocols == {
+def test_networks_say_what_they_are(tiny: Backbone) -> None:
+    networks = shipped_networks()
+    assert networks.protocols == {
         "identity": "mini_structure_cosine",
         "content": "unit_features_mini_discriminator",
         "style": "gram_relative of mini's discriminator",
         "frechet": "frechet_mini_discriminator",
     }
-    assert any("training loss" in note for note in judges.notes)
-    (first, _), (second, _) = panel.photos[:2]
-    assert judges.identity(first.image, first.image, first.eyes) == pytest.approx(1)
-    assert judges.identity(first.image, second.image, first.eyes) < 0.99
-    assert judges.content(first.x, first.x) == 0 < judges.content(first.x, second.x)
+    assert any("training loss" in note for note in networks.notes)
+    first, second = (subject_of(as_face(picture), networks) for picture in drawings(tiny, 2))
+    assert networks.identity(first.image, first.image, first.eyes) == pytest.approx(1)
+    assert networks.identity(first.image, second.image, first.eyes) < 0.99
+    assert networks.content(first.x, first.x) == 0 < networks.content(first.x, second.x)
+
+
+def test_faces_that_are_not_found_are_counted(tiny: Backbone) -> None:
+    photo = subject_of(as_face(drawings(tiny, 1)[0]), shipped_networks())
+    white = Image.new("RGB", (256, 256), "white")
+    style = StyleTarget([to_tensor(white), photo.x], shipped_networks())
+    rows = [score(drawing, photo, style) for drawing in (white, photo.image)]
+    assert rows[0].landmarks is None and rows[1].landmarks == 0
+    found = summarise(rows, [white, photo.image], style)
+    assert found.no_face_found == 1 and found.measures["landmarks"].n == 1 and found.frechet is not None
+    alone = summarise(rows[:1], [white], style)
+    assert alone.frechet is None and alone.artfid is None
 
 
 def test_cost_knows_time_and_memory() -> None:
-    result, cost = measure_cost(lambda: np.ones(60_000_000).sum(), torch.device("cpu"))
-    assert result == 60_000_000 and cost.seconds > 0 and cost.device_peak_bytes is None
+    result, cost = measure_cost(lambda: np.ones(30_000_000).sum(), torch.device("cpu"))
+    assert result == 30_000_000 and cost.seconds > 0 and cost.device_peak_bytes is None
     if cost.peak_of_run:
         _, small = measure_cost(lambda: None, torch.device("cpu"))
-        assert cost.peak_bytes - small.peak_bytes > 300_000_000  # 480 MB were in use for a moment
+        assert cost.peak_bytes - small.peak_bytes > 150_000_000  # 240 MB were in use for a moment
 
 
-def test_runs_draw_and_score(runs: list[ArmRun], panel: Panel, folders: Path) -> None:
-    assert [run.spec.name for run in runs] == [spec.name for spec in ARM_SPECS]
-    assert [run.references for run in runs] == [1, 2, 1, 2]
-    for run in runs:
-        names = sorted(path.name for path in (folders / "out" / run.spec.name).iterdir())
-        assert names == ["a.png", "b.png", "c.png"] and len(run.rows) == 3
-        assert (folders / "out" / "styles" / f"{run.spec.name}.safetensors").is_file()
-        with Image.open(folders / "out" / run.spec.name / "a.png") as saved:
-            assert np.array_equal(np.asarray(saved), np.asarray(run.drawings[0]))
-    assert runs[1].drawings[0].tobytes() != runs[3].drawings[0].tobytes()
-    assert all(row.landmarks == 0 for row in runs[0].rows)  # this finder sees the same everywhere
+def test_the_command_draws_and_keeps_everything(made: Made) -> None:
+    for arm in ARMS:
+        assert sorted(path.name for path in (made.out / arm).iterdir()) == ["a.png", "b.png", "c.png"]
+        assert (made.out / "styles" / f"{arm}.safetensors").is_file()
+    assert (made.out / "jojogan-few" / "a.png").read_bytes() != (made.out / "ours-few" / "a.png").read_bytes()
+    for name in ("contact_sheet.png", "ablation_references.png", "ablation_lambda.png", "ablation_alpha.png"):
+        with Image.open(made.out / name) as picture:
+            assert picture.format == "PNG" and min(picture.size) > 400
 
 
-def test_report(studio: Studio, runs: list[ArmRun], panel: Panel, judges: Judges) -> None:
-    report = arms_report(studio, panel, PLAN, runs, judges)
-    assert report["n"] == 3 and report["references"] == ["r1.png", "r2.png"]
-    photo, few = report["photo_as_it_is"], report["arms"]["ours-few"]
-    assert photo["measures"]["identity"]["mean"] == pytest.approx(1)
-    assert photo["measures"]["content"]["mean"] == 0 and photo["measures"]["ssim"]["mean"] == pytest.approx(1)
+def test_the_report(made: Made) -> None:
+    report = made.report
+    assert set(report) == {
+        "task", "backbone", "fingerprint", "preset", "seed", "n", "references", "protocols", "notes", "photo_as_it_is",
+        "arms", "differences", "claims", "failed", "pictures", "sheet", "ablations",
+    }  # fmt: skip
+    assert (report["task"], report["preset"], report["n"], report["failed"]) == ("arms", "sketch", 3, [])
+    assert report["references"] == ["r1.png", "r2.png"] and "expanded percentile" in report["protocols"]["interval"]
+    photo, by_arm = report["photo_as_it_is"], report["arms"]
+    assert set(photo) == {"measures", "no_face_found", "frechet", "artfid"}
+    assert {
+        name: row["mean"] for name, row in photo["measures"].items() if name in ("identity", "ssim", "content")
+    } == (pytest.approx({"identity": 1, "ssim": 1, "content": 0}))
+    few = by_arm["ours-few"]
+    assert set(few) == set(photo) | {
+        "title", "references", "config", "train_seconds", "peak_bytes", "peak_is_of_this_arm", "device_peak_bytes",
+    }  # fmt: skip
+    assert [by_arm[arm]["references"] for arm in ARMS] == [1, 2, 1, 2]
     assert few["config"]["steps"] == 2 and few["train_seconds"] > 0 and few["frechet"] > 0
-    content = few["measures"]["content"]["mean"]
-    assert few["artfid"] == pytest.approx((1 + content) * (1 + few["frechet"]))
-    difference = report["differences"]["ours-few - jojogan-few"]["style"]["mean"]
-    arms = report["arms"]
-    expected = few["measures"]["style"]["mean"] - arms["jojogan-few"]["measures"]["style"]["mean"]
-    assert difference == pytest.approx(expected)
+    means = {arm: {name: row["mean"] for name, row in by_arm[arm]["measures"].items()} for arm in ARMS}
+    assert few["artfid"] == pytest.approx((1 + means["ours-few"]["content"]) * (1 + few["frechet"]))
+    difference = report["differences"]["ours-few - jojogan-few"]["style"]
+    assert difference["mean"] == pytest.approx(means["ours-few"]["style"] - means["jojogan-few"]["style"])
+    assert set(difference) == {"mean", "low", "high", "n"}
     assert [entry["claim"] for entry in report["claims"]] == [sentence for _, _, sentence in CLAIMS]
     assert {entry["found"] for entry in report["claims"]} == {"not told apart"}, "three photos are too few"
-    assert "expanded percentile" in report["protocols"]["interval"]
-    assert len(report["pictures"]["ours-one"]) == 3
-    table = as_table(report)
-    assert all(f"{measure.name} {measure.arrow}" in table for measure in MEASURES)
-    assert "frechet_mini_discriminator" in table and "no face found" in table
+    assert set(report["claims"][0]) == {"claim", "found", "measure", "pair", "mean", "low", "high", "n"}
+    rows = report["pictures"]["ours-one"]
+    assert [row["name"] for row in rows] == ["a.png", "b.png", "c.png"]
+    assert all(row["landmarks"] == 0 for row in rows), "this finder sees the same everywhere"
 
 
-def test_faces_that_are_not_found_are_counted(studio: Studio, panel: Panel, judges: Judges) -> None:
-    from core.evaluate.measure import score, summarise
+def test_the_table(made: Made) -> None:
+    assert all(f"{measure.name} {measure.arrow}" in made.text for measure in MEASURES)
+    for line in ("training, s", "no face found", "frechet: frechet_mini_discriminator", "Paired differences", "50x"):
+        assert line in made.text
+    assert "Written to" in made.text
 
-    photo = panel.photos[0][0]
-    white = Image.new("RGB", (256, 256), "white")
-    rows = [score(drawing, photo, panel.style, judges, studio.backbone.finder) for drawing in (white, photo.image)]
-    assert rows[0].landmarks is None and rows[1].landmarks == 0
-    report = summarise(rows, [white, photo.image], panel.style, judges)
-    assert report["no_face_found"] == 1 and report["measures"]["landmarks"]["n"] == 1
-    alone = summarise(rows[:1], [white], panel.style, judges)
-    assert alone["frechet"] is None and alone["artfid"] is None
+
+def test_ablations_reuse_what_is_trained(made: Made) -> None:
+    assert made.trained == [*ARMS, "lambda 50x", "alpha 0.25"]
+    references, weights, alphas = made.report["ablations"]
+    for point, arm in zip(references["points"], ("ours-one", "ours-few"), strict=True):
+        assert point["measures"] == made.report["arms"][arm]["measures"]
+    assert (weights["axis"], weights["curve"]) == ("lambda", "ablation_lambda.png")
+    assert [point["value"] for point in weights["points"]] == ["1x", "50x"]
+    assert [point["number"] for point in weights["points"]] == pytest.approx([0.02, 1.0])
+    assert alphas["points"][0]["config"]["alpha"] == alphas["points"][0]["number"] == 0.25
 
 
 @pytest.mark.parametrize("kind", ["reference", "photo", "many", "unusable"])
-def test_panels_refuse(studio: Studio, judges: Judges, folders: Path, tmp_path: Path, kind: str) -> None:
+def test_comparisons_refuse(studio: Studio, folders: Path, tmp_path: Path, kind: str) -> None:
     photos, references = list_photos(folders / "photos"), sorted((folders / "references").iterdir())
     error, name = PicturesUnusable, {"reference": "r1.png", "photo": "a.png", "unusable": "wide"}.get(kind, "15")
     if kind == "reference":
@@ -229,46 +278,23 @@ def test_panels_refuse(studio: Studio, judges: Judges, folders: Path, tmp_path: 
         (tmp_path / "wide" / "w.png").write_bytes(b"no picture")
         photos = list_photos(tmp_path / "wide")
     with pytest.raises(error, match=name):
-        make_panel(studio, photos, references, judges, crop="aligned")
+        make_comparison(studio, photos, references, shipped_networks(), crop="aligned")
 
 
-def test_unusable_photos_are_listed(studio: Studio, judges: Judges, folders: Path, tmp_path: Path) -> None:
+def test_pictures_are_cut_as_asked_and_unusable_photos_are_listed(
+    studio: Studio, folders: Path, tmp_path: Path
+) -> None:
     for path in (folders / "photos").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "z.png").write_bytes(b"no picture")
-    made = make_panel(studio, list_photos(tmp_path), sorted((folders / "references").iterdir()), judges, crop="aligned")
-    assert len(made.photos) == 3 and [item["name"] for item in made.failed] == ["z.png"]
-
-
-def test_references_are_cut_as_asked(studio: Studio, judges: Judges, folders: Path) -> None:
-    photos = list_photos(folders / "photos", limit=2)
-    paths = [item.path for item in photos]
-    found = make_panel(studio, photos, paths, judges, crop="aligned")
-    taken = make_panel(studio, photos, paths, judges, crop="aligned", reference_crop="aligned")
-    assert all(face.landmarks is not None for face in found.references)
-    assert all(face.landmarks is None for face in taken.references)
-
-
-@pytest.mark.parametrize(("given", "expected"), [([], "detect"), (["--reference-crop", "aligned"], "aligned")])
-def test_the_command_hands_the_references_cut_on(
-    tiny_cli: None, folders: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], expected: str
-) -> None:
-    seen: dict[str, object] = {}
-
-    def stop(*_: object, **options: object) -> None:
-        seen.update(options)
-        raise PicturesUnusable("this", "is enough")
-
-    monkeypatch.setattr(arms, "make_panel", stop)
-    monkeypatch.setattr(style, "evaluate_style", stop)
-    for command in ("arms", "style"):
-        seen.clear()
-        arguments = ["--photos", f"{folders}/photos", "--save", "out", "--crop", "aligned", *given]
-        for name in ("r1", "r2"):
-            arguments += ["--reference", f"{folders}/references/{name}.png"]
-        result = runner.invoke(app, ["evaluate", command, *arguments])
-        assert result.exit_code == 1, result.stderr
-        assert (seen["crop"], seen["reference_crop"]) == ("aligned", expected)
+    photos, paths = list_photos(tmp_path), sorted((folders / "photos").iterdir())[:2]
+    made = make_comparison(studio, photos, paths, shipped_networks(), crop="aligned")
+    assert len(made.subjects) == 3 and [item.name for item in made.panel.failed] == ["z.png"]
+    assert {photo.crop for photo in made.panel.photos} == {"aligned"}
+    assert all(face.landmarks is not None for face in made.panel.references)
+    taken = make_comparison(studio, photos, paths, shipped_networks(), reference_crop="aligned")
+    assert {photo.crop for photo in taken.panel.photos} == {"detect"}
+    assert all(face.landmarks is None for face in taken.panel.references)
 
 
 def test_ablations_are_parsed() -> None:
@@ -289,6 +315,7 @@ def test_ablations_are_parsed() -> None:
         ("references=15", "1 to 14"),
         ("lambda=-1", "0 or more"),
         ("lambda=nan", "0 or more"),
+        ("lambda=inf", "0 or more"),
         ("alpha=0.5,0.50", "twice"),
         ("alpha=", "takes numbers"),
     ],
@@ -305,29 +332,6 @@ def test_more_references_than_there_are() -> None:
         check_counts(wanted, 8, "oils")
 
 
-def test_ablation_reuses_what_is_trained(studio: Studio, panel: Panel, judges: Judges, runs: list[ArmRun]) -> None:
-    trained: list[str] = []
-
-    def note(what: str, done: int, of: int) -> None:
-        if what.startswith("train") and what not in trained:
-            trained.append(what)
-
-    by_name = {run.spec.name: run for run in runs}
-    counts = run_ablation(studio, parse_ablation("references=1,2"), panel, PLAN, judges, runs, on_progress=note)
-    assert [run for _, run in counts] == [by_name["ours-one"], by_name["ours-few"]] and not trained
-    weights = run_ablation(studio, parse_ablation("lambda=1x,50x"), panel, PLAN, judges, runs, on_progress=note)
-    assert trained == ["train lambda 50x"] and weights[0][1] is by_name["ours-few"]
-    assert weights[1][1].config.identity_weight == pytest.approx(50 * 0.02)
-    alphas = run_ablation(studio, parse_ablation("alpha=0.25"), panel, PLAN, judges, runs)
-    assert alphas[0][1].config.alpha == 0.25
-
-
-def test_same_seed_same_drawings(studio: Studio, panel: Panel, judges: Judges, runs: list[ArmRun]) -> None:
-    again = run_arm(studio, ARM_SPECS[1], panel, PLAN, judges)
-    assert again.rows == runs[1].rows
-    assert run_arm(studio, ARM_SPECS[1], panel, replace(PLAN, seed=7), judges).rows != runs[1].rows
-
-
 def test_contact_sheet_shows_every_tile() -> None:
     colours = ["red", "lime", "blue"]
     tiles = [[Tile(Image.new("RGB", (30, 30), c), "identity 0.50") for c in colours] for _ in range(9)]
@@ -338,31 +342,6 @@ def test_contact_sheet_shows_every_tile() -> None:
     assert (sheet == (255, 0, 255)).all(axis=2).sum() == 14 * 88**2
     with pytest.raises(ValueError, match="needs 2 tiles"):
         draw_contact(Sheet("", "", [], ["a", "b"], tiles))
-
-
-@pytest.fixture
-def tiny_cli(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line with the made-up backbone."""
-    monkeypatch.setattr(Studio, "open", classmethod(lambda cls, *_, **__: studio))
-
-
-def test_arms_command(tiny_cli: None, folders: Path, tmp_path: Path) -> None:
-    arguments = [
-        "evaluate", "arms", "--photos", f"{folders}/photos", "--references", f"{folders}/references", "--limit", "2",
-        "--crop", "aligned", "--steps", "1", "--judges", "shipped", "--save", f"{tmp_path}/out", "--json",
-        "--ablate", "lambda=0.5x,1x",
-    ]  # fmt: skip
-    result = runner.invoke(app, arguments)
-    assert result.exit_code == 0, result.stderr
-    report = json.loads(result.stdout)
-    assert report["n"] == 2 and set(report["arms"]) == {spec.name for spec in ARM_SPECS}
-    assert json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8")) == report
-    points = report["ablations"][0]["points"]
-    assert [point["value"] for point in points] == ["0.5x", "1x"]
-    assert [point["number"] for point in points] == pytest.approx([0.01, 0.02])
-    for name in ("contact_sheet.png", "ablation_lambda.png"):
-        with Image.open(tmp_path / "out" / name) as picture:
-            assert picture.format == "PNG" and min(picture.size) > 400
 
 
 @pytest.mark.parametrize(
@@ -378,19 +357,14 @@ def test_arms_command(tiny_cli: None, folders: Path, tmp_path: Path) -> None:
         (["--references", "REFS", "--oracles", "EMPTY"], 1, "holds neither"),
     ],
 )
-def test_arms_command_refuses(
+def test_the_command_refuses(
     tiny_cli: None, folders: Path, tmp_path: Path, given: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     places = {"REFS": f"{folders}/references", "EMPTY": f"{tmp_path}/empty", "GONE": f"{tmp_path}/gone"}
-    options = [
-        "--photos",
-        f"{folders}/photos",
-        "--save",
-        f"{tmp_path}/out",
-        *(places.get(word, word) for word in given),
-    ]
-    result = runner.invoke(app, ["evaluate", "arms", *options])
+    arguments = ["--photos", f"{folders}/photos", "--save", f"{tmp_path}/out"]
+    arguments += [places.get(word, word) for word in given]
+    result = runner.invoke(app, ["evaluate", "arms", *arguments])
     assert result.exit_code == code
     assert message in " ".join(result.stderr.replace("│", " ").split())
     assert not (tmp_path / "out").exists()

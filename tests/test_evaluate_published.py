@@ -17,10 +17,10 @@ from huggingface_hub import close_session, constants
 from PIL import Image
 from torch import Tensor, nn
 
-from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.measure.networks import LOSS_NOTE
 from core.errors import JudgeWeightsUnavailable, WeightsCorrupted
 from core.evaluate import published
-from core.evaluate.metric_networks import MINI_LOSS_NOTE, VGG_LOSS_NOTE, choose_judges
+from core.evaluate.metric_networks import VGG_LOSS_NOTE, choose_networks
 from core.evaluate.published import ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE, JudgeFile, fetch_judge, is_here
 from core.imaging.photo import to_tensor
 from core.metrics import fid, lpips
@@ -61,6 +61,12 @@ def keys(file: JudgeFile) -> list[str]:
     return [f"{repo}/{place.file_name}" for place in file.places for repo in place.repos]
 
 
+def pinned_to(file: JudgeFile, content: bytes) -> JudgeFile:
+    """The judge whose weights have this content."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return replace(file, places=tuple(replace(place, sha256=sha256) for place in file.places))
+
+
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
     """By judge."""
@@ -80,8 +86,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
         for name in ("ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"):
             file = getattr(published, name)
             hub.files[keys(file)[0]] = files[file.judge]
-            pinned = file.sha256 and hashlib.sha256(files[file.judge]).hexdigest()
-            monkeypatch.setattr(published, name, replace(file, sha256=pinned))
+            monkeypatch.setattr(published, name, pinned_to(file, files[file.judge]))
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -90,8 +95,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
-def studio(tiny: Backbone) -> Studio:
-    return finding_studio(tiny)
+def studio() -> Studio:
+    return finding_studio()
 
 
 def noise(seed: int) -> Image.Image:
@@ -101,28 +106,28 @@ def noise(seed: int) -> Image.Image:
 def test_published_judges_take_over(hub: HubStandIn, studio: Studio) -> None:
     """Downloaded on request, then also by "auto"; never under "shipped"."""
     heard: list[str] = []
-    judges = choose_judges(studio, "published", on_progress=lambda progress: heard.append(progress.file_name))
+    networks = choose_networks(studio, "published", on_progress=lambda progress: heard.append(progress.what))
     assert set(heard) == {file.places[0].file_name for file in (ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE)}
-    assert judges.protocols == {
+    assert networks.protocols == {
         "identity": "cosine112 of ArcFace IR-SE50",
         "content": lpips.PROTOCOL,
         "style": "gram_relative of VGG16",
         "frechet": fid.PROTOCOL,
     }
-    assert judges.notes == (VGG_LOSS_NOTE,)
+    assert networks.notes == (VGG_LOSS_NOTE,)
     a, b = noise(0), noise(1)
-    assert judges.identity(a, a, ffhq_eyes(256)) == pytest.approx(1)
-    assert judges.content(to_tensor(a), to_tensor(b)) > 0
-    rows = judges.extractor(to_tensor(a))
+    assert networks.identity(a, a, ffhq_eyes(256)) == pytest.approx(1)
+    assert networks.content(to_tensor(a), to_tensor(b)) > 0
+    rows = networks.extractor(to_tensor(a))
     assert rows.shape == (1, 2048) and np.isfinite(rows).all() and rows.any()
     hub.fail_all = 503
-    assert choose_judges(studio, "auto").protocols == judges.protocols
-    shipped = choose_judges(studio, "shipped")
-    assert shipped.protocols["frechet"] == "frechet_mini_discriminator" and MINI_LOSS_NOTE in shipped.notes
+    assert choose_networks(studio, "auto").protocols == networks.protocols
+    shipped = choose_networks(studio, "shipped")
+    assert shipped.protocols["frechet"] == "frechet_mini_discriminator" and LOSS_NOTE in shipped.notes
 
 
 def test_nothing_is_downloaded_unasked(hub: HubStandIn, studio: Studio) -> None:
-    assert choose_judges(studio, "auto").protocols == choose_judges(studio, "shipped").protocols
+    assert choose_networks(studio, "auto").protocols == choose_networks(studio, "shipped").protocols
     assert not hub.requests and not is_here(published.ARCFACE_FILE)
 
 
@@ -139,11 +144,11 @@ def test_a_copy_from_any_place_is_taken_before_a_download(hub: HubStandIn, files
 def test_auto_falls_back_to_the_stand_in(hub: HubStandIn, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy is in the cache, but it is another file, and there is no network."""
     fetch_judge(published.INCEPTION_FILE)
-    monkeypatch.setattr(published, "INCEPTION_FILE", replace(published.INCEPTION_FILE, sha256="0" * 64))
+    monkeypatch.setattr(published, "INCEPTION_FILE", pinned_to(published.INCEPTION_FILE, b"unknown"))
     hub.fail_all = 503
-    assert choose_judges(studio, "auto").protocols["frechet"] == "frechet_mini_discriminator"
+    assert choose_networks(studio, "auto").protocols["frechet"] == "frechet_mini_discriminator"
     with pytest.raises(JudgeWeightsUnavailable):
-        choose_judges(studio, "published")
+        choose_networks(studio, "published")
 
 
 @pytest.mark.parametrize("file", ["ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"])
@@ -154,7 +159,7 @@ def test_absent_weights_are_a_sentence(hub: HubStandIn, studio: Studio, file: st
         fetch_judge(wanted)
     assert wanted.judge in str(caught.value) and wanted.places[0].file_name in str(caught.value)
     with pytest.raises(JudgeWeightsUnavailable):
-        choose_judges(studio, "published")
+        choose_networks(studio, "published")
 
 
 @pytest.mark.parametrize("name", ["ARCFACE_FILE", "INCEPTION_FILE"])
@@ -166,7 +171,7 @@ def test_other_bytes_send_to_the_mirror(hub: HubStandIn, files: dict[str, bytes]
     assert fetch_judge(file).read_bytes() == files[file.judge]
     hub.files[second] = b"something else too"
     with pytest.raises(JudgeWeightsUnavailable):
-        fetch_judge(replace(file, sha256="0" * 64))
+        fetch_judge(pinned_to(file, b"unknown"))
 
 
 def test_a_file_of_another_network_is_refused(hub: HubStandIn, files: dict[str, bytes], monkeypatch) -> None:
@@ -175,15 +180,11 @@ def test_a_file_of_another_network_is_refused(hub: HubStandIn, files: dict[str, 
         file = getattr(published, name)
         other = files[(ARCFACE_FILE if name == "INCEPTION_FILE" else INCEPTION_FILE).judge]
         hub.files[keys(file)[0]] = other
-        monkeypatch.setattr(published, name, replace(file, sha256=hashlib.sha256(other).hexdigest()))
+        monkeypatch.setattr(published, name, pinned_to(file, other))
         with pytest.raises(WeightsCorrupted, match="does not fit the network"):
             load(CPU)
-    hub.files[keys(LPIPS_FILE)[0]] = safetensors.torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)})
+    other = safetensors.torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)})
+    hub.files[keys(LPIPS_FILE)[0]] = other
+    monkeypatch.setattr(published, "LPIPS_FILE", pinned_to(LPIPS_FILE, other))
     with pytest.raises(WeightsCorrupted, match=r"features\.0\.bias"):
         published.load_lpips(CPU)
-
-
-def test_pins_are_hashes() -> None:
-    """The published file's own name holds the first digits of its hash."""
-    assert INCEPTION_FILE.sha256.startswith(INCEPTION_FILE.places[0].file_name.rpartition("-")[2].removesuffix(".pth"))
-    assert all(len(file.sha256) == 64 for file in (INCEPTION_FILE, ARCFACE_FILE))

@@ -18,11 +18,12 @@ import httpx
 import pytest
 import torch
 
-from core.config import FinetuneConfig, PhotoLimits
+from core.config import PhotoLimits
+from core.engines.fewshot_gan.config import FinetuneConfig
 from core.engines.fewshot_gan.style_file import Style, StyleMeta, config_values, load_style, save_style
 from core.errors import StyleIdentityError
 from core.imaging.photo import load_photo
-from core.ui import friendly_errors as edge
+from core.ui import friendly_errors
 from core.ui.components import advanced
 from core.ui.server import uploads
 from tests.mutations import NAMES, damaged, damaged_pictures, damaged_styles, pictures, value
@@ -86,15 +87,15 @@ def test_damaged_style_files_are_refused_with_a_sentence(tmp_path: Path) -> None
 
 
 def test_forged_values_reach_no_file_and_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(uploads.FOLDER_ENV, str(tmp_path / "uploads"))
+    monkeypatch.setenv(uploads.UPLOAD_FOLDER_ENV, str(tmp_path / "uploads"))
     rng, ended = random.Random(SEED), collections.Counter()
-    read = edge.friendly(lambda values: FinetuneConfig(**advanced.overrides(values)))
+    read = friendly_errors.friendly(lambda values: FinetuneConfig(**advanced.overrides(values)))
     for _ in range(VALUES):
         forged, settings = value(rng), [value(rng) for _ in advanced.FIELDS]
         for work in (lambda forged=forged: uploads.uploaded_paths(forged, None), lambda chosen=settings: read(chosen)):
             try:
                 result = work()
-            except gr.Error:
+            except (gr.Error, friendly_errors.PageProblem):
                 ended["sentence"] += 1
             else:
                 assert result == [] or 1 <= result.steps <= 2000, forged

@@ -54,12 +54,25 @@ def test_exif_rotation_is_applied_and_metadata_dropped(orientation: int) -> None
     assert photo.image.size == (120, 80)
     assert difference(photo.image, scene()) < 2
     assert not photo.image.info and not photo.image.getexif()
+    small = load_photo(encode(stored, "JPEG", quality=98, exif=exif), limits=PhotoLimits(max_side_px=96)).image
+    assert small.size == (96, 64) and difference(small, scene(96, 64)) < 3
+
+
+def test_reading_leaves_the_callers_picture_alone() -> None:
+    image = scene()
+    image.info["comment"], image.getexif()[0x0112] = "kept", 6
+    turned = load_photo(image).image
+    assert turned.size == (80, 120) and image.size == (120, 80)
+    assert image.info == {"comment": "kept"} and image.getexif()[0x0112] == 6
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow says so, and goes on
 def test_damaged_exif_is_ignored() -> None:
     with_exif = encode(scene(), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
     assert load_photo(with_exif).image.size == (120, 80)
+    image = scene()
+    image.getexif()[0x0112] = ("not", "a number")
+    assert load_photo(image).image.size == (120, 80)
 
 
 def test_transparency_lies_on_white() -> None:

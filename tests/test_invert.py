@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.invert import invert
-from core.studio import Studio
 from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
 
 
@@ -20,7 +20,7 @@ def test_values_and_shapes(tiny: Backbone) -> None:
     inversion = invert(face, tiny)
     assert inversion.w_plus.shape == (1, 8, 512) and inversion.w_plus.dtype == torch.float32
     assert inversion.features is not None and inversion.features.shape == (1, 32, 8, 8)
-    assert inversion.name == "me.png" and inversion.crop is face.image
+    assert inversion.engine == "fewshot_gan" and inversion.face is face
     again = invert(face, tiny)
     assert torch.equal(again.w_plus, inversion.w_plus) and torch.equal(again.features, inversion.features)
     assert same_state(tiny.encoder, before)
@@ -29,7 +29,7 @@ def test_values_and_shapes(tiny: Backbone) -> None:
 def test_the_crop_may_have_another_size(tiny: Backbone) -> None:
     picture = as_face(sampled_pictures(tiny, 1)).image
     large = invert(as_face(picture.resize((256, 256), Image.Resampling.BICUBIC)), tiny)
-    assert large.w_plus.shape == (1, 8, 512) and large.crop.size == (256, 256)
+    assert large.w_plus.shape == (1, 8, 512) and large.face.image.size == (256, 256)
 
 
 def test_codes_can_be_trained_through(tiny: Backbone) -> None:
@@ -48,15 +48,15 @@ def test_an_inversion_ends_with_the_backbones_refining_steps(tiny: Backbone) -> 
     assert torch.equal(refined.w_plus, again.w_plus) and torch.equal(refined.features, again.features)
 
 
-def test_a_face_of_its_own_comes_back(mini_studio: Studio) -> None:
+def test_a_face_of_its_own_comes_back(mini: FewShotGan) -> None:
     """The embedded encoder and generator belong together: redrawn faces resemble themselves more than others."""
-    mini = mini_studio.backbone
-    faces = sampled_pictures(mini, 2)
+    backbone = mini.backbone
+    faces = sampled_pictures(backbone, 2)
     redrawn = []
     for face in faces:
-        inversion = invert(as_face(face), mini)
+        inversion = invert(as_face(face), backbone)
         with torch.no_grad():
-            redrawn.append(mini.generator(inversion.w_plus, features=inversion.features, dtype=mini.dtype)[0])
+            redrawn.append(backbone.generator(inversion.w_plus, features=inversion.features, dtype=backbone.dtype)[0])
     own = [(redrawn[i] - faces[i]).abs().mean().item() for i in range(2)]
     other = [(redrawn[i] - faces[1 - i]).abs().mean().item() for i in range(2)]
     assert max(own) < 0.35

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.ui.server import admission as gate
+from core.ui.server import admission
 from tests.visitor import API, Outcome, Running, Visitor, serve
 
 pytestmark = pytest.mark.slow
@@ -115,8 +115,8 @@ def test_two_who_train_at_once_get_their_own_styles(server: Running) -> None:
                 [reference_hash(artwork(2))],
             ]
             await anna.choose("style-name", "Anna's ink")
-            assert "Anna&#x27;s ink" in anna.value("shelf") and "My style" in boris.value("shelf")
-            assert "Anna" not in boris.value("shelf")
+            assert "Anna&#39;s ink" in anna.value("styles") and "My style" in boris.value("styles")
+            assert "Anna" not in boris.value("styles")
 
     play(story)
 
@@ -125,14 +125,14 @@ def test_drawings_of_two_photos_don_t_mix(server: Running) -> None:
     async def draw(visitor: Visitor, photo: bytes) -> Image.Image:
         visitor.set("photo", await visitor.upload("me.png", photo))
         await visitor.fire("photo", "change")
-        outcomes = await visitor.fire("shelf", "click", {"pick": slug(visitor)})
+        outcomes = await visitor.fire("styles", "click", {"pick": slug(visitor)})
         assert all(outcome.succeeded for outcome in outcomes), [outcome.error for outcome in outcomes]
         picture = Image.open(io.BytesIO(await visitor.file(visitor.value("download"))))
         picture.load()
         return picture
 
     def slug(visitor: Visitor) -> str:
-        return "my-" + visitor.value("shelf").split('data-pick="my-')[1].split('"')[0]
+        return "my-" + visitor.value("styles").split('data-pick="my-')[1].split('"')[0]
 
     async def story() -> None:
         faces = [Path("assets/examples") / f"face_{number}.png" for number in (1, 2)]
@@ -208,8 +208,8 @@ def test_a_reload_finds_the_own_styles_and_no_others(server: Running) -> None:
             assert all(outcome.succeeded for outcome in await anna.fire("train", "click"))
         async with Visitor(server.address, tab_key=key) as again, Visitor(server.address) as stranger:
             await asyncio.gather(again.open(), stranger.open())
-            assert 'data-pick="my-' in again.value("shelf")
-            assert 'data-pick="my-' not in stranger.value("shelf")
+            assert 'data-pick="my-' in again.value("styles")
+            assert 'data-pick="my-' not in stranger.value("styles")
 
     play(story)
 
@@ -289,7 +289,7 @@ def test_one_visitor_can_t_fill_the_line(server: Running) -> None:
                 runs.append(asyncio.create_task(visitor.fire("train", "click")))
                 await until(server, lambda queue, count=count: queue["waiting_jobs"] == count)
             refused = await visitor.fire("train", "click")
-            assert gate.ENOUGH.format(count=JOBS) in [outcome.error for outcome in refused]
+            assert admission.ENOUGH.format(count=JOBS) in [outcome.error for outcome in refused]
             await visitor.fire("stop", "click")
             for run in runs:
                 run.cancel()
@@ -328,7 +328,7 @@ def test_uploads_that_are_too_large_or_no_pictures_get_a_sentence(server: Runnin
                 assert words in str(outcomes[0].error)
                 visitor.set("references", [payload])
                 await visitor.fire("references", "upload")
-                assert words.replace("'", "&#x27;") in visitor.value("cards")
+                assert words.replace("'", "&#39;") in visitor.value("cards")
 
     play(story)
 
@@ -356,7 +356,7 @@ def test_style_files_of_strangers_get_a_sentence(server: Running) -> None:
                 visitor.set("open-style", await visitor.upload(name, content))
                 (refused, *_) = await visitor.fire("open-style", "upload")
                 assert f"'{name}' is not a style this app can use" in str(refused.error)
-            assert 'data-pick="my-' not in visitor.value("shelf")
+            assert 'data-pick="my-' not in visitor.value("styles")
         assert not list((server.data / "sessions").rglob("*.pt"))
 
     play(story)

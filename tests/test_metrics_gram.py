@@ -12,8 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.metrics.gram import Features, gram_distance, gram_matrix, mean_gram_distance, picture_grams, style_gap_closed
-from core.metrics.own_networks import FEATURES_FILE
-from core.networks.squeezenet import SqueezeNetFeatures
+from core.networks.squeezenet import WEIGHTS_FILE, SqueezeNetFeatures
 
 
 def colours(x: Tensor) -> list[Tensor]:
@@ -85,10 +84,10 @@ def test_errors() -> None:
 
 
 def test_engravings_are_nearer_to_engravings(shared_dir: Path) -> None:
-    """With the real judge: an engraving closes most of the gap to other engravings, an oil portrait nearly none."""
-    if not (shared_dir / "oracles" / FEATURES_FILE).is_file():
+    """With the real network: an engraving closes most of the gap to other engravings, an oil portrait nearly none."""
+    if not (shared_dir / "oracles" / WEIGHTS_FILE).is_file():
         pytest.skip("no SqueezeNet features")
-    features = SqueezeNetFeatures(shared_dir / "oracles" / FEATURES_FILE)
+    features = SqueezeNetFeatures(shared_dir / "oracles" / WEIGHTS_FILE)
 
     def read(path: Path) -> Tensor:
         with Image.open(path) as image:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.errors import JudgeUnavailable
-from core.metrics import own_networks as oracles
+from core.metrics import own_networks
 from core.metrics.identity import (
     CROP_EYES,
     cosine,
@@ -94,35 +94,35 @@ def test_similarity_uses_the_callable() -> None:
 
 def test_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(JudgeUnavailable, match="holds neither"):
-        oracles.load_oracles(tmp_path)
+        own_networks.load_own_networks(tmp_path)
 
 
-def test_damaged_judges_are_named(tmp_path: Path) -> None:
-    (tmp_path / oracles.FEATURES_FILE).write_bytes(b"not an archive")
-    with pytest.raises(JudgeUnavailable, match=oracles.FEATURES_FILE):
-        oracles.load_oracles(tmp_path)
-    (tmp_path / oracles.FEATURES_FILE).unlink()
+def test_damaged_networks_are_named(tmp_path: Path) -> None:
+    (tmp_path / own_networks.FEATURES_FILE).write_bytes(b"not an archive")
+    with pytest.raises(JudgeUnavailable, match=own_networks.FEATURES_FILE):
+        own_networks.load_own_networks(tmp_path)
+    (tmp_path / own_networks.FEATURES_FILE).unlink()
     pytest.importorskip("onnxruntime")
-    (tmp_path / oracles.IDENTITY_FILE).write_bytes(b"not a network")
+    (tmp_path / own_networks.IDENTITY_FILE).write_bytes(b"not a network")
     with pytest.raises(JudgeUnavailable, match="could not be read"):
-        oracles.load_oracles(tmp_path)
+        own_networks.load_own_networks(tmp_path)
 
 
 def test_missing_onnxruntime_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(oracles, "import_module", refuse)
-    (tmp_path / oracles.IDENTITY_FILE).write_bytes(b"anything")
+    monkeypatch.setattr(own_networks, "import_module", refuse)
+    (tmp_path / own_networks.IDENTITY_FILE).write_bytes(b"anything")
     with pytest.raises(JudgeUnavailable, match="pip install onnxruntime"):
-        oracles.load_oracles(tmp_path)
+        own_networks.load_own_networks(tmp_path)
 
 
 def test_recogniser_tells_people_apart(shared_dir: Path) -> None:
     pytest.importorskip("onnxruntime")
-    if not (shared_dir / "oracles" / oracles.IDENTITY_FILE).is_file():
+    if not (shared_dir / "oracles" / own_networks.IDENTITY_FILE).is_file():
         pytest.skip("no recogniser")
-    embed = oracles.load_oracles(shared_dir / "oracles").identity
+    embed = own_networks.load_own_networks(shared_dir / "oracles").identity
     folder = shared_dir / "faces" / "images"
     with Image.open(folder / "london_0000.webp") as one, Image.open(folder / "london_0001.webp") as other:
         first, second = one.convert("RGB"), other.convert("RGB")

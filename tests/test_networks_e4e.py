@@ -10,7 +10,7 @@ import torch
 
 from core.networks.checkpoints import load_into, may_be_absent, shapes_of
 from core.networks.e4e import Encoder4Editing, StyleHead, _enlarge_and_add
-from core.networks.irse import IRSE50, ChannelGate, ResidualUnit, UnitShape, unit_shapes
+from core.networks.irse import IRSE50, ResidualUnit, SqueezeExcitation, UnitShape, unit_shapes
 from tests.recipe import fill
 
 
@@ -134,15 +134,15 @@ def test_strided_shortcut_without_weights_is_a_one_pixel_pool():
         torch.testing.assert_close(unit(x), torch.nn.functional.max_pool2d(x, 1, 2))
 
 
-def test_channel_gate_agrees_with_a_naive_loop():
-    gate = ChannelGate(32)
+def test_squeeze_and_excitation_agrees_with_a_naive_loop():
+    layer = SqueezeExcitation(32)
     rng = np.random.RandomState(1)
     x = rng.standard_normal((2, 32, 3, 5))
     w1, w2 = rng.standard_normal((2, 32)), rng.standard_normal((32, 2))
     with torch.no_grad():
-        gate.fc1.weight.copy_(torch.from_numpy(w1)[:, :, None, None])
-        gate.fc2.weight.copy_(torch.from_numpy(w2)[:, :, None, None])
-        got = gate(torch.from_numpy(x).float()).numpy()
+        layer.fc1.weight.copy_(torch.from_numpy(w1)[:, :, None, None])
+        layer.fc2.weight.copy_(torch.from_numpy(w2)[:, :, None, None])
+        got = layer(torch.from_numpy(x).float()).numpy()
     expected = np.empty_like(x)
     for b in range(2):
         logits = w2 @ np.maximum(w1 @ x[b].mean(axis=(1, 2)), 0)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.networks.mini import LUMA, MAP_CHANNELS, STYLE_DIM, MiniEncoder, MiniGenerator
+from core.networks.mini import MAP_CHANNELS, STYLE_DIM, MiniEncoder, MiniGenerator
+from core.networks.ops import luminance
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,7 @@ def test_bf16_gives_float32_results(encoder: MiniEncoder, generator: MiniGenerat
 
 def test_structure_reads_the_luminance_only(encoder: MiniEncoder) -> None:
     coloured = pictures() * 0.5
-    luma = (coloured * torch.tensor(LUMA)[None, :, None, None]).sum(dim=1, keepdim=True)
-    grey = luma.expand(-1, 3, -1, -1)
+    grey = luminance(coloured).expand(-1, 3, -1, -1)
     torch.testing.assert_close(encoder.encode_structure(coloured), encoder.encode_structure(grey), rtol=1e-3, atol=1e-3)
     assert not torch.allclose(encoder.encode_appearance(coloured), encoder.encode_appearance(grey), atol=1e-2)
     other = encoder.encode_structure(grey.flip(3))

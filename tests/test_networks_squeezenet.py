@@ -1,4 +1,4 @@
-"""SqueezeNet 1.1 features: shapes, taps, refusals with made-up weights, and torchvision's network as the plain twin."""
+"""SqueezeNet 1.1 features of made-up weights: stored values, shapes, taps, refusals."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.networks.squeezenet import BGR_MEAN, STAGE_CHANNELS, STAGES, SqueezeNetFeatures
+from core.networks.squeezenet import STAGE_CHANNELS, STAGES, SqueezeNetFeatures
 
 FIRES = {2: (64, 16, 64), 3: (128, 16, 64), 4: (128, 32, 128), 5: (256, 32, 128)} | {
-    6: (256, 48, 192),
-    7: (384, 48, 192),
-    8: (384, 64, 256),
-    9: (512, 64, 256),
-}
+    6: (256, 48, 192), 7: (384, 48, 192), 8: (384, 64, 256), 9: (512, 64, 256),
+}  # fmt: skip
 
 
 def made_up_arrays() -> dict[str, np.ndarray]:
@@ -50,22 +47,10 @@ def test_shapes_at_256(weights: Path) -> None:
     assert [feature.shape[2] for feature in features] == [127, 63, 63, 31, 31, 15, 15, 15, 15]
 
 
-def test_equals_torchvision(weights: Path) -> None:
-    models = pytest.importorskip("torchvision.models")
-    twin = models.squeezenet1_1(weights=None).features.eval()
-    places = dict(zip(FIRES, (3, 4, 6, 7, 9, 10, 11, 12), strict=True))
-    state = {}
-    for name, array in made_up_arrays().items():
-        stage, _, rest = name.partition("_")
-        new = (
-            f"{places[int(stage[4:])]}.{rest.replace('squeeze1x1', 'squeeze')}" if rest else name.replace("conv1", "0")
-        )
-        state[new] = torch.from_numpy(array)
-    twin.load_state_dict(state, strict=True)
-    x = pictures()
-    levels = (x.flip(1) + 1) * 127.5 - torch.tensor(BGR_MEAN).view(1, 3, 1, 1)
-    ours = SqueezeNetFeatures(weights, taps=("fire9",))(x)[0]
-    assert torch.allclose(ours, twin(levels), rtol=1e-4, atol=1e-3)
+def test_equals_the_stored_values(weights: Path) -> None:
+    """Mean levels that this project's own network gave before torchvision's took its place."""
+    found = [float(feature.abs().mean()) for feature in SqueezeNetFeatures(weights)(pictures())]
+    assert found == pytest.approx([38.680679, 57.988113, 46.075547, 47.201450, 39.885540], rel=1e-5)
 
 
 def test_taps_are_a_selection_in_network_order(weights: Path) -> None:
@@ -74,7 +59,7 @@ def test_taps_are_a_selection_in_network_order(weights: Path) -> None:
     first, second = chosen(pictures())
     assert torch.equal(first, every[0])
     assert torch.equal(second, every[4])
-    assert "fire6" not in chosen.fires
+    assert len(chosen.layers) == 8, "nothing is computed after fire5"
 
 
 def test_batch_size_does_not_matter(weights: Path) -> None:
@@ -106,7 +91,7 @@ def test_other_weights_are_refused(tmp_path: Path, change: str) -> None:
     else:
         arrays["conv1.weight"] = np.zeros((64, 3, 7, 7), np.float32)
     np.savez(tmp_path / "other.npz", **arrays)
-    with pytest.raises(ValueError, match=r"fires\.fire4|fire10|conv1"):
+    with pytest.raises(ValueError, match=r"other\.npz does not fit.*(fire4|fire10|conv1)"):
         SqueezeNetFeatures(tmp_path / "other.npz")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,41 +9,44 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.config import ASSETS_DIR
-from core.engines.fewshot_gan.backbone import BackboneChoice
+from core.config import ASSETS_DIR, PAPER_ARMS
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.style_file import config_values
 from core.errors import PicturesUnusable, TooManyReferences, TrainingStopped
-from core.evaluate.train_arms import ARM_SPECS, arm_config, train_arm
+from core.evaluate.train_arms import arm_config, train_arm
 from core.imaging.align import AlignedFace
-from core.make_assets.gallery.__main__ import REFERENCE_FACES
-from core.make_assets.packs.__main__ import COMPARED_LIVE, PHOTO_FACES, PLANS, READY_ARM
+from core.make_assets.gallery.draw import REFERENCE_FACES
 from core.make_assets.packs.build import PackPlan, build_pack, check_reference_folders, faces_in
+from core.make_assets.packs.shipped import COMPARED_LIVE, PHOTO_FACES, PLANS, READY_ARM
+from core.progress import Progress
 from core.studio import Studio
-from core.study.protocol.packs import ARMS, Pack, load_pack
-from tests.tiny_backbone import SIDE_PX, as_face, drawings, sampled_pictures, tiny_backbone
+from core.study.protocol.packs import Pack, load_pack
+from tests.tiny_backbone import SIDE_PX, as_face, drawings, sampled_pictures, tiny_studio
 
+ARMS = tuple(arm.id for arm in PAPER_ARMS)
 PLAN = PackPlan("hatching", "Hatched portraits", ARMS, preset="sketch", steps=2, seed=3)
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio(tiny_backbone(), BackboneChoice("mini", "for tests"))
+def studio(tiny: Backbone) -> Studio:
+    return tiny_studio(tiny)
 
 
 @pytest.fixture(scope="module")
-def photos(studio: Studio) -> list[AlignedFace]:
-    return [as_face(picture[None]) for picture in sampled_pictures(studio.backbone, 3)]
+def photos(tiny: Backbone) -> list[AlignedFace]:
+    return [as_face(picture[None]) for picture in sampled_pictures(tiny, 3)]
 
 
 @pytest.fixture(scope="module")
-def groups(studio: Studio) -> list[list[AlignedFace]]:
+def groups(tiny: Backbone) -> list[list[AlignedFace]]:
     """Two groups of two artworks."""
-    made = [as_face(picture, f"art {i}") for i, picture in enumerate(drawings(studio.backbone, 4))]
+    made = [as_face(picture, f"art {i}") for i, picture in enumerate(drawings(tiny, 4))]
     return [made[:2], made[2:]]
 
 
 @pytest.fixture(scope="module")
-def heard() -> list[tuple[str, int, int]]:
+def heard() -> list[Progress]:
     return []
 
 
@@ -58,7 +60,7 @@ def pack(
     studio: Studio,
     photos: list[AlignedFace],
     groups: list[list[AlignedFace]],
-    heard: list[tuple[str, int, int]],
+    heard: list[Progress],
     folder: Path,
 ) -> Pack:
     return build_pack(
@@ -68,7 +70,7 @@ def pack(
         PLAN,
         folder / "hatching",
         keep_styles=folder / "arms",
-        on_progress=lambda *what: heard.append(what),
+        on_progress=heard.append,
     )
 
 
@@ -97,10 +99,10 @@ def test_trials_take_turns_with_the_groups(pack: Pack, groups: list[list[Aligned
 def test_candidates_are_what_the_arms_draw(
     pack: Pack, studio: Studio, photos: list[AlignedFace], groups: list[list[AlignedFace]]
 ) -> None:
-    for spec in ARM_SPECS:
-        style = train_arm(studio, spec, groups[1], preset="sketch", seed=3, steps=2)
+    for arm in PAPER_ARMS:
+        style = train_arm(studio, arm, groups[1], preset="sketch", seed=3, steps=2)
         wanted = studio.stylize(photos[1], style).image
-        assert np.array_equal(pixels(pack.trials[1].candidates[spec.name]), pixels(wanted))
+        assert np.array_equal(pixels(pack.trials[1].candidates[arm.id]), pixels(wanted))
 
 
 def test_styles_of_the_first_group_are_kept(
@@ -112,11 +114,11 @@ def test_styles_of_the_first_group_are_kept(
         assert np.abs(pixels(studio.stylize(photos[0], style).image) - wanted).mean() < 2, "kept in half precision"
 
 
-def test_progress_names_no_arm(pack: Pack, heard: list[tuple[str, int, int]]) -> None:
-    words = {what for what, _, _ in heard}
-    assert {"training 1 of 8", "training 8 of 8", "drawing"} <= words
-    assert not any(name in what for what in words for name in ("ours", "jojogan", "one", "few"))
-    assert all(0 <= done <= of for _, done, of in heard)
+def test_progress_names_no_arm(pack: Pack, heard: list[Progress]) -> None:
+    heard_of = {progress.what for progress in heard}
+    assert {"training 1 of 8", "training 8 of 8", "drawing"} <= heard_of
+    assert not any(name in what for what in heard_of for name in ("ours", "jojogan", "one", "few"))
+    assert all(0 <= progress.done <= progress.of for progress in heard)
 
 
 def test_the_pack_says_how_it_was_made(pack: Pack) -> None:
@@ -140,7 +142,7 @@ def test_bad_plans_are_refused(
         build_pack(studio, photos, groups, PackPlan("a", "A", ("ours-few",)), tmp_path / "new")
     with pytest.raises(ValueError, match="got 0 and 2"):
         build_pack(studio, [], groups, PLAN, tmp_path / "new")
-    steps: list[object] = []
+    steps: list[Progress] = []
     with pytest.raises(TooManyReferences):
         build_pack(studio, photos, [groups[0], groups[0] * 8], PLAN, tmp_path / "new", on_progress=steps.append)
     assert not steps, "nothing was trained"
@@ -170,35 +172,28 @@ def test_a_folder_of_too_many_references_is_named(photos: list[AlignedFace], tmp
         check_reference_folders([tmp_path / "few", tmp_path / "many"])
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Studio:
-    return Studio.open("mini", device="cpu")
-
-
-def test_shipped_packs(shipped: Studio) -> None:
-    manifest = json.loads((ASSETS_DIR / "mini" / "manifest.json").read_text(encoding="utf-8"))
-    fingerprint = manifest["files"]["mini.safetensors"][:16]
+def test_shipped_packs(mini: FewShotGan) -> None:
     assert not set(PHOTO_FACES) & set(REFERENCE_FACES) and len(set(PHOTO_FACES)) == 11
     for slug, plan in PLANS.items():
         pack = load_pack(ASSETS_DIR / "study" / slug)
         assert pack.slug == slug and pack.arms == plan.arms and len(pack.trials) == 11
-        assert pack.provenance["fingerprint"] == fingerprint, "render it again: python -m core.make_assets.packs"
-        ready = shipped.load_style(ASSETS_DIR / "styles" / f"{slug}.safetensors").meta
+        assert pack.provenance["fingerprint"] == mini.description.fingerprint, "render it again: core.make_assets.packs"
+        ready = mini.load_style(ASSETS_DIR / "styles" / f"{slug}.safetensors").meta
         assert [pack.provenance[name] for name in ("steps", "seed")] == [ready.config["steps"], ready.config["seed"]]
 
 
 @pytest.mark.parametrize("slug", COMPARED_LIVE)
-def test_shipped_arms_differ_in_method_and_references_alone(slug: str, shipped: Studio) -> None:
+def test_shipped_arms_differ_in_method_and_references_alone(slug: str, mini_studio: Studio) -> None:
     folder, ready = ASSETS_DIR / "study" / "arms" / slug, ASSETS_DIR / "styles" / f"{slug}.safetensors"
-    found = {path.stem: shipped.load_style(path).meta for path in (*folder.glob("*.safetensors"), ready)}
+    found = {path.stem: mini_studio.load_style(path).meta for path in (*folder.glob("*.safetensors"), ready)}
     found[READY_ARM] = found.pop(slug)
     assert set(found) == set(ARMS)
     few = found[READY_ARM].reference_hashes
     assert len(few) == len(REFERENCE_FACES)
-    for spec in ARM_SPECS:
-        assert found[spec.name].reference_hashes == (few if spec.few else few[:1])
-        config = arm_config(shipped, spec, preset=PLANS[slug].preset, seed=PLANS[slug].seed)
-        assert found[spec.name].config == config_values(config)
+    for arm in PAPER_ARMS:
+        assert found[arm.id].reference_hashes == (few if arm.few else few[:1])
+        config = arm_config(mini_studio, arm, preset=PLANS[slug].preset, seed=PLANS[slug].seed)
+        assert found[arm.id].config == config_values(config)
 
 
 def test_a_style_that_is_there_already_is_not_trained_again(
@@ -207,8 +202,8 @@ def test_a_style_that_is_there_already_is_not_trained_again(
     groups: list[list[AlignedFace]],
     tmp_path: Path,
 ) -> None:
-    heard_of: list[str] = []
-    ready = train_arm(studio, ARM_SPECS[3], groups[0], preset="sketch", seed=9, steps=1)
+    heard_of: list[Progress] = []
+    ready = train_arm(studio, PAPER_ARMS[3], groups[0], preset="sketch", seed=9, steps=1)
     built = build_pack(
         studio,
         photos,
@@ -217,9 +212,9 @@ def test_a_style_that_is_there_already_is_not_trained_again(
         tmp_path / "pack",
         trained={"ours-few": ready},
         keep_styles=tmp_path / "arms",
-        on_progress=lambda what, done, of: heard_of.append(what),
+        on_progress=heard_of.append,
     )
     assert [path.stem for path in (tmp_path / "arms").iterdir()] == ["ours-one"]
-    assert {what for what in heard_of if what != "drawing"} == {"training 1 of 2"}
+    assert {progress.what for progress in heard_of} == {"training 1 of 2", "drawing"}
     wanted = pixels(studio.stylize(photos[0], ready).image)
     assert np.array_equal(pixels(built.trials[0].candidates["ours-few"]), wanted)

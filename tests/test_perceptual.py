@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, Look, VggLpips, gram, style_distance
+from core.engines.fewshot_gan.perceptual import (
+    DiscriminatorFeatures,
+    PerceptualFeatures,
+    VggLpips,
+    gram,
+    style_distance,
+)
 from core.networks.stylegan2 import Discriminator
 
 VGG_CONVOLUTIONS = {
@@ -44,14 +50,14 @@ def vgg() -> VggLpips:
     return VggLpips(made_up_vgg(), dtype=torch.float32)
 
 
-def test_look_holds_the_chosen_blocks_and_small_colours(measure: DiscriminatorFeatures) -> None:
+def test_features_are_those_of_the_chosen_blocks_and_small_colours(measure: DiscriminatorFeatures) -> None:
     x = pictures()
-    look = measure(x)
+    found = measure(x)
     every = measure.discriminator.features(x)
-    assert torch.equal(look.features[0], every[0]) and torch.equal(look.features[1], every[2])
-    torch.testing.assert_close(look.colours, torch.nn.functional.avg_pool2d(x, 2))
-    second = look.rows(slice(1, 2))
-    assert torch.equal(second.features[1], every[2][1:2]) and torch.equal(second.colours, look.colours[1:2])
+    assert torch.equal(found.features[0], every[0]) and torch.equal(found.features[1], every[2])
+    torch.testing.assert_close(found.colours, torch.nn.functional.avg_pool2d(x, 2))
+    second = found.rows(slice(1, 2))
+    assert torch.equal(second.features[1], every[2][1:2]) and torch.equal(second.colours, found.colours[1:2])
 
 
 @pytest.mark.parametrize("colour_weight", [0.0, 2.0])
@@ -64,8 +70,12 @@ def test_distance_is_zero_at_identity_and_positive_otherwise(
 
 
 def test_distance_is_relative_l1_plus_colours() -> None:
-    a = Look((torch.full((1, 2, 4, 4), 3.0), torch.full((1, 1, 2, 2), -1.0)), torch.full((1, 3, 32, 32), 0.5))
-    b = Look((torch.full((1, 2, 4, 4), 2.0), torch.full((1, 1, 2, 2), -4.0)), torch.full((1, 3, 32, 32), 0.25))
+    a = PerceptualFeatures(
+        (torch.full((1, 2, 4, 4), 3.0), torch.full((1, 1, 2, 2), -1.0)), torch.full((1, 3, 32, 32), 0.5)
+    )
+    b = PerceptualFeatures(
+        (torch.full((1, 2, 4, 4), 2.0), torch.full((1, 1, 2, 2), -4.0)), torch.full((1, 3, 32, 32), 0.25)
+    )
     distance = DiscriminatorFeatures(torch.nn.Identity(), (), dtype=torch.float32).distance
     assert distance(a, b).item() == pytest.approx((1 / 2 + 3 / 4) / 2)
     assert distance(a, b, colour_weight=2.0).item() == pytest.approx((1 / 2 + 3 / 4) / 2 + 2 * 0.25)
@@ -74,8 +84,8 @@ def test_distance_is_relative_l1_plus_colours() -> None:
 def test_gradients_reach_the_picture(measure: DiscriminatorFeatures) -> None:
     x = pictures(1).requires_grad_()
     wanted = measure(pictures(1, seed=1))
-    look = measure(x)
-    (measure.distance(look, wanted, colour_weight=1.0) + style_distance(look, wanted.grams())).backward()
+    found = measure(x)
+    (measure.distance(found, wanted, colour_weight=1.0) + style_distance(found, wanted.grams())).backward()
     assert x.grad is not None and float(x.grad.abs().sum()) > 0
     assert all(parameter.grad is None for parameter in measure.parameters())
 
@@ -91,14 +101,14 @@ def test_gram_closed_form() -> None:
 
 def test_style_distance_ignores_places_and_compares_with_the_mean() -> None:
     features = torch.rand(1, 4, 6, 6, generator=torch.Generator().manual_seed(2))
-    look = Look((features,), torch.zeros(1, 3, 32, 32))
-    assert style_distance(look, look.grams()).item() == 0
-    mirrored = Look((features.flip(3),), look.colours)
-    assert style_distance(mirrored, look.grams()).item() == pytest.approx(0, abs=1e-5)
-    doubled = Look((features * 2,), look.colours)
-    assert style_distance(doubled, look.grams()).item() == pytest.approx(3, rel=1e-4)
-    two = Look((torch.cat([features, features * 2]),), look.colours)
-    assert style_distance(two, look.grams()).item() == pytest.approx(1.5, rel=1e-4)
+    plain = PerceptualFeatures((features,), torch.zeros(1, 3, 32, 32))
+    assert style_distance(plain, plain.grams()).item() == 0
+    mirrored = PerceptualFeatures((features.flip(3),), plain.colours)
+    assert style_distance(mirrored, plain.grams()).item() == pytest.approx(0, abs=1e-5)
+    doubled = PerceptualFeatures((features * 2,), plain.colours)
+    assert style_distance(doubled, plain.grams()).item() == pytest.approx(3, rel=1e-4)
+    two = PerceptualFeatures((torch.cat([features, features * 2]),), plain.colours)
+    assert style_distance(two, plain.grams()).item() == pytest.approx(1.5, rel=1e-4)
 
 
 def test_bf16_is_close(measure: DiscriminatorFeatures) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core.engines.fewshot_gan.detail import detail_distance
@@ -21,13 +20,14 @@ from core.make_assets.pretrain import export, losses, new_faces, people, train
 from core.make_assets.pretrain.__main__ import parse
 from core.make_assets.pretrain.data import Faces, face_weights, jitter_geometry, jitter_light, load_faces
 from core.make_assets.pretrain.train import TrainConfig, Trainer, draw_batch, learning_rate, train_step
-from core.procedural import augmentations as styles
-from core.procedural import filters
+from core.networks.squeezenet import WEIGHTS_FILE
+from core.procedural import augmentations, filters
+from core.weights.load import load_embedded, read_fingerprint, save_embedded, write_manifest
 from tests.test_networks_squeezenet import made_up_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
 PEOPLE = 8
-EVERY_STYLE = {**styles.TRAINING, **styles.HELD_OUT}
+EVERY_STYLE = {**augmentations.TRAINING, **augmentations.HELD_OUT}
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -95,9 +95,9 @@ def few_invented_faces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def oracles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("oracles")
-    np.savez(folder / "squeezenet11_features.npz", **made_up_arrays())
+def own_networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("networks")
+    np.savez(folder / WEIGHTS_FILE, **made_up_arrays())
     return folder
 
 
@@ -108,7 +108,7 @@ def photo() -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
-def test_needs_only_torch_numpy_pillow_and_safetensors() -> None:
+def test_needs_few_packages() -> None:
     """Follows the imports of `python -m core.make_assets.pretrain` through this project's own modules."""
     waiting, seen, roots = [ROOT / "core" / "make_assets" / "pretrain" / "__main__.py"], set(), set()
     while waiting:
@@ -124,14 +124,14 @@ def test_needs_only_torch_numpy_pillow_and_safetensors() -> None:
                 found = [ROOT.joinpath(*parts[:end]).with_suffix(".py") for end in range(2, len(parts) + 1)]
                 waiting += [file for file in found if file.exists() and file not in seen]
     third_party = roots - set(sys.stdlib_module_names) - {"core"}
-    assert third_party == {"torch", "numpy", "PIL", "safetensors"}
+    assert third_party == {"torch", "torchvision", "numpy", "PIL", "safetensors"}
     assert {path.name for path in seen} >= {"train.py", "export.py", "mini.py", "squeezenet.py", "people.py"}
 
 
 def test_held_out_styles_are_never_trained_on() -> None:
-    assert len(styles.TRAINING) == 11 and len(styles.HELD_OUT) == 6
-    assert not set(styles.TRAINING) & set(styles.HELD_OUT)
-    assert len(styles._WEIGHTS) == len(styles.TRAINING)
+    assert len(augmentations.TRAINING) == 11 and len(augmentations.HELD_OUT) == 6
+    assert not set(augmentations.TRAINING) & set(augmentations.HELD_OUT)
+    assert len(augmentations._WEIGHTS) == len(augmentations.TRAINING)
 
 
 @pytest.mark.parametrize("name", EVERY_STYLE)
@@ -155,13 +155,13 @@ def test_styles_take_batches(photo: Tensor) -> None:
 
 
 def test_random_styles_and_tones(photo: Tensor) -> None:
-    for change, reach in ((styles.random_style, 1.0), (styles.random_tone, 1.5)):  # tones are not clipped
+    for change, reach in ((augmentations.random_style, 1.0), (augmentations.random_tone, 1.5)):  # tones are not clipped
         drawn = [change(photo, rng(seed)) for seed in range(12)]
         assert all(picture.shape == photo.shape and picture.abs().max() <= reach for picture in drawn)
         assert torch.equal(drawn[5], change(photo, rng(5)))
         assert len({round(picture.mean().item(), 5) for picture in drawn}) > 8
     flat = torch.full((1, 3, 4, 4), 0.2)
-    tone = styles.random_tone(flat, rng(1))
+    tone = augmentations.random_tone(flat, rng(1))
     assert tone.std() < 1e-6 and not torch.allclose(tone, flat), "a tone curve has no place"
 
 
@@ -333,6 +333,8 @@ def test_batches(faces: Faces) -> None:
 def test_every_setting_is_an_option() -> None:
     needed = ["--faces", "a", "--oracles", "b", "--out", "c"]
     options = parse([*needed, "--batch", "4", "--no-bf16", "--r1-gamma", "0.5"])
+    assert parse([*needed, "--judge-every", "3"]).discriminator_every == 3, "its old name"
+    assert parse(needed).discriminator_every == TrainConfig().discriminator_every
     assert (options.batch, options.bf16, options.r1_gamma, options.minutes) == (4, False, 0.5, TrainConfig().minutes)
     assert set(TrainConfig.__dataclass_fields__) <= set(vars(options))
 
@@ -353,9 +355,9 @@ CONFIG = TrainConfig(batch=2, bf16=False, minutes=60.0)
 
 
 @pytest.fixture(scope="module")
-def trained(faces: Faces, oracles: Path) -> tuple[Trainer, list[dict[str, float]]]:
+def trained(faces: Faces, own_networks: Path) -> tuple[Trainer, list[dict[str, float]]]:
     """A trainer after one coarse step and one at full size with the discriminator."""
-    trainer = Trainer(CONFIG, oracles, torch.device("cpu"))
+    trainer = Trainer(CONFIG, own_networks, torch.device("cpu"))
     reports = [train_step(trainer, faces)]
     trainer.seconds, trainer.step = 3000.0, 32
     reports.append(train_step(trainer, faces))
@@ -363,12 +365,12 @@ def trained(faces: Faces, oracles: Path) -> tuple[Trainer, list[dict[str, float]
     return trainer, reports
 
 
-def test_both_phases_train(trained: tuple[Trainer, list[dict[str, float]]], oracles: Path) -> None:
+def test_both_phases_train(trained: tuple[Trainer, list[dict[str, float]]], own_networks: Path) -> None:
     trainer, (coarse, fine) = trained
     assert set(coarse) == {"pixel", "feature", "low", "swap"}
-    assert set(fine) == {"pixel", "feature", "low", "swap", "detail", "adversarial", "judge", "distilled"}
+    assert set(fine) == {"pixel", "feature", "low", "swap", "detail", "adversarial", "discriminator", "distilled"}
     assert all(math.isfinite(value) for value in (*coarse.values(), *fine.values()))
-    start = Trainer(CONFIG, oracles, torch.device("cpu"))
+    start = Trainer(CONFIG, own_networks, torch.device("cpu"))
     for name in ("generator", "encoder", "discriminator", "heads", "ema_generator", "ema_encoder"):
         before, after = getattr(start, name).state_dict(), getattr(trainer, name).state_dict()
         assert any(not torch.equal(before[key], after[key]) for key in before), name
@@ -378,12 +380,12 @@ def test_both_phases_train(trained: tuple[Trainer, list[dict[str, float]]], orac
 
 
 def test_resuming_restores_everything(
-    trained: tuple[Trainer, list[dict[str, float]]], faces: Faces, oracles: Path, tmp_path: Path
+    trained: tuple[Trainer, list[dict[str, float]]], faces: Faces, own_networks: Path, tmp_path: Path
 ) -> None:
     trainer = trained[0]
     trainer.save(tmp_path / "checkpoint.pt")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
-    resumed = Trainer(TrainConfig(batch=2, bf16=False, seed=9), oracles, torch.device("cpu"))
+    resumed = Trainer(TrainConfig(batch=2, bf16=False, seed=9), own_networks, torch.device("cpu"))
     resumed.load(tmp_path / "checkpoint.pt")
     ours, theirs = flat(trainer.state()), flat(resumed.state())
     assert set(ours) == set(theirs)
@@ -420,7 +422,7 @@ def test_faces_are_invented_anew_for_weights_that_are_there(
     trained: tuple[Trainer, list[dict[str, float]]], faces: Faces, faces_dir: Path, tmp_path: Path
 ) -> None:
     export.export(trained[0], faces, tmp_path)
-    weights = (tmp_path / "mini.safetensors").read_bytes()
+    weights, fingerprint = load_embedded(tmp_path / export.WEIGHTS_FILE), read_fingerprint(tmp_path)
     for seed in ("0", "3"):
         arguments = ["--count", "3", "--seed", seed]
         before = (tmp_path / "faces.safetensors").read_bytes()
@@ -428,15 +430,17 @@ def test_faces_are_invented_anew_for_weights_that_are_there(
         assert (tmp_path / "faces.safetensors").read_bytes() != before
     backbone = load_mini(tmp_path, torch.device("cpu"))
     assert backbone.sample_faces.codes.shape == (3, 512) and backbone.sample_faces.features.isfinite().all()
-    assert (tmp_path / "mini.safetensors").read_bytes() == weights
+    kept = load_embedded(tmp_path / export.WEIGHTS_FILE)
+    assert kept.keys() == weights.keys() and all(torch.equal(kept[name], weights[name]) for name in weights)
+    assert backbone.fingerprint == fingerprint
 
 
 def test_a_run_begins_with_exported_weights(
-    trained: tuple[Trainer, list[dict[str, float]]], faces: Faces, oracles: Path, tmp_path: Path
+    trained: tuple[Trainer, list[dict[str, float]]], faces: Faces, own_networks: Path, tmp_path: Path
 ) -> None:
     trainer = trained[0]
     export.export(trainer, faces, tmp_path)
-    later = Trainer(CONFIG, oracles, torch.device("cpu"))
+    later = Trainer(CONFIG, own_networks, torch.device("cpu"))
     later.start_from(tmp_path / export.WEIGHTS_FILE)
     for part, source in (("generator", "ema_generator"), ("encoder", "ema_encoder"), ("discriminator",) * 2):
         wanted = getattr(trainer, source).state_dict()
@@ -444,8 +448,8 @@ def test_a_run_begins_with_exported_weights(
             torch.testing.assert_close(tensor, wanted[name], rtol=1e-3, atol=1e-3)
     assert later.step == 0 and later.began_with["steps"] == 33
     assert export.model_card(later, faces)["training"]["began_with"]["pictures"] == 66
-    damaged = {"generator.unknown": torch.zeros(1)}
-    save_file(damaged, tmp_path / "other.safetensors")
+    save_embedded({"generator.unknown": torch.zeros(1)}, tmp_path / "other.safetensors", metadata={})
+    write_manifest(tmp_path)
     with pytest.raises(ValueError, match="another generator"):
         later.start_from(tmp_path / "other.safetensors")
 
@@ -467,9 +471,9 @@ def test_sample_sheet(trained: tuple[Trainer, list[dict[str, float]]], faces_dir
 
 
 def test_a_run_ends_in_time_and_saves(
-    faces: Faces, oracles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: Faces, own_networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = Trainer(TrainConfig(batch=2, minutes=1e-9, log_every=1), oracles, torch.device("cpu"))
+    trainer = Trainer(TrainConfig(batch=2, minutes=1e-9, log_every=1), own_networks, torch.device("cpu"))
     monkeypatch.setattr(train, "train_step", lambda trainer, faces: {"pixel": 0.5})
     rows = list(train.run(trainer, faces, tmp_path))
     assert [row["step"] for row in rows] == [1] and rows[0]["pixel"] == 0.5

@@ -1,4 +1,4 @@
-"""core.make_assets.pretrain.landmarks on a handful of drawn faces: geometry of the variants, boxes, and a whole tiny run."""
+"""The landmark predictor's training on a handful of drawn faces: geometry, boxes, and a whole tiny run."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from core.engines.fewshot_gan import refine as module
 from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.refine import CODE_RATE, MAP_RATE, fine_parts, refine
-from core.studio import Studio
 from tests.tiny_backbone import copies, same_state, sampled_pictures
 
 
@@ -54,23 +54,21 @@ def test_eyes_and_mouth_are_where_the_ffhq_square_has_them() -> None:
     assert 0.05 < fine.mean() < 0.15
 
 
-def test_eyes_gain_more_than_they_would_without_their_weight(
-    mini_studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_eyes_gain_more_than_they_would_without_their_weight(mini: FewShotGan, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the embedded model: a picture whose eyes the encoder doesn't get right."""
-    mini = mini_studio.backbone
-    picture = sampled_pictures(mini, 1)
+    backbone = mini.backbone
+    picture = sampled_pictures(backbone, 1)
     rows, columns = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
     iris = sum(((rows - 122) ** 2 + (columns - column) ** 2 < 25).float() for column in (98, 158))
     picture = torch.lerp(picture, torch.full_like(picture, -0.9), iris)
     with torch.no_grad():
-        w_plus, features = mini.encoder(picture, dtype=mini.dtype)
+        w_plus, features = backbone.encoder(picture, dtype=backbone.dtype)
     eyes = fine_parts(256)[None, None] * (rows < 150)
 
     def missing() -> float:
-        codes, structure = refine(mini.generator, w_plus, features, picture, steps=6, dtype=mini.dtype)
+        codes, structure = refine(backbone.generator, w_plus, features, picture, steps=6, dtype=backbone.dtype)
         with torch.no_grad():
-            drawn = mini.generator(codes, features=structure, dtype=mini.dtype)
+            drawn = backbone.generator(codes, features=structure, dtype=backbone.dtype)
         return float(((drawn - picture).abs() * eyes).sum() / eyes.sum())
 
     weighted = missing()

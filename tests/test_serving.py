@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -22,8 +23,8 @@ import pytest
 import structlog
 
 from core.errors import DataFolderUnwritable, WeightsUnavailable
-from core.ui.server import health, limits, logs, queueing, serving
-from core.ui.server import runtime as engine
+from core.execution.loader import StudioLoader
+from core.ui.server import gradio_adapter, health, limits, logs, queueing, serving
 from tests.visitor import ROOT, environment, serve
 
 EMPTY_PAGE = SimpleNamespace(
@@ -32,10 +33,10 @@ EMPTY_PAGE = SimpleNamespace(
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch) -> engine.StudioDoor:
-    """A door of the test's own."""
-    opened = engine.StudioDoor()
-    monkeypatch.setattr(health, "DOOR", opened)
+def loader(monkeypatch: pytest.MonkeyPatch) -> StudioLoader:
+    """A loader of the test's own."""
+    opened = StudioLoader()
+    monkeypatch.setattr(health, "LOADER", opened)
     return opened
 
 
@@ -89,9 +90,10 @@ def test_the_start_is_refused_with_a_sentence(
 # --- health ------------------------------------------------------------------------------------------------
 
 
-def test_health_follows_the_studio(door: engine.StudioDoor) -> None:
+def test_health_follows_the_studio(loader: StudioLoader) -> None:
     def asked(**options: object) -> tuple[dict, int]:
-        return health.report(EMPTY_PAGE, **{"votes": "", "stopping": False, "uptime_s": 3.4} | options)
+        now = health.report(EMPTY_PAGE, **{"votes": "", "stopping": False, "uptime_s": 3.4} | options)
+        return dataclasses.asdict(now), now.http_status
 
     release = threading.Event()
 
@@ -99,13 +101,13 @@ def test_health_follows_the_studio(door: engine.StudioDoor) -> None:
         release.wait(10)
         raise WeightsUnavailable("model.pt", "no network")
 
-    future = door.open_in_background(opening)
+    future = loader.open_in_background(opening)
     assert asked()[0]["status"] == "starting" and asked()[1] == 200
     release.set()
     assert future.exception(timeout=10) is not None
     answer, status = asked()
     assert (answer["status"], answer["backbone"], status) == ("failed", None, 503)
-    door.open_here(studio)
+    loader.open_here(studio)
     answer, status = asked(votes="Votes are kept on this machine only.")
     assert status == 200
     assert answer == {
@@ -121,7 +123,7 @@ def test_health_follows_the_studio(door: engine.StudioDoor) -> None:
     assert asked(stopping=True)[0]["status"] == "stopping" and asked(stopping=True)[1] == 503
 
 
-def test_opening_here_runs_in_this_thread_and_keeps_the_failure(door: engine.StudioDoor) -> None:
+def test_opening_here_runs_in_this_thread_and_keeps_the_failure(loader: StudioLoader) -> None:
     threads: list[threading.Thread] = []
 
     def opening() -> SimpleNamespace:
@@ -130,18 +132,18 @@ def test_opening_here_runs_in_this_thread_and_keeps_the_failure(door: engine.Stu
             raise WeightsUnavailable("model.pt", "no network")
         return studio()
 
-    assert isinstance(door.open_here(opening).exception(), WeightsUnavailable)
-    assert door.state() == ("failed", None)
-    assert door.open_here(opening).result() is door.studio()
+    assert isinstance(loader.open_here(opening).exception(), WeightsUnavailable)
+    assert loader.state() == ("failed", None)
+    assert loader.open_here(opening).result() is loader.studio()
     assert threads == [threading.main_thread()] * 2
 
 
-def test_an_open_studio_is_given_without_a_lock(door: engine.StudioDoor) -> None:
+def test_an_open_studio_is_given_without_a_lock(loader: StudioLoader) -> None:
     """A forked worker may inherit the lock held by a thread that doesn't exist there."""
-    opened = door.open_here(studio).result()
-    with door._lock:
-        assert door.studio() is opened
-        assert door.state() == ("ok", opened)
+    opened = loader.open_here(studio).result()
+    with loader._lock:
+        assert loader.studio() is opened
+        assert loader.state() == ("ok", opened)
 
 
 def test_the_line_is_counted_by_kind() -> None:
@@ -160,7 +162,7 @@ def test_the_line_is_counted_by_kind() -> None:
     assert queueing.line(page) == queueing.Line(waiting=1, running=2, waiting_jobs=1, running_jobs=1)
     assert (queueing.jobs_of(page, "a"), queueing.jobs_of(page, "b"), queueing.jobs_of(page, "c")) == (1, 1, 0)
     assert [queueing.is_job(page, index) for index in (3, 4, 5, "3", None)] == [True, False, False, False, False]
-    queueing.end_all(page)
+    gradio_adapter.end_calls(page)
     assert not job.alive and not light.alive
     assert page._queue.event_queue_per_concurrency_id["accelerator"].queue == []
 
@@ -171,8 +173,8 @@ def test_a_closed_tab_leaves_its_states_and_nothing_else() -> None:
     session = page.state_holder["tab"]
     session[kept._id] = "photo"
     session._update_value_in_config(shown._id, "x" * 1000)
-    queueing.forget_page(page, "tab")
-    queueing.forget_page(page, "nobody")
+    gradio_adapter.forget_shown_values(page, "tab")
+    gradio_adapter.forget_shown_values(page, "nobody")
     assert session.state_data == {kept._id: "photo"} and session.config_values == {}
     session._update_value_in_config(shown._id, "back")  # as the page does once the tab is connected again
     assert session.config_values[shown._id]["props"]["value"] == "back"
@@ -250,10 +252,10 @@ def test_the_start_is_told(written: io.StringIO, own_data_dir: Path) -> None:
     logs.configure(stream=written, environment={"STYLEIDENTITY_LOG": "json"})
     server = serving.Server(EMPTY_PAGE, votes=lambda: "Votes are kept on this machine only.")
     opening: Future = Future()
-    server.tell_when_open(opening)
+    server.log_when_open(opening)
     opening.set_result(studio())
     failing: Future = Future()
-    server.tell_when_open(failing)
+    server.log_when_open(failing)
     failing.set_exception(WeightsUnavailable("model.pt", "no network"))
     ready, failed = map(json.loads, written.getvalue().splitlines())
     assert ready["event"] == "ready"
@@ -268,7 +270,7 @@ def test_the_start_is_told(written: io.StringIO, own_data_dir: Path) -> None:
     assert "Check the network" in failed["reason"] and failed["failure"]["kind"] == "WeightsUnavailable"
 
 
-def test_the_page_is_launched_behind_the_gate_with_bounded_memory(written: io.StringIO) -> None:
+def test_the_page_is_launched_behind_admission_control_with_bounded_memory(written: io.StringIO) -> None:
     given: dict[str, object] = {}
 
     def launch(**options: object) -> tuple[None, str, None]:
@@ -279,7 +281,7 @@ def test_the_page_is_launched_behind_the_gate_with_bounded_memory(written: io.St
     assert server.launch(share=False) == "http://127.0.0.1:1/"
     assert given["state_session_capacity"] == limits.limits().visitors
     assert given["prevent_thread_lock"] and given["share"] is False
-    assert [item.cls for item in given["app_kwargs"]["middleware"]] == [serving.Gate]
+    assert [item.cls for item in given["app_kwargs"]["middleware"]] == [serving.AdmissionControl]
     assert "/health" in [route.path for route in given["app_kwargs"]["routes"]]
 
 

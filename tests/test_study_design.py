@@ -1,4 +1,4 @@
-"""core.study.protocol.design and flags: closed forms of the Williams square, balance over participants, flags at their edges."""
+"""Closed forms of the Williams square, balance over participants, flags at their edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""core.study.storage.durable against a Hub on loopback: pushes, failures, restarts with an empty disk, merging, closing."""
+"""Durable votes against a Hub on loopback: pushes, failures, restarts with an empty disk, merging, closing."""
 
 from __future__ import annotations
 

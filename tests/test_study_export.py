@@ -149,7 +149,7 @@ def test_the_pages_download_leaves_out_who_withdrew_while_it_read(
         return found
 
     monkeypatch.setattr(study.store, "votes", and_then_one_withdraws)
-    monkeypatch.setattr(results_handlers, "DOOR", SimpleNamespace(opened=lambda: study, study=lambda: study))
+    monkeypatch.setattr(results_handlers, "STUDY", SimpleNamespace(opened=lambda: study, study=lambda: study))
     monkeypatch.setattr(results_handlers, "why_not_yet", lambda runs: "")
     kept = tmp_path / "kept.zip"
     monkeypatch.setattr(results_handlers, "published", lambda path, session: shutil.copy(path, kept))

@@ -1,4 +1,4 @@
-"""core.study.protocol.flow: a participant's way, its stored orders, blinding, undo, resume, withdrawal and closed studies."""
+"""A participant's way, its stored orders, blinding, undo, resume, withdrawal and closed studies."""
 
 from __future__ import annotations
 
@@ -444,13 +444,13 @@ def test_quick_votes_stand_apart_and_count_once(study: Study) -> None:
 def test_a_quick_vote_knows_the_group_of_the_browsers_latest_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     import gradio as gr
 
-    from core.ui.tabs import photo_vote_handlers as quick_handlers
+    from core.ui.tabs import photo_vote_handlers
 
-    monkeypatch.setattr(quick_handlers, "DOOR", SimpleNamespace(study=lambda: study))
+    monkeypatch.setattr(photo_vote_handlers, "STUDY", SimpleNamespace(study=lambda: study))
     runs = [begin(study, group="viewer"), begin(study, group="artist")]
     for number, known in enumerate(([], runs[:1], runs, ["unknown"])):
-        ballot = quick_handlers.Ballot(f"a-token-{number}", ARMS, "ink")
-        quick_handlers.vote(ballot, {"codes": known}, gr.EventData(None, {"ticket": ballot.token, "choice": "A"}))
+        ballot = photo_vote_handlers.Ballot(f"a-token-{number}", ARMS, "ink")
+        photo_vote_handlers.vote(ballot, {"codes": known}, gr.EventData(None, {"ticket": ballot.token, "choice": "A"}))
     assert [row.group for row in study.store.quick_votes()] == [None, "viewer", "artist", None]
     study.withdraw(runs[1])
     assert study.group_of(runs[1]) is None

@@ -54,7 +54,7 @@ class Voter:
 
     def run(self) -> Voter:
         """Go from consent to the end."""
-        assert self.send("arrive", [self.memory, ""]) == ""
+        assert self.send("open_tab", [self.memory, ""]) == ""
         stage = self.send("begin", [{"codes": []}, "drawn", True, "viewer" if self.number % 2 else "artist"])
         while kind(stage) in ("trial", "check"):
             stage = self.answer(stage)
@@ -129,7 +129,7 @@ def events_of(url: str) -> dict[str, tuple[int, int]]:
         listed = json.load(reply)["dependencies"]
     found = {item["api_name"]: (item["id"], item["targets"][0][0]) for item in listed if item["targets"]}
     private = {item["api_name"] for item in listed if item["api_visibility"] == "private" and not item["queue"]}
-    names = {"arrive", "begin", "choose", "finish"}
+    names = {"open_tab", "begin", "choose", "finish"}
     assert names <= private
     return {name: found[name] for name in names}
 

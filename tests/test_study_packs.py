@@ -1,4 +1,4 @@
-"""core.study.protocol.packs and packwriter: a pack survives a round trip, tells no arm, and refuses every kind of damage."""
+"""A pack survives a round trip, tells no arm, and refuses every kind of damage."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from PIL import Image
 from statsmodels.stats.proportion import proportion_confint
 
 from core.cli.study_text import report_lines
-from core.cli.terminal import plain
+from core.reports import as_json
 from core.study.analysis import figure, statistics
 from core.study.analysis.report import PAPER_TABLE_1, Report, report
 from core.study.analysis.tables import MINIMUM_CHOICES, MINIMUM_PARTICIPANTS, Table
@@ -77,7 +77,7 @@ def test_no_votes_at_all() -> None:
     assert made.tables == () and made.strengths == () and made.main_table is None
     assert made.headline.startswith("No results yet: 0 finished so far.")
     assert f"{MINIMUM_PARTICIPANTS} people" in made.headline
-    json.dumps(plain(made.as_dict()), allow_nan=False)
+    json.dumps(as_json(made.as_dict()), allow_nan=False)
     assert next(iter(report_lines(made))) == made.headline
 
 

@@ -13,20 +13,27 @@ import pytest
 import safetensors.torch
 import torch
 
-from core.config import FinetuneConfig
 from core.engines.fewshot_gan import style_file as style_module
-from core.engines.fewshot_gan.style_file import MAX_NAME_LENGTH, Style, StyleMeta, config_values, load_style, save_style
+from core.engines.fewshot_gan.config import FinetuneConfig
+from core.engines.fewshot_gan.style_file import (
+    MAX_NAME_LENGTH,
+    GanStyle,
+    StyleMeta,
+    config_values,
+    load_style,
+    save_style,
+)
 from core.errors import DiskFull, StyleFileInvalid, StyleForOtherBackbone
 
 SHAPES = {"conv1.conv.weight": (1, 4, 3, 3, 3), "to_rgb1.bias": (1, 3, 1, 1), "conv1.noise.weight": (1,)}
 HERE = {"backbone": "mini", "fingerprint": "0123456789abcdef", "shapes": SHAPES}
 
 
-def made_up_style(name: str = "Ink line") -> Style:
+def made_up_style(name: str = "Ink line") -> GanStyle:
     rng = torch.Generator().manual_seed(0)
     weights = {key: torch.randn(shape, generator=rng).half() for key, shape in SHAPES.items()}
     config = config_values(FinetuneConfig(steps=7, swap_layers=(1, 2), alpha=0.25))
-    return Style(name, weights, StyleMeta("mini", "0123456789abcdef", config, ("ab" * 32, "cd" * 32), 0.75))
+    return GanStyle.of(name, weights, StyleMeta("mini", "0123456789abcdef", config, ("ab" * 32, "cd" * 32), 0.75))
 
 
 @pytest.fixture
@@ -52,12 +59,12 @@ def rewrite(path: Path, change: Callable[[dict], None]) -> None:
     path.write_bytes(with_header(header, body))
 
 
-def retell(path: Path, **values: object) -> None:
+def describe_anew(path: Path, **values: object) -> None:
     """Edit the description inside the header."""
 
     def change(header: dict) -> None:
-        told = json.loads(header["__metadata__"]["styleidentity"]) | values
-        header["__metadata__"]["styleidentity"] = json.dumps(told, sort_keys=True)
+        description = json.loads(header["__metadata__"]["styleidentity"]) | values
+        header["__metadata__"]["styleidentity"] = json.dumps(description, sort_keys=True)
 
     rewrite(path, change)
 
@@ -73,7 +80,7 @@ def refusal(path: Path) -> str:
 
 def test_round_trip(path: Path) -> None:
     saved, loaded = made_up_style(), load_style(path, **HERE)
-    assert loaded.name == "Ink line" and loaded.references == 2
+    assert (loaded.engine, loaded.name, loaded.references, loaded.method) == ("fewshot_gan", "Ink line", 2, "paper")
     assert loaded.meta == saved.meta
     assert loaded.meta.config["swap_layers"] == [1, 2] and loaded.meta.final_loss == 0.75
     assert set(loaded.weights) == set(SHAPES)
@@ -90,6 +97,14 @@ def test_a_part_of_the_parameters_and_any_memory_layout_are_fine(tmp_path: Path)
     assert torch.equal(loaded.weights["map"], weight)
     nothing = save_style(replace(made_up_style(), weights={}), tmp_path / "empty.safetensors")
     assert dict(load_style(nothing, **HERE).weights) == {}
+
+
+def test_the_method_s_former_name_is_read(tmp_path: Path) -> None:
+    style = made_up_style()
+    former = replace(style, meta=replace(style.meta, config={**style.meta.config, "method": "ours"}))
+    loaded = load_style(save_style(former, tmp_path / "former.safetensors"), **HERE)
+    assert loaded.method == loaded.meta.config["method"] == "paper"
+    assert FinetuneConfig(method="ours") == FinetuneConfig()
 
 
 def test_long_names_are_cut(tmp_path: Path) -> None:
@@ -132,40 +147,47 @@ def test_values_that_are_no_numbers(tmp_path: Path, value: float) -> None:
     assert "values that are not numbers" in refusal(save_style(style, tmp_path / "nan.safetensors"))
 
 
-def test_one_flipped_byte(path: Path) -> None:
+def flip_a_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
     path.write_bytes(data)
-    assert "changed after it was saved" in refusal(path)
 
 
-def test_edited_description(path: Path) -> None:
-    retell(path, name="Someone else's", final_loss=0.1)
-    assert "changed after it was saved" in refusal(path)
-
-
-def test_no_checksum(path: Path) -> None:
-    rewrite(path, lambda header: header["__metadata__"].pop("sha256"))
+@pytest.mark.parametrize(
+    "alter",
+    [
+        flip_a_byte,
+        lambda path: describe_anew(path, name="Someone else's", final_loss=0.1),
+        lambda path: rewrite(path, lambda header: header["__metadata__"].pop("sha256")),
+    ],
+    ids=["tensor", "description", "no checksum"],
+)
+def test_altered_files(path: Path, alter: Callable[[Path], None]) -> None:
+    alter(path)
     assert "changed after it was saved" in refusal(path)
 
 
 def test_another_format_version(path: Path) -> None:
-    retell(path, version=99)
+    describe_anew(path, version=99)
     assert "its format is version 99, not 1" in refusal(path)
 
 
 @pytest.mark.parametrize(
-    "values", [{"reference_hashes": 3}, {"config": "sketch"}, {"extra": 1}, {"backbone": ["mini"]}, {"name": None}]
+    "values",
+    [
+        *({"reference_hashes": 3}, {"config": "sketch"}, {"config": {"method": []}}, {"extra": 1}),
+        *({"backbone": ["mini"]}, {"name": None}),
+    ],
 )
 def test_damaged_description(path: Path, values: dict) -> None:
-    retell(path, **values)
+    describe_anew(path, **values)
     with pytest.raises((StyleFileInvalid, StyleForOtherBackbone)):
         load_style(path, **HERE)
 
 
-@pytest.mark.parametrize("told", ["[]", "3", "null", "{}", "{", "[" * 100_000])
-def test_descriptions_that_are_none(path: Path, told: str) -> None:
-    rewrite(path, lambda header: header["__metadata__"].update(styleidentity=told))
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{}", "{", "[" * 100_000])
+def test_descriptions_that_are_none(path: Path, text: str) -> None:
+    rewrite(path, lambda header: header["__metadata__"].update(styleidentity=text))
     assert "its description is damaged" in refusal(path)
 
 

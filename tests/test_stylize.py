@@ -11,21 +11,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from core.engines.base import DrawOptions
 from core.engines.fewshot_gan.backbone import Backbone
-from core.engines.fewshot_gan.style_file import Style, StyleMeta
-from core.engines.fewshot_gan.synthesize import keep_photo_colours, stylize, synthesize
+from core.engines.fewshot_gan.engine import FewShotGan
+from core.engines.fewshot_gan.style_file import GanStyle, StyleMeta
+from core.engines.fewshot_gan.synthesize import synthesize
+from core.imaging.colour import keep_photo_colours
 from core.imaging.photo import to_image
-from tests.tiny_backbone import copies, same_state
+from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
 
 
 @pytest.fixture(scope="module")
-def style(tiny: Backbone) -> Style:
+def style(tiny: Backbone) -> GanStyle:
     """Made-up changes of some parameters."""
     rng = torch.Generator().manual_seed(0)
     changed = ("conv1.conv.weight", "convs.3.conv.weight", "to_rgbs.2.bias", "read_map.0.weight")
     shapes = {name: parameter.shape for name, parameter in tiny.generator.named_parameters()}
     weights = {name: (0.3 * torch.randn(shapes[name], generator=rng)).half() for name in changed}
-    return Style("Ink", weights, StyleMeta("mini", tiny.fingerprint, {"method": "ours"}, ("aa", "bb"), 0.5))
+    return GanStyle.of("Ink", weights, StyleMeta("mini", tiny.fingerprint, {"method": "paper"}, ("aa", "bb"), 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def untouched(tiny: Backbone) -> Iterator[None]:
     assert same_state(tiny.generator, before)
 
 
-def tuned_by_hand(tiny: Backbone, style: Style, share: float, codes: tuple[Tensor, Tensor]) -> Tensor:
+def tuned_by_hand(tiny: Backbone, style: GanStyle, share: float, codes: tuple[Tensor, Tensor]) -> Tensor:
     generator = copy.deepcopy(tiny.generator)
     with torch.no_grad():
         for name, parameter in generator.named_parameters():
@@ -52,7 +55,7 @@ def tuned_by_hand(tiny: Backbone, style: Style, share: float, codes: tuple[Tenso
         return generator(codes[0], features=codes[1])
 
 
-def test_no_strength_is_the_base_generator(tiny: Backbone, style: Style, codes: tuple[Tensor, Tensor]) -> None:
+def test_no_strength_is_the_base_generator(tiny: Backbone, style: GanStyle, codes: tuple[Tensor, Tensor]) -> None:
     base = tiny.generator(codes[0], features=codes[1])
     assert torch.equal(synthesize(*codes, tiny), base)
     assert torch.equal(synthesize(*codes, tiny, style=style, strength=0.0), base)
@@ -60,7 +63,7 @@ def test_no_strength_is_the_base_generator(tiny: Backbone, style: Style, codes: 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_strength_moves_the_parameters(
-    tiny: Backbone, style: Style, codes: tuple[Tensor, Tensor], strength: float
+    tiny: Backbone, style: GanStyle, codes: tuple[Tensor, Tensor], strength: float
 ) -> None:
     got = synthesize(*codes, tiny, style=style, strength=strength)
     torch.testing.assert_close(got, tuned_by_hand(tiny, style, strength, codes), rtol=1e-5, atol=1e-5)
@@ -72,10 +75,12 @@ def test_strength_moves_the_parameters(
 def test_other_strengths_are_refused(tiny: Backbone, codes: tuple[Tensor, Tensor], strength: float) -> None:
     with pytest.raises(ValueError, match=r"strength must be in \[0, 1\], got"):
         synthesize(*codes, tiny, strength=strength)
+    with pytest.raises(ValueError, match="strength must be a number from 0 to 1, got"):
+        DrawOptions(strength=strength)
 
 
 def test_other_threads_never_see_the_tuned_parameters(
-    tiny: Backbone, style: Style, codes: tuple[Tensor, Tensor]
+    tiny: Backbone, style: GanStyle, codes: tuple[Tensor, Tensor]
 ) -> None:
     """While a style is drawn, the shared generator holds its own tensors."""
     own = dict(tiny.generator.named_parameters())
@@ -129,29 +134,27 @@ def test_kept_colours_fit_any_size_of_photo() -> None:
     assert np.abs(planes_of(small) - planes_of(large)).mean() < 1.5
 
 
-def test_stylize_says_how_the_picture_was_made(tiny: Backbone, style: Style, codes: tuple[Tensor, Tensor]) -> None:
-    one = (codes[0][:1], codes[1][:1])
-    result = stylize(*one, style, tiny, photo=soft_colours(), strength=0.5, seed=3)
-    assert result.image.size == (64, 64) and result.image.mode == "RGB"
-    assert result.image.tobytes() == to_image(synthesize(*one, tiny, style=style, strength=0.5, seed=3)).tobytes()
-    assert result.provenance == {
+def test_a_drawing_says_how_it_was_made(tiny: Backbone, style: GanStyle) -> None:
+    engine, face = FewShotGan(tiny), as_face(sampled_pictures(tiny, 1), "me.png")
+    prepared = engine.prepare(face)
+    drawing = engine.draw(prepared, style, DrawOptions(strength=0.5, seed=3))
+    picture = synthesize(prepared.w_plus, prepared.features, tiny, style=style, strength=0.5, seed=3)
+    assert drawing.image.mode == "RGB" and drawing.image.tobytes() == to_image(picture).tobytes()
+    assert drawing.provenance == {
+        "engine": "fewshot_gan",
         "backbone": "mini",
         "fingerprint": tiny.fingerprint,
         "style": "Ink",
-        "method": "ours",
+        "method": "paper",
         "references": 2,
         "strength": 0.5,
         "keep_colour": False,
         "seed": 3,
         "side_px": 64,
     }
-    coloured = stylize(*one, style, tiny, photo=soft_colours(), strength=0.5, seed=3, keep_colour=True)
-    expected = keep_photo_colours(result.image, soft_colours())
-    assert coloured.image.tobytes() == expected.tobytes() and coloured.provenance["keep_colour"] is True
-
-
-def test_without_a_style_it_is_the_reconstruction(tiny: Backbone, codes: tuple[Tensor, Tensor]) -> None:
-    one = (codes[0][:1], codes[1][:1])
-    result = stylize(*one, None, tiny, photo=soft_colours())
-    assert result.image.tobytes() == to_image(synthesize(*one, tiny)).tobytes()
-    assert result.provenance["style"] is None and result.provenance["references"] == 0
+    coloured = engine.draw(prepared, style, DrawOptions(strength=0.5, seed=3, keep_colour=True))
+    assert coloured.image.tobytes() == keep_photo_colours(drawing.image, face.image).tobytes()
+    assert coloured.provenance["keep_colour"] is True
+    plain = engine.draw(prepared, None)
+    assert plain.image.tobytes() == engine.reconstruct(prepared).tobytes()
+    assert plain.provenance["style"] is None and plain.provenance["references"] == 0

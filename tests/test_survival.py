@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from core.engines.fewshot_gan.style_file import load_style
-from core.ui.server import admission as gate
+from core.ui.server import admission
 from tests.saving import HERE, big_style
 from tests.test_isolation import artwork, told, until, with_reference
 from tests.visitor import API, ROOT, Running, Visitor, environment, serve
@@ -70,13 +70,13 @@ def test_a_server_killed_while_it_trains_loses_no_saved_style_and_starts_clean(t
     async def find_again(server: Running) -> bytes:
         async with Visitor(server.address, tab_key=key) as visitor, Visitor(server.address) as stranger:
             await asyncio.gather(visitor.open(), stranger.open())
-            assert "Kept ink" in visitor.value("shelf")
-            assert "Kept ink" not in stranger.value("shelf")
-            slug = "my-" + visitor.value("shelf").split('data-pick="my-')[1].split('"')[0]
+            assert "Kept ink" in visitor.value("styles")
+            assert "Kept ink" not in stranger.value("styles")
+            slug = "my-" + visitor.value("styles").split('data-pick="my-')[1].split('"')[0]
             files = [path.read_bytes() for path in (data / "sessions").glob(f"*/{slug}/*.safetensors")]
             visitor.set("photo", await visitor.upload("me.png", (ROOT / "assets/examples/face_1.png").read_bytes()))
             await visitor.fire("photo", "change")
-            assert all(outcome.succeeded for outcome in await visitor.fire("shelf", "click", {"pick": slug}))
+            assert all(outcome.succeeded for outcome in await visitor.fire("styles", "click", {"pick": slug}))
             assert len(await visitor.file(visitor.value("download"))) > 1000
             return next(content for content in files if told(content)["name"] == "Kept ink")
 
@@ -168,7 +168,7 @@ def test_a_server_on_a_full_disk_goes_on(tmp_path: Path) -> None:
         async with Visitor(server.address) as visitor:
             await visitor.open()
             big = await visitor.post(f"{API}/upload", files={"files": ("big.png", secrets.token_bytes(3_000_000))})
-            assert big.status_code == 507 and big.json()["detail"] == gate.NO_SPACE
+            assert big.status_code == 507 and big.json()["detail"] == admission.NO_SPACE
             visitor.set("aligned", True)
             visitor.set("references", [await visitor.upload("art.png", artwork(5))])
             (added,) = await visitor.fire("references", "upload")

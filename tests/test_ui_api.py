@@ -22,10 +22,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from core.config import ASSETS_DIR, DemoLimits
+from core.config import ASSETS_DIR
 from core.ui import api
-from core.ui.server import fetching
-from core.ui.server import runtime as engine
+from core.ui.server import fetching, runtime
+from core.ui.server.limits import DemoLimits
 from core.ui.tabs.stylize_handlers import example_paths
 from tests.app_process import AppProcess
 
@@ -161,12 +161,12 @@ def test_wrong_training_gets_a_sentence(client: Client, arguments: dict[str, obj
 
 
 def test_a_style_file_may_be_a_data_address(mini_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "studio", lambda: mini_studio)
+    monkeypatch.setattr(runtime.LOADER, "_ready", mini_studio)
     content = (ASSETS_DIR / "styles" / "pencil.safetensors").read_bytes()
     given = f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
     with api._chosen_style("", given, SimpleNamespace(session_hash=None)) as (title, path):
-        assert title == "Pencil" and engine.style_at(path).name == title
-    assert engine._read_style.cache_info().currsize == 0, "a caller's style is forgotten with its file"
+        assert title == "Pencil" and runtime.LOCAL.style_at(Path(path)).name == title
+    assert runtime.LOCAL._read_style.cache_info().currsize == 0, "a caller's style is forgotten with its file"
 
 
 class Site(BaseHTTPRequestHandler):

@@ -1,32 +1,42 @@
-"""The page's parts without a browser: errors at the edge, a visitor's folder, crops, settings, HTML, the door."""
+"""The page's parts without a browser: friendly errors, crops, settings, HTML, the loading of the Studio."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
 from PIL import Image
 
 import app
-from core.config import FinetuneConfig
+from core.engines.base import TrainingStep
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.config import FinetuneConfig
 from core.errors import NoFaceFound, NoReferences, TrainingStopped
-from core.ui import friendly_errors as edge
-from core.ui.components import advanced, status, widgets
-from core.ui.components import style_gallery as styles
-from core.ui.server import runtime as engine
+from core.execution import jobs
+from core.execution.base import Update
+from core.execution.choose import make_executor
+from core.execution.loader import StudioLoader
+from core.imaging.align import AlignedFace
+from core.progress import Progress
+from core.ui import friendly_errors
+from core.ui.components import advanced, rendering, status, style_gallery, widgets
 from core.ui.server import session, visitors
-from core.ui.tabs import photo_vote_handlers as quick_handlers
 from core.ui.tabs import stylize_handlers, train_handlers
+from tests.tiny_backbone import tiny_studio
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_an_expected_failure_leaves_as_its_sentence() -> None:
-    @edge.friendly
+    @friendly_errors.friendly
     def handler() -> None:
         raise NoFaceFound("cat.jpg")
 
@@ -35,7 +45,7 @@ def test_an_expected_failure_leaves_as_its_sentence() -> None:
 
 
 def test_names_in_a_failure_stay_text() -> None:
-    @edge.friendly
+    @friendly_errors.friendly
     def handler() -> None:
         raise NoFaceFound("<img src=x onerror=alert(1)>.jpg")
 
@@ -46,7 +56,7 @@ def test_names_in_a_failure_stay_text() -> None:
 
 
 def test_coroutines_are_friendly_too() -> None:
-    @edge.friendly
+    @friendly_errors.friendly
     async def handler() -> None:
         raise NoFaceFound("cat.jpg")
 
@@ -55,7 +65,7 @@ def test_coroutines_are_friendly_too() -> None:
 
 
 def test_an_unexpected_failure_is_logged_and_stays_vague(caplog: pytest.LogCaptureFixture) -> None:
-    @edge.friendly
+    @friendly_errors.friendly
     def handler() -> Iterator[int]:
         yield 1
         raise KeyError("secret detail")
@@ -69,8 +79,8 @@ def test_an_unexpected_failure_is_logged_and_stays_vague(caplog: pytest.LogCaptu
 
 
 def test_a_full_disk_gets_its_sentence() -> None:
-    assert "no space left" in edge.sentence(OSError(28, "No space left on device", "a.png"))
-    assert edge.sentence(MemoryError()) == edge.OUT_OF_MEMORY
+    assert "no space left" in friendly_errors.sentence(OSError(28, "No space left on device", "a.png"))
+    assert friendly_errors.sentence(MemoryError()) == friendly_errors.OUT_OF_MEMORY
 
 
 def test_friendly_keeps_what_gradio_reads_from_the_signature() -> None:
@@ -115,7 +125,7 @@ def test_settings_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["seven", "7, -1"])
 def test_wrong_layers_get_a_sentence(text: str) -> None:
-    with pytest.raises(gr.Error):
+    with pytest.raises(friendly_errors.PageProblem):
         advanced.layers_from(text)
 
 
@@ -126,16 +136,23 @@ def test_names_are_escaped_wherever_they_are_shown() -> None:
     shown = (
         widgets.photo_view(photo, session.Crop())
         + widgets.reference_cards([reference], limit=14)
-        + widgets.shelf([("s", evil, 4, "data:,")], "s")
+        + widgets.style_gallery([widgets.Tile("s", evil, "data:,", 4)], "s")
         + widgets.notice(evil)
         + status.status_html(evil)
     )
     assert "<img src=x" not in shown
 
 
+def test_html_stands_in_templates_alone() -> None:
+    for path in (ROOT / "app.py", *sorted((ROOT / "core" / "ui").rglob("*.py"))):
+        tags = re.findall(r"</?[a-z][a-z0-9]*[ >]", path.read_text(encoding="utf-8"))
+        assert not tags, f"{path.name}: put {tags[0]} into core/ui/components/templates"
+    assert rendering.environment().autoescape is True
+
+
 def test_faces_are_outlined_and_the_chosen_one_is_marked() -> None:
     photo = session.ChosenPhoto("p", "two.jpg", 200, 100, "data:,", boxes=((10, 10, 50, 50), (100, -5, 140, 40)))
-    shown = widgets.photo_view(dataclasses.replace(photo, face_index=1), session.Crop())
+    shown = " ".join(widgets.photo_view(dataclasses.replace(photo, face_index=1), session.Crop()).split())
     assert shown.count('class="face"') == 2
     assert "left:50.00%;top:0.00%" in shown
     assert 'data-pick="1" aria-pressed="true"' in shown
@@ -170,8 +187,8 @@ def test_a_picture_becomes_a_small_data_address() -> None:
 
 
 def test_file_names_hold_no_surprises() -> None:
-    assert styles.file_name("../Old  Engraving!") == "old-engraving"
-    assert styles.file_name("///") == "style"
+    assert style_gallery.file_name("../Old  Engraving!") == "old-engraving"
+    assert style_gallery.file_name("///") == "style"
 
 
 def test_steps_light_up_in_order() -> None:
@@ -195,9 +212,10 @@ def two_references() -> tuple[session.Reference, ...]:
 
 
 def test_a_removed_picture_doesn_t_come_back_from_a_running_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    aligned = {"face": object(), "crop_view": "data:,"}
-    monkeypatch.setattr(train_handlers, "_aligned", lambda item: dataclasses.replace(item, **aligned))
-    monkeypatch.setattr(engine, "looks", lambda faces: [Image.new("RGB", (8, 8))] * len(faces))
+    face = AlignedFace(Image.new("RGB", (8, 8)), np.zeros((4, 2)), None, "a.png")
+    found = [Update(Progress(jobs.LOOKING, 1, 2), jobs.ReadReference(key, face)) for key in "ab"]
+    read = [Update(Progress(jobs.READING, 1, 2), jobs.ReadReference(key, face, face.image)) for key in "ab"]
+    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=lambda job: iter([*found, *read])))
     removed: set[str] = set()
     run = train_handlers.toggle_aligned(two_references(), removed, True, lambda *_, **__: None)
     shown = next(run)[0]
@@ -207,9 +225,11 @@ def test_a_removed_picture_doesn_t_come_back_from_a_running_event(monkeypatch: p
     assert pages and all([item.key for item in page[0]] == ["a"] for page in pages)
 
 
-def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "studio", lambda: SimpleNamespace(align=lambda photo, crop: photo if crop else None))
-    monkeypatch.setattr(engine, "looks", lambda faces: [Image.new("RGB", (8, 8))] * len(faces))
+def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, _ = make_executor(lambda: tiny_studio(tiny))
+    monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
     own, removed = session.Reference("own", "own.png", "own.png", problem="no face"), set()
     references: tuple[session.Reference, ...] = (own,)
     for slug in ("red-chalk", "cyanotype"):
@@ -222,11 +242,12 @@ def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(m
     assert list(train_handlers.take_set(references, removed, SimpleNamespace(pick="../mini"), None)) == []
 
 
-def test_own_styles_have_a_way_off_the_shelf_and_presets_none() -> None:
-    shown = widgets.shelf([("ink", "Ink", 6, "data:,"), ("my-1", "A & B", 2, "data:,")], "ink", own={"my-1"})
+def test_own_styles_can_be_removed_and_presets_can_t() -> None:
+    tiles = [widgets.Tile("ink", "Ink", "data:,", 6), widgets.Tile("my-1", "A & B", "data:,", 2)]
+    shown = widgets.style_gallery(tiles, "ink", own={"my-1"})
     assert shown.count('data-event="delete"') == 1
-    assert 'data-event="delete" data-pick="my-1" aria-label="Take A &amp; B off the shelf"' in shown
-    assert 'data-event="undo" data-pick="my-1"' in widgets.taken_off("my-1", "A & B")
+    assert 'data-event="delete" data-pick="my-1" aria-label="Remove A &amp; B"' in shown
+    assert 'data-event="undo" data-pick="my-1"' in widgets.style_removed("my-1", "A & B")
 
 
 def test_a_style_that_is_gone_is_not_used(tmp_path: Path) -> None:
@@ -236,23 +257,23 @@ def test_a_style_that_is_gone_is_not_used(tmp_path: Path) -> None:
 
 
 def test_only_the_chosen_picture_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_handlers, "_aligned", lambda item: dataclasses.replace(item, problem="no face"))
+    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=lambda job: iter(())))
     click = SimpleNamespace(pick="b")
     *_, page = train_handlers.use_as_it_is(two_references(), set(), click, lambda *_, **__: None)
     assert [item.aligned for item in page[0]] == [False, True]
 
 
 def test_a_stop_in_the_first_moments_reaches_the_run(monkeypatch: pytest.MonkeyPatch, own_data_dir: object) -> None:
-    def run(*given: object) -> Iterator[SimpleNamespace]:
-        if not Path(str(given[-1])).exists():
-            yield SimpleNamespace(step=1, steps=1, loss=0.0, preview=None, seconds_left=None)
+    def run(job: jobs.TrainStyle) -> Iterator[TrainingStep]:
+        if job.stop_flag.exists():
+            raise TrainingStopped
+        yield TrainingStep(1, 1, 0.0)
 
     sessions = visitors.Sessions()
     monkeypatch.setattr(train_handlers, "SESSIONS", sessions)
     monkeypatch.setattr(train_handlers, "_config", lambda *_: FinetuneConfig(steps=3))
-    monkeypatch.setattr(train_handlers, "_preview_face", lambda *_: (None, False))
-    monkeypatch.setattr(engine, "train_seconds", lambda *_: 1)
-    monkeypatch.setattr(engine, "train", run)
+    executor = SimpleNamespace(stream=run, accelerator_seconds=lambda *_: None)
+    monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
     visitor = SimpleNamespace(session_hash="visitor")
     reference = session.Reference("k", "p", "a", face=object())
     stream = train_handlers.train(visitor, (reference,), None, None, "sketch", "style")
@@ -308,7 +329,7 @@ def test_an_emptied_seed_is_the_first(number: float | None, seed: int) -> None:
 
 @pytest.mark.parametrize("number", [-1, 2**31, 1e300, float("inf"), float("nan")])
 def test_a_huge_seed_gets_a_sentence(number: float) -> None:
-    with pytest.raises(gr.Error, match="The seed is a number from 0 to 2147483647"):
+    with pytest.raises(friendly_errors.PageProblem, match="The seed is a number from 0 to 2147483647"):
         stylize_handlers._seed(number)
 
 
@@ -324,11 +345,11 @@ def test_settings_that_are_no_finite_number_get_a_sentence(field: str, text: str
     with gr.Blocks():
         values = [control.value for control in advanced.controls()]
     values[advanced.FIELDS.index(field)] = text
-    with pytest.raises(gr.Error, match="as numbers"):
+    with pytest.raises(friendly_errors.PageProblem, match="as numbers"):
         advanced.overrides(values)
 
 
-def test_the_door_opens_once_and_tries_again_after_a_failure() -> None:
+def test_the_studio_is_opened_once_and_tries_again_after_a_failure() -> None:
     calls: list[int] = []
     warmed = threading.Event()
 
@@ -338,46 +359,10 @@ def test_the_door_opens_once_and_tries_again_after_a_failure() -> None:
             raise NoFaceFound("first")
         return "studio"
 
-    door = engine.StudioDoor()
-    future = door.open_in_background(opening, warm_up=lambda studio: warmed.set())
+    loader = StudioLoader()
+    future = loader.open_in_background(opening, warm_up=lambda studio: warmed.set())
     assert isinstance(future.exception(timeout=10), NoFaceFound)
-    assert door.studio(timeout_s=10) == "studio"
-    assert door.studio() == "studio"
+    assert loader.studio(timeout_s=10) == "studio"
+    assert loader.studio() == "studio"
     assert warmed.wait(10)
     assert len(calls) == 2
-
-
-def test_stopping_ends_the_stream_without_a_style(monkeypatch: pytest.MonkeyPatch, own_data_dir: object) -> None:
-    class Studio:
-        def train(self, references: object, config: object, **options: object) -> Iterator[int]:
-            yield 1
-            if options["stop"]():
-                raise TrainingStopped
-            yield 2
-
-    flag = visitors.Sessions().begin_run("visitor")
-    monkeypatch.setattr(engine, "studio", Studio)
-    steps = engine.train((), FinetuneConfig(), "name", None, None, str(flag))
-    assert next(steps) == 1
-    flag.touch()
-    assert list(steps) == []
-
-
-def test_declared_accelerator_time_grows_with_steps_pictures_and_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    def declared(steps: int, references: int, resolution: int) -> int:
-        backbone = SimpleNamespace(resolution=resolution, name="mini")
-        monkeypatch.setattr(engine, "studio", lambda: SimpleNamespace(backbone=backbone))
-        config = FinetuneConfig(steps=steps, identity_weight=1.0, references_per_step=0)
-        return engine.train_seconds([None] * references, config)
-
-    short = declared(150, 1, 256)
-    assert short < declared(500, 1, 256) < declared(500, 8, 256) < declared(500, 8, 1024)
-    assert engine.many_seconds([None] * 3) < engine.many_seconds([None] * 24)
-
-
-def test_declared_drawing_time_follows_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "START_S", 7.0)
-    monkeypatch.setattr(engine, "DRAWING_S", 2.0)
-    assert (engine.draw_seconds(None, object()), engine.draw_seconds(None, None)) == (9, 11)
-    assert quick_handlers.arms_seconds(None, object(), ["a", "b", "c"]) == 13
-    assert quick_handlers.arms_seconds(None, None, ["a", "b", "c"]) == 15

@@ -1,4 +1,4 @@
-"""The Vote and Results tabs without a browser: consent, blinding, lost and doubled answers, withdrawal, quick votes."""
+"""The Vote and Results tabs without a browser: consent, blinding, lost and doubled answers, withdrawal, photo votes."""
 
 from __future__ import annotations
 
@@ -17,23 +17,31 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from core.files import kept_secret
 from core.study.analysis.report import report
 from core.study.protocol import codes
 from core.study.protocol.flow import CONSENT_VERSION
 from core.study.protocol.packs import ARM_TITLES, ARMS, Pack
 from core.study.protocol.records import LABELS, Screen
 from core.ui.components import consent, status, theme
-from core.ui.server import study_pictures
-from core.ui.server import study_service as study_door
+from core.ui.server import study_pictures, study_service
 from core.ui.server.session import ChosenPhoto, Crop, Portrait
-from core.ui.server.study_service import DOOR
-from core.ui.tabs import photo_vote_handlers as quick_handlers
-from core.ui.tabs import results_handlers, results_tab, results_views, vote_handlers, vote_tab, vote_views
+from core.ui.server.study_service import STUDY
+from core.ui.tabs import (
+    photo_vote_handlers,
+    results_handlers,
+    results_tab,
+    results_views,
+    vote_handlers,
+    vote_tab,
+    vote_views,
+)
 from core.ui.tabs.stylize_handlers import portrait_key
 from tests import drawn_pack
 from tests.made_votes import votes_of
+from tests.test_ui_theme import contrast
 
-# Of every consent text that somebody agreed to. A new text needs a new version in core.study.protocol.flow and a line here.
+# Of every consent text that somebody agreed to. A new text needs a new version in flow.py and a line here.
 CONSENTS = {"1": "56bd806f7c7717bac9918ebce1e74964c2f26f600cf230a64dcc9161cd81f533"}
 NAMES = re.compile(r"jojogan|\bours\b|one-shot|few-shot|-one\b|-few\b", re.IGNORECASE)
 MEMORY, INTRO, SETS, NOTICE, STAGE, CODE, CODE_NOTICE = range(7)
@@ -43,12 +51,12 @@ MEMORY, INTRO, SETS, NOTICE, STAGE, CODE, CODE_NOTICE = range(7)
 def pack(own_data_dir: Path) -> Iterator[Pack]:
     """The drawn study is open, in this test's data folder."""
     made = drawn_pack.write(own_data_dir / "packs" / "drawn", side_px=24)
-    DOOR.close()
+    STUDY.close()
     yield made
-    DOOR.close()
+    STUDY.close()
 
 
-def said(**data: object) -> gr.EventData:
+def sent(**data: object) -> gr.EventData:
     """What the page sends with an event."""
     return gr.EventData(None, data)
 
@@ -75,14 +83,14 @@ def kind_of(stage: str) -> str:
 
 def screen_of(memory: dict[str, Any]) -> Screen:
     """What the study itself would show."""
-    return DOOR.study().screen(vote_handlers.current(memory))
+    return STUDY.study().screen(vote_handlers.current(memory))
 
 
 def answer(memory: dict[str, Any], stage: str, choice: str | None = "B") -> tuple[Any, ...]:
     """Answer the screen that the stage shows; attention checks as told."""
     screen = screen_of(memory)
     choice = screen.check_label if screen.kind == "check" else choice
-    return vote_handlers.choose(memory, said(ticket=ticket_of(stage), choice=choice, dwell_ms=2000))
+    return vote_handlers.choose(memory, sent(ticket=ticket_of(stage), choice=choice, dwell_ms=2000))
 
 
 def go_to_review(memory: dict[str, Any], stage: str, look: Callable[[str], object] = lambda stage: None) -> str:
@@ -97,7 +105,7 @@ def go_to_review(memory: dict[str, Any], stage: str, look: Callable[[str], objec
 
 
 def test_the_consent_text_belongs_to_its_version() -> None:
-    assert CONSENTS[CONSENT_VERSION] == hashlib.sha256(consent.words().encode()).hexdigest(), (
+    assert CONSENTS[CONSENT_VERSION] == hashlib.sha256(consent.agreed_text().encode()).hexdigest(), (
         "the consent text changed: raise CONSENT_VERSION in core/study/flow.py and add its sha256 here"
     )
 
@@ -114,12 +122,12 @@ def test_nobody_starts_without_consent_and_group() -> None:
         page = vote_handlers.begin(None, "drawn", agreed, group)
         assert word in page[NOTICE]
         assert page[STAGE] == gr.skip()
-    assert DOOR.opened().store.participants() == []
+    assert STUDY.opened().store.participants() == []
 
 
 @pytest.mark.usefixtures("pack")
 def test_the_way_in_shows_the_open_sets() -> None:
-    page = vote_handlers.arrive(None)
+    page = vote_handlers.open_tab(None)
     assert page[INTRO]["visible"]
     assert ("Drawn faces: 11 photos", "drawn") in page[SETS]["choices"]
     assert page[STAGE] == ""
@@ -128,9 +136,9 @@ def test_the_way_in_shows_the_open_sets() -> None:
 @pytest.mark.usefixtures("pack")
 def test_a_closed_study_takes_nobody_but_lets_runs_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     memory, stage = start()
-    for slug in DOOR.study().packs:
-        DOOR.opened().store.set_open(slug, False)
-    page = vote_handlers.arrive(None)
+    for slug in STUDY.study().packs:
+        STUDY.opened().store.set_open(slug, False)
+    page = vote_handlers.open_tab(None)
     assert "No vote is open" in page[STAGE]
     assert page[CODE]["visible"], "withdrawing and going on needs a code only"
     assert not page[INTRO]["visible"]
@@ -158,7 +166,7 @@ def test_a_run_from_start_to_end_names_no_method_before_it_is_finished(pack: Pac
     for title, count in chosen.items():
         assert re.search(rf"{title}</span>.*?>{count} of 11<", done)
     assert vote_handlers.current(memory) in done
-    votes = DOOR.opened().store.votes("drawn")
+    votes = STUDY.opened().store.votes("drawn")
     assert len(votes) == 11
     assert {vote.group for vote in votes} == {"artist"}
     assert {vote.position for vote in votes} == {1}
@@ -169,7 +177,7 @@ def test_a_run_from_start_to_end_names_no_method_before_it_is_finished(pack: Pac
 def test_undecided_votes_stand_apart() -> None:
     memory, stage = start()
     stage = answer(memory, stage, None)[STAGE]
-    assert [vote.choice for vote in DOOR.opened().store.votes()] == [None]
+    assert [vote.choice for vote in STUDY.opened().store.votes()] == [None]
     go_to_review(memory, stage)
     assert re.search(r"decide</span>.*?>1 of 11<", vote_handlers.finish(memory)[STAGE])
 
@@ -181,7 +189,7 @@ def test_an_answer_sent_twice_counts_once() -> None:
     again = answer(memory, stage, "C")
     assert ticket_of(first[STAGE]) == ticket_of(again[STAGE])
     assert vote_handlers.MOVED_ON in again[STAGE]
-    assert len(DOOR.opened().store.votes()) == 1
+    assert len(STUDY.opened().store.votes()) == 1
 
 
 @pytest.mark.usefixtures("pack")
@@ -190,7 +198,7 @@ def test_another_answer_from_a_second_tab_changes_nothing_and_says_so() -> None:
     answer(memory, stage, "C")
     late = answer(memory, stage, "A")
     assert "another answer already" in late[STAGE]
-    assert [vote.position for vote in DOOR.opened().store.votes()] == [2]
+    assert [vote.position for vote in STUDY.opened().store.votes()] == [2]
 
 
 @pytest.mark.usefixtures("pack")
@@ -198,14 +206,14 @@ def test_undo_goes_back_one_trial_and_only_from_the_page_that_shows_it() -> None
     memory, first = start()
     second = answer(memory, first)[STAGE]
     third = answer(memory, second)[STAGE]
-    stale = vote_handlers.undo(memory, said(ticket=ticket_of(second)))[STAGE]
+    stale = vote_handlers.undo(memory, sent(ticket=ticket_of(second)))[STAGE]
     assert vote_handlers.MOVED_ON in stale
     assert ticket_of(stale) == ticket_of(third)
-    back = vote_handlers.undo(memory, said(ticket=ticket_of(third)))[STAGE]
+    back = vote_handlers.undo(memory, sent(ticket=ticket_of(third)))[STAGE]
     assert pictures_in(back) == pictures_in(second) != pictures_in(third)
     assert ticket_of(back) != ticket_of(second), "a late copy of an answer that was taken back counts for nothing"
-    assert len(DOOR.opened().store.votes()) == 1
-    for event in (said(), said(ticket=None), said(ticket=["x"])):
+    assert len(STUDY.opened().store.votes()) == 1
+    for event in (sent(), sent(ticket=None), sent(ticket=["x"])):
         assert ticket_of(vote_handlers.undo(memory, event)[STAGE]) == ticket_of(back)
 
 
@@ -219,18 +227,18 @@ def test_forged_answers_meet_a_sentence_and_change_nothing(data: dict[str, objec
     memory, stage = start()
     if data.get("ticket") == "known":
         data = {**data, "ticket": ticket_of(stage)}
-    page = vote_handlers.choose(memory, said(**data))
+    page = vote_handlers.choose(memory, sent(**data))
     assert ticket_of(page[STAGE]) == ticket_of(stage)
     assert re.search(r'class="st-say"[^>]*>[^<]{20,}<', page[STAGE])
-    assert DOOR.opened().store.votes() == []
+    assert STUDY.opened().store.votes() == []
 
 
 @pytest.mark.usefixtures("pack")
 @pytest.mark.parametrize("dwell", [None, "long", -1, float("nan"), float("inf"), 1e30, [3]])
 def test_a_forged_time_is_taken_for_a_long_one(dwell: object) -> None:
     memory, stage = start()
-    vote_handlers.choose(memory, said(ticket=ticket_of(stage), choice="A", dwell_ms=dwell))
-    assert DOOR.opened().store.votes()[0].dwell_ms >= 1_000_000
+    vote_handlers.choose(memory, sent(ticket=ticket_of(stage), choice="A", dwell_ms=dwell))
+    assert STUDY.opened().store.votes()[0].dwell_ms >= 1_000_000
 
 
 @pytest.mark.usefixtures("pack")
@@ -246,13 +254,13 @@ def test_finishing_early_is_refused_with_a_sentence() -> None:
 def test_a_closed_tab_resumes_and_so_does_a_typed_code() -> None:
     memory, stage = start()
     stage = answer(memory, stage)[STAGE]
-    page = vote_handlers.arrive(memory)
+    page = vote_handlers.open_tab(memory)
     assert ticket_of(page[STAGE]) == ticket_of(stage)
     assert "Welcome back" in page[STAGE]
     assert not page[INTRO]["visible"]
-    again = vote_handlers.arrive(memory, f"trial {ticket_of(stage)}")
+    again = vote_handlers.open_tab(memory, f"trial {ticket_of(stage)}")
     assert again[STAGE] == gr.skip(), "what is selected on the page stays selected"
-    assert ticket_of(vote_handlers.arrive(memory, f"review {ticket_of(stage)}")[STAGE]) == ticket_of(stage)
+    assert ticket_of(vote_handlers.open_tab(memory, f"review {ticket_of(stage)}")[STAGE]) == ticket_of(stage)
     code = vote_handlers.current(memory)
     elsewhere = vote_handlers.resume(None, f" {code.lower().replace('-', ' ')} ")
     assert ticket_of(elsewhere[STAGE]) == ticket_of(stage)
@@ -264,8 +272,8 @@ def test_a_restarted_server_goes_on_at_the_same_place() -> None:
     memory, stage = start()
     stage = answer(memory, stage)[STAGE]
     picture = re.search(r'src="(study/[^"]+)"', stage)[1]
-    DOOR.close()
-    again = vote_handlers.arrive(memory)[STAGE]
+    STUDY.close()
+    again = vote_handlers.open_tab(memory)[STAGE]
     assert ticket_of(again) == ticket_of(stage)
     assert picture in again
 
@@ -281,18 +289,18 @@ def test_unknown_codes_meet_a_sentence(typed: str | None) -> None:
 
 @pytest.mark.usefixtures("pack")
 def test_a_code_that_is_known_no_more_leads_to_the_way_in() -> None:
-    page = vote_handlers.arrive({"codes": ["0000-0000-0000"]})
+    page = vote_handlers.open_tab({"codes": ["0000-0000-0000"]})
     assert page[MEMORY] == {"codes": []}
     assert page[INTRO]["visible"]
-    assert "We don&#x27;t know the code" in page[NOTICE]
+    assert "We don&#39;t know the code" in page[NOTICE]
 
 
 def test_a_changed_set_of_pictures_ends_the_run_but_its_code_still_withdraws(pack: Pack) -> None:
     memory, stage = start()
     answer(memory, stage)
     drawn_pack.write(pack.folder, side_px=26)
-    DOOR.close()
-    page = vote_handlers.arrive(memory)
+    STUDY.close()
+    page = vote_handlers.open_tab(memory)
     code = vote_handlers.current(memory)
     assert page[MEMORY] == {"codes": []}
     assert code in page[NOTICE]
@@ -307,9 +315,9 @@ def test_withdrawing_takes_the_answers_out_and_forgets_the_code() -> None:
     page = vote_handlers.withdraw(memory)
     assert "3 answers were taken out" in page[NOTICE]
     assert page[MEMORY] == {"codes": []}
-    assert DOOR.opened().store.votes() == []
-    assert "withdrawn" in vote_handlers.arrive(memory)[NOTICE]
-    assert "start a new one" in vote_handlers.choose({}, said(ticket="t", choice="A"))[NOTICE]
+    assert STUDY.opened().store.votes() == []
+    assert "withdrawn" in vote_handlers.open_tab(memory)[NOTICE]
+    assert "start a new one" in vote_handlers.choose({}, sent(ticket="t", choice="A"))[NOTICE]
 
 
 @pytest.mark.usefixtures("pack")
@@ -376,7 +384,7 @@ def test_events_of_a_run_are_private_pass_the_queue_and_name_no_method() -> None
     functions = {function.api_name: function for function in page.fns.values()}
     for function in functions.values():
         assert function.api_visibility == "private"
-    for name in ("arrive", "begin", "choose", "undo", "finish", "withdraw", "withdraw_typed", "resume", "again"):
+    for name in ("open_tab", "begin", "choose", "undo", "finish", "withdraw", "withdraw_typed", "resume", "again"):
         assert not functions[name].queue, f"{name} must not wait behind a training run"
     assert functions["show"].queue
     assert functions["show"].concurrency_id == "report"
@@ -410,9 +418,9 @@ def test_the_voting_panel_is_grey_and_readable() -> None:
     sheet = (theme.STATIC / "study.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--st-(\w+): (#[0-9a-f]{6})", sheet))
     assert all(len({colour[i : i + 2] for i in (1, 3, 5)}) == 1 for colour in colours.values()), "grey has no hue"
-    assert theme.contrast(colours["white"], colours["ground"]) >= 4.5
-    assert theme.contrast(colours["white"], colours["deep"]) >= 4.5
-    assert theme.contrast(colours["ground"], colours["deep"]) > 1.4
+    assert contrast(colours["white"], colours["ground"]) >= 4.5
+    assert contrast(colours["white"], colours["deep"]) >= 4.5
+    assert contrast(colours["ground"], colours["deep"]) > 1.4
     panel = [rule for rule in re.findall(r"([^{}]+)\{([^}]*)\}", sheet) if ".st-panel" in rule[0] or ".st-c" in rule[0]]
     assert not [rule for rule in panel if "accent" in rule[1]], "no colour of ours near the pictures"
     selectors = re.sub(r"/\*.*?\*/|\{[^{}]*\}", "", sheet, flags=re.DOTALL)
@@ -424,10 +432,10 @@ def test_the_voting_panel_is_grey_and_readable() -> None:
 
 
 def test_secrets_last_as_long_as_the_data_folder(own_data_dir: Path) -> None:
-    first = study_door.kept_secret("a.key")
+    first = kept_secret(own_data_dir / "a.key")
     assert len(first) == 32
-    assert study_door.kept_secret("a.key") == first
-    assert study_door.kept_secret("b.key") != first
+    assert kept_secret(own_data_dir / "a.key") == first
+    assert kept_secret(own_data_dir / "b.key") != first
     assert stat.S_IMODE((own_data_dir / "a.key").stat().st_mode) == 0o600
     assert sorted(path.name for path in own_data_dir.iterdir()) == ["a.key", "b.key"]
 
@@ -435,14 +443,14 @@ def test_secrets_last_as_long_as_the_data_folder(own_data_dir: Path) -> None:
 def test_the_browsers_memory_survives_a_lost_disk_where_votes_do(
     own_data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = study_door.browser_secret()
-    assert study_door.browser_secret() == here
+    here = study_service.browser_secret()
+    assert study_service.browser_secret() == here
     monkeypatch.setenv("STYLEIDENTITY_DATA", str(tmp_path / "new"))
-    assert study_door.browser_secret() != here
+    assert study_service.browser_secret() != here
     monkeypatch.setenv("STYLEIDENTITY_VOTES_DATASET", "owner/votes")
-    durable = study_door.browser_secret()
+    durable = study_service.browser_secret()
     monkeypatch.setenv("STYLEIDENTITY_DATA", str(tmp_path / "newer"))
-    assert study_door.browser_secret() == durable
+    assert study_service.browser_secret() == durable
 
 
 @pytest.mark.usefixtures("pack")
@@ -451,18 +459,18 @@ def test_the_status_line_says_where_votes_are_kept(monkeypatch: pytest.MonkeyPat
         choice=SimpleNamespace(name="mini", reason=""), backbone=SimpleNamespace(resolution=256, device="cpu")
     )
     assert "Votes" not in status.describe(studio), "not known yet"
-    DOOR.opened()
+    STUDY.opened()
     assert "Votes are kept on this machine only." in status.describe(studio)
-    DOOR.close()
+    STUDY.close()
     monkeypatch.setenv("STYLEIDENTITY_VOTES_DATASET", "owner/votes")
-    DOOR.opened()
+    STUDY.opened()
     assert "set HF_TOKEN" in status.describe(studio)
-    DOOR.close()
-    monkeypatch.setattr(study_door, "find_packs", lambda: 1 / 0)
-    DOOR._try_to_open()
-    assert "Votes can&#x27;t be kept just now." in status.describe(studio)
+    STUDY.close()
+    monkeypatch.setattr(study_service, "find_packs", lambda: 1 / 0)
+    STUDY._try_to_open()
+    assert "Votes can&#39;t be kept just now." in status.describe(studio)
     monkeypatch.undo()
-    DOOR.opened()
+    STUDY.opened()
     assert "just now" not in status.describe(studio)
 
 
@@ -470,8 +478,8 @@ def test_the_status_line_says_where_votes_are_kept(monkeypatch: pytest.MonkeyPat
 
 
 def close_every_study() -> None:
-    for pack in DOOR.study().packs_open():
-        DOOR.opened().store.set_open(pack.slug, False)
+    for pack in STUDY.study().packs_open():
+        STUDY.opened().store.set_open(pack.slug, False)
 
 
 @pytest.mark.usefixtures("pack")
@@ -508,7 +516,7 @@ def test_results_wait_for_the_own_choices(runs: dict[str, list[str]] | None) -> 
 def test_results_with_enough_votes(monkeypatch: pytest.MonkeyPatch) -> None:
     close_every_study()
     votes = votes_of(40, seed=3, pack="drawn")
-    monkeypatch.setattr(type(DOOR.opened().store), "votes", lambda self, pack=None: votes)
+    monkeypatch.setattr(type(STUDY.opened().store), "votes", lambda self, pack=None: votes)
     top, settings, body = results_handlers.show(None, False)
     made = report(votes, titles={"drawn": "Drawn faces"})
     assert made.headline in top
@@ -557,7 +565,7 @@ def test_results_of_different_sets_are_joined_by_strength() -> None:
 
 def test_results_of_a_set_wait_until_it_was_voted_on(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     other = replace(pack, slug="other", title="Other faces", arms=pack.arms[:2])
-    monkeypatch.setattr(study_door, "find_packs", lambda: {pack.slug: pack, other.slug: other})
+    monkeypatch.setattr(study_service, "find_packs", lambda: {pack.slug: pack, other.slug: other})
     memory, stage = start()
     go_to_review(memory, stage)
     vote_handlers.finish(memory)
@@ -565,29 +573,29 @@ def test_results_of_a_set_wait_until_it_was_voted_on(pack: Pack, monkeypatch: py
         *votes_of(20, seed=3, pack=pack.slug),
         *votes_of(20, name="q", pack="other", pack_digest="e" * 64, arms=ARMS[:2], preferences=(0.4, 0.5, 0.1)),
     ]
-    monkeypatch.setattr(type(DOOR.opened().store), "votes", lambda self, pack=None: votes)
+    monkeypatch.setattr(type(STUDY.opened().store), "votes", lambda self, pack=None: votes)
     top, _, body = results_handlers.show(memory, False)
     assert (
         "Results of these sets show once you have voted on them too: Other faces." in top and 'data-pick="vote"' in top
     )
     assert "220 choices" in top and "Other faces" not in body
-    DOOR.opened().store.set_open("other", False)
+    STUDY.opened().store.set_open("other", False)
     top, _, body = results_handlers.show(memory, False)
     assert "voted on them too" not in top and "440 choices" in top and "Other faces" in body
 
 
 @pytest.mark.usefixtures("pack")
-def test_quick_votes_are_shown_apart() -> None:
+def test_photo_votes_are_shown_apart() -> None:
     close_every_study()
     for number in range(100):
         choice = "A" if number % 4 else None
-        DOOR.study().quick_vote(f"token-{number:03}", order=ARMS, choice=choice, style="ink-line")
-    DOOR.study().quick_vote("token-alone", order=ARMS[2:], choice="B", style="watercolour")
+        STUDY.study().quick_vote(f"token-{number:03}", order=ARMS, choice=choice, style="ink-line")
+    STUDY.study().quick_vote("token-alone", order=ARMS[2:], choice="B", style="watercolour")
     top, _, body = results_handlers.show(None, False)
     assert "No results yet: 0 finished" in top
     assert "Quick votes on own photos: Ink line" in body and "Quick votes on own photos: Watercolour" in body
     assert re.search(r"JoJoGAN, one-shot</th><td><strong>75.0 %</strong>", body)
-    assert re.search(r"Can&#x27;t decide</th><td>25.0 %", body)
+    assert re.search(r"Can&#39;t decide</th><td>25.0 %", body)
     assert "99 more choices are needed" in body and "They count in no other table." in body
 
 
@@ -617,7 +625,7 @@ def test_the_download_holds_all_forms_under_pseudonyms(tmp_path: Path, monkeypat
     assert codes.participant_id(bare) not in votes
 
 
-# --- quick votes -------------------------------------------------------------------------------------------
+# --- photo votes -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -631,71 +639,71 @@ def arms_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in (*files, tmp_path / "assets" / "styles" / "oil.safetensors"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"style")
-    monkeypatch.setattr(quick_handlers, "ASSETS_DIR", tmp_path / "assets")
-    monkeypatch.setattr(quick_handlers, "arms_folders", lambda: (tmp_path / "none", tmp_path / "arms"))
+    monkeypatch.setattr(photo_vote_handlers, "ASSETS_DIR", tmp_path / "assets")
+    monkeypatch.setattr(photo_vote_handlers, "arms_folders", lambda: (tmp_path / "none", tmp_path / "arms"))
     shades = {arm: 40 * number for number, arm in enumerate(ARMS, start=1)}
 
     def draw(face: object, inversion: object, paths: list[str]) -> list[Image.Image]:
         return [Image.new("L", (16, 16), shades[Path(path).stem]) for path in paths]
 
-    monkeypatch.setattr(quick_handlers, "draw_arms", draw)
+    monkeypatch.setattr(photo_vote_handlers, "draw_arms", draw)
     return tmp_path / "arms"
 
 
-def compare(slug: str = "pencil") -> tuple[str, quick_handlers.Ballot]:
+def compare(slug: str = "pencil") -> tuple[str, photo_vote_handlers.Ballot]:
     """Draw the comparison of a photo whose portrait is there already."""
     photo = ChosenPhoto("p.png", "p.png", 16, 16, "data:,")
     crop = Crop()
     portrait = Portrait(portrait_key(photo, crop), SimpleNamespace(image=Image.new("RGB", (16, 16), "red")), None)
-    return quick_handlers.compare(photo, portrait, crop, slug)
+    return photo_vote_handlers.compare(photo, portrait, crop, slug)
 
 
 @pytest.mark.usefixtures("arms_here")
 def test_a_comparison_is_offered_only_where_there_is_something_to_compare() -> None:
-    assert list(quick_handlers.arm_styles("pencil")) == list(ARMS)
-    assert list(quick_handlers.arm_styles("chalk")) == list(ARMS[:3])
-    assert list(quick_handlers.arm_styles("oil")) == list(ARMS), "the ready-made style is ours, few-shot"
-    assert quick_handlers.arm_styles("oil")["ours-few"].name == "oil.safetensors"
+    assert list(photo_vote_handlers.arm_styles("pencil")) == list(ARMS)
+    assert list(photo_vote_handlers.arm_styles("chalk")) == list(ARMS[:3])
+    assert list(photo_vote_handlers.arm_styles("oil")) == list(ARMS), "the ready-made style is ours, few-shot"
+    assert photo_vote_handlers.arm_styles("oil")["ours-few"].name == "oil.safetensors"
     for slug in ("ink", "nothing", "../pencil", "", None, "my-123"):
-        assert quick_handlers.arm_styles(slug) == {}
+        assert photo_vote_handlers.arm_styles(slug) == {}
 
 
 @pytest.mark.usefixtures("arms_here")
 def test_the_panel_comes_with_a_portrait_and_stays_while_it_is_the_same() -> None:
     photo, file = ChosenPhoto("p.png", "p.png", 16, 16, "data:,"), {"path": "portrait.png"}
-    assert quick_handlers.offer(None, photo, Crop(), "pencil", None) == tuple(gr.skip() for _ in range(4))
-    assert quick_handlers.offer(file, photo, Crop(), "ink", None) == tuple(gr.skip() for _ in range(4))
-    offered, panel, stage, ballot = quick_handlers.offer(file, photo, Crop(), "pencil", None)
+    assert photo_vote_handlers.offer(None, photo, Crop(), "pencil", None) == tuple(gr.skip() for _ in range(4))
+    assert photo_vote_handlers.offer(file, photo, Crop(), "ink", None) == tuple(gr.skip() for _ in range(4))
+    offered, panel, stage, ballot = photo_vote_handlers.offer(file, photo, Crop(), "pencil", None)
     assert panel["visible"]
     assert (stage, ballot) == ("", None)
-    assert quick_handlers.offer(file, photo, Crop(), "pencil", offered) == tuple(gr.skip() for _ in range(4))
-    assert quick_handlers.offer(file, photo, Crop("aligned"), "pencil", offered)[2] == ""
-    gone, panel, *_ = quick_handlers.offer(None, photo, Crop(), "pencil", offered)
+    assert photo_vote_handlers.offer(file, photo, Crop(), "pencil", offered) == tuple(gr.skip() for _ in range(4))
+    assert photo_vote_handlers.offer(file, photo, Crop("aligned"), "pencil", offered)[2] == ""
+    gone, panel, *_ = photo_vote_handlers.offer(None, photo, Crop(), "pencil", offered)
     assert gone is None
     assert not panel["visible"]
 
 
 def test_nothing_is_offered_without_the_methods_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick_handlers, "ASSETS_DIR", tmp_path / "missing")
-    assert quick_handlers.arm_styles("pencil") == {}
-    assert quick_handlers.arms_folders()[0] == tmp_path / "missing" / "study" / "arms"
+    monkeypatch.setattr(photo_vote_handlers, "ASSETS_DIR", tmp_path / "missing")
+    assert photo_vote_handlers.arm_styles("pencil") == {}
+    assert photo_vote_handlers.arms_folders()[0] == tmp_path / "missing" / "study" / "arms"
 
 
 @pytest.mark.usefixtures("arms_here", "pack")
-def test_a_quick_vote_is_blind_stored_once_and_leaves_no_picture(own_data_dir: Path) -> None:
+def test_a_photo_vote_is_blind_stored_once_and_leaves_no_picture(own_data_dir: Path) -> None:
     stage, ballot = compare()
     assert not NAMES.search(re.sub(r"base64,[^\"]+", "", stage))
     assert stage.count("data:image/png;base64,") == 5
     assert sorted(ballot.order) == sorted(ARMS)
-    done, left = quick_handlers.vote(ballot, None, said(ticket=ballot.token, choice="B", dwell_ms=5))
+    done, left = photo_vote_handlers.vote(ballot, None, sent(ticket=ballot.token, choice="B", dwell_ms=5))
     assert left is None
     assert "Thank you" in done
     assert not NAMES.search(done), "somebody who may still take part learns no method"
-    quick_handlers.vote(ballot, None, said(ticket=ballot.token, choice="C"))
-    (row,) = DOOR.opened().store.quick_votes()
+    photo_vote_handlers.vote(ballot, None, sent(ticket=ballot.token, choice="C"))
+    (row,) = STUDY.opened().store.quick_votes()
     assert row.choice == ballot.order[1]
     assert row.style == "pencil"
-    assert DOOR.opened().store.votes() == [], "quick votes stand apart from the study's"
+    assert STUDY.opened().store.votes() == [], "quick votes stand apart from the study's"
     pictures = [path for path in own_data_dir.rglob("*.png") if "packs" not in path.parts]
     assert pictures == []
 
@@ -706,17 +714,17 @@ def test_whose_drawings_they_were_is_told_after_a_finished_run() -> None:
     review = go_to_review(memory, stage)
     stage, ballot = compare("chalk")
     assert stage.count('class="st-card"') == 3
-    assert not NAMES.search(quick_handlers.vote(ballot, memory, said(ticket=ballot.token, choice=None))[0])
+    assert not NAMES.search(photo_vote_handlers.vote(ballot, memory, sent(ticket=ballot.token, choice=None))[0])
     assert kind_of(review) == "review"
     vote_handlers.finish(memory)
     _, ballot = compare()
-    told = quick_handlers.vote(ballot, memory, said(ticket=ballot.token, choice="A"))[0]
+    told = photo_vote_handlers.vote(ballot, memory, sent(ticket=ballot.token, choice="A"))[0]
     for label, arm in zip(LABELS, ballot.order, strict=True):
         assert f"<b>{label}</b> {ARM_TITLES[arm]}" in told
 
 
 @pytest.mark.usefixtures("arms_here", "pack")
-def test_a_forged_or_late_quick_vote_is_not_stored() -> None:
+def test_a_forged_or_late_photo_vote_is_not_stored() -> None:
     _, ballot = compare()
     for given, data in (
         (None, {"ticket": ballot.token, "choice": "A"}),
@@ -724,7 +732,7 @@ def test_a_forged_or_late_quick_vote_is_not_stored() -> None:
         (ballot, {"ticket": ballot.token, "choice": "E"}),
         (ballot, {}),
     ):
-        assert "over" in quick_handlers.vote(given, None, said(**data))[0]
-    assert DOOR.opened().store.quick_votes() == []
+        assert "over" in photo_vote_handlers.vote(given, None, sent(**data))[0]
+    assert STUDY.opened().store.quick_votes() == []
     with pytest.raises(gr.Error, match="Draw your portrait first"):
-        quick_handlers.compare(None, None, Crop(), "pencil")
+        photo_vote_handlers.compare(None, None, Crop(), "pencil")

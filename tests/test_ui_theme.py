@@ -23,21 +23,33 @@ TEXT_PAIRS = [
 ]
 
 
+def contrast(first: str, second: str) -> float:
+    """The WCAG 2 contrast ratio of two "#rrggbb" colours, from 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
 @pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
 @pytest.mark.parametrize(("text", "ground"), TEXT_PAIRS)
 def test_text_has_at_least_aa_contrast(tokens: dict[str, str], text: str, ground: str) -> None:
-    assert theme.contrast(tokens[text], tokens[ground]) >= 4.5
+    assert contrast(tokens[text], tokens[ground]) >= 4.5
 
 
 @pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
 def test_field_borders_and_focus_rings_are_visible(tokens: dict[str, str]) -> None:
-    assert theme.contrast(tokens["field-line"], tokens["panel"]) >= 3
-    assert theme.contrast(tokens["accent"], tokens["paper"]) >= 3
+    assert contrast(tokens["field-line"], tokens["panel"]) >= 3
+    assert contrast(tokens["accent"], tokens["paper"]) >= 3
 
 
 def test_contrast_of_known_pairs() -> None:
-    assert theme.contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert theme.contrast("#777777", "#ffffff") == pytest.approx(4.478, abs=1e-3)  # the textbook near miss
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.478, abs=1e-3)  # the textbook near miss
 
 
 def test_theme_and_style_sheet_load_nothing_from_the_network() -> None:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import gradio as gr
 import pytest
 from gradio import processing_utils
 
 from core.errors import DiskFull
-from core.ui.server import uploads, visitors
+from core.ui.friendly_errors import PageProblem
+from core.ui.server import gradio_adapter, uploads, visitors
 from core.ui.server.session import MyStyle
 from core.ui.server.visitors import IDLE_S, KEEP_S, Sessions, sessions_dir
 
@@ -43,7 +43,7 @@ def sessions(clock: Clock) -> Sessions:
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, own_data_dir: Path) -> Iterator[uploads.UploadFolder]:
     """An open upload folder; Gradio's own setting is put back afterwards."""
-    monkeypatch.delenv(uploads.FOLDER_ENV, raising=False)
+    monkeypatch.delenv(uploads.UPLOAD_FOLDER_ENV, raising=False)
     opened = uploads.UploadFolder()
     opened.open()
     yield opened
@@ -116,34 +116,34 @@ def test_damaged_cards_and_missing_files_are_left_out(sessions: Sessions) -> Non
     assert [style.slug for style in sessions.styles("abc")] == ["my-3"]
 
 
-def test_a_style_is_taken_off_and_brought_back(sessions: Sessions) -> None:
+def test_a_style_is_removed_and_that_is_undone(sessions: Sessions) -> None:
     folder = sessions.folder("abc")
     made = [own_style(folder, f"my-{number}") for number in range(3)]
     for style in made:
         sessions.keep_style(style)
-    assert not sessions.take_off("stranger", "my-1"), "only the visitor's own"
-    assert sessions.take_off("abc", "my-1")
+    assert not sessions.remove_style("stranger", "my-1"), "only the visitor's own"
+    assert sessions.remove_style("abc", "my-1")
     assert sessions.styles("abc") == (made[0], made[2])
-    assert not sessions.take_off("abc", "my-1")
-    assert not sessions.bring_back("stranger", "my-1")
-    assert sessions.bring_back("abc", "my-1")
+    assert not sessions.remove_style("abc", "my-1")
+    assert not sessions.undo_remove("stranger", "my-1")
+    assert sessions.undo_remove("abc", "my-1")
     assert sessions.styles("abc") == tuple(made)
 
 
-def test_only_the_last_style_taken_off_can_come_back(sessions: Sessions) -> None:
+def test_only_the_last_removal_can_be_undone(sessions: Sessions) -> None:
     removed: list[Path] = []
     sessions.when_removed(removed.append)
     folder = sessions.folder("abc")
     for number in range(3):
         sessions.keep_style(own_style(folder, f"my-{number}"))
     for slug in ("my-0", "my-1"):
-        assert sessions.take_off("abc", slug)
+        assert sessions.remove_style("abc", slug)
     assert removed == [folder / "my-0"] and not removed[0].exists(), "what nobody can reach takes no space"
-    assert not sessions.bring_back("abc", "my-0")
-    assert sessions.bring_back("abc", "my-1")
-    sessions.take_off("abc", "my-2")
+    assert not sessions.undo_remove("abc", "my-0")
+    assert sessions.undo_remove("abc", "my-1")
+    sessions.remove_style("abc", "my-2")
     sessions.keep_style(MyStyle("my-2", "Ink", 1, "", str(folder / "my-2" / "ink.safetensors")))
-    sessions.take_off("abc", "my-1")
+    sessions.remove_style("abc", "my-1")
     assert [style.slug for style in sessions.styles("abc")] == ["my-2"], "a style that is used again stays"
 
 
@@ -323,7 +323,7 @@ def upload(folder: uploads.UploadFolder, content: bytes = b"photo") -> Path:
 def test_uploads_live_in_the_data_folder(folder: uploads.UploadFolder, own_data_dir: Path) -> None:
     assert folder.path is not None
     assert folder.path.is_relative_to(own_data_dir.resolve())
-    assert uploads.get_upload_folder() == str(folder.path)
+    assert gradio_adapter.upload_folder() == folder.path
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
 
 
@@ -332,22 +332,22 @@ def test_an_upload_s_address_can_t_be_worked_out_from_the_file(folder: uploads.U
 
     content = b"a well-known picture"
     assert processing_utils.hash_bytes(content) != hashlib.sha256(content).hexdigest()
-    assert len(processing_utils.hash_seed) >= uploads.MIN_SALT
+    assert len(processing_utils.hash_seed) >= gradio_adapter.MIN_SALT_BYTES
 
 
 def test_a_salt_that_was_cut_off_is_replaced(
     monkeypatch: pytest.MonkeyPatch, own_data_dir: Path, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(processing_utils, "hash_seed", b"")
-    monkeypatch.setenv(uploads.FOLDER_ENV, str(tmp_path / "chosen"))
+    monkeypatch.setenv(uploads.UPLOAD_FOLDER_ENV, str(tmp_path / "chosen"))
     opened = uploads.UploadFolder()
     path = opened.open()
     try:
         assert path.parent == tmp_path / "chosen", "a folder that was asked for is kept to"
-        assert len(processing_utils.hash_seed) >= uploads.MIN_SALT
+        assert len(processing_utils.hash_seed) >= gradio_adapter.MIN_SALT_BYTES
     finally:
         opened.close()
-    assert os.environ[uploads.FOLDER_ENV] == str(tmp_path / "chosen")
+    assert os.environ[uploads.UPLOAD_FOLDER_ENV] == str(tmp_path / "chosen")
 
 
 def test_only_uploads_are_taken(folder: uploads.UploadFolder, own_data_dir: Path) -> None:
@@ -367,7 +367,7 @@ def test_only_uploads_are_taken(folder: uploads.UploadFolder, own_data_dir: Path
         str(path),
         [str(path)],
     ):
-        with pytest.raises(gr.Error, match="not uploaded here"):
+        with pytest.raises(PageProblem, match="not uploaded here"):
             uploads.uploaded_path(forged, "abc")
 
 
@@ -375,7 +375,7 @@ def test_a_link_out_of_the_folder_is_refused(folder: uploads.UploadFolder) -> No
     assert folder.path is not None
     link = folder.path / "link.png"
     link.symlink_to("/etc/hostname")
-    with pytest.raises(gr.Error, match="not uploaded here"):
+    with pytest.raises(PageProblem, match="not uploaded here"):
         uploads.uploaded_path({"path": str(link)})
 
 
@@ -383,7 +383,7 @@ def test_galleries_and_lists_of_files_are_unpacked(folder: uploads.UploadFolder)
     path = str(upload(folder))
     assert uploads.uploaded_paths([{"image": {"path": path}, "caption": None}, {"path": path}], None) == [path, path]
     assert uploads.uploaded_paths({"path": path}, None) == [path]
-    with pytest.raises(gr.Error):
+    with pytest.raises(PageProblem):
         uploads.uploaded_paths([{"image": {"path": "/etc/hostname"}}], None)
 
 
@@ -513,14 +513,14 @@ def test_the_folder_of_a_killed_process_is_cleared(folder: uploads.UploadFolder,
 
 
 def test_closing_leaves_nothing(own_data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(uploads.FOLDER_ENV, raising=False)
+    monkeypatch.delenv(uploads.UPLOAD_FOLDER_ENV, raising=False)
     opened = uploads.UploadFolder()
     path = opened.open()
     assert opened.open() == path, "opening twice changes nothing"
     (path / "photo.png").write_bytes(b"1")
     opened.close()
     assert list((own_data_dir / "uploads").iterdir()) == []
-    assert uploads.FOLDER_ENV not in os.environ
+    assert uploads.UPLOAD_FOLDER_ENV not in os.environ
 
 
 def test_the_process_has_one_of_each() -> None:

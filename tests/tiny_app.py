@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import app
-from core.engines.fewshot_gan.backbone import MINI_DIR, BackboneChoice
-from core.engines.fewshot_gan.mini import LANDMARKS_FILE
-from core.imaging.faces import FaceFinder
-from core.studio import Studio
-from tests.tiny_backbone import tiny_backbone
-
-
-def open_tiny() -> Studio:
-    """A Studio with the real face finder and networks of made-up weights."""
-    backbone = replace(tiny_backbone(), finder=FaceFinder(MINI_DIR / LANDMARKS_FILE))
-    return Studio(backbone, BackboneChoice("mini", "the tests need no good pictures"))
-
+from tests.tiny_backbone import tiny_studio_that_finds_faces
 
 if __name__ == "__main__":
-    app.open_studio = open_tiny
+    app.open_studio = tiny_studio_that_finds_faces
     app.main()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces, freeze
+from core.engines.devices import freeze
+from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces
+from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.finetune import Example
 from core.engines.fewshot_gan.invert import invert
+from core.engines.fewshot_gan.mini import LANDMARKS_FILE, MINI_DIR
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures
 from core.imaging.align import AlignedFace, use_as_aligned
 from core.imaging.faces import FaceFinder
@@ -18,6 +22,7 @@ from core.imaging.photo import Photo, to_image, to_tensor
 from core.networks.mini import MAP_CHANNELS, MiniEncoder, MiniGenerator
 from core.networks.stylegan2 import Discriminator
 from core.procedural import augmentations as styles
+from core.studio import Studio
 
 SIDE_PX = 64
 
@@ -48,18 +53,28 @@ def tiny_backbone() -> Backbone:
         measures=MappingProxyType(
             {
                 method: DiscriminatorFeatures(discriminator, blocks, dtype=torch.float32)
-                for method, blocks in {"ours": (1, 2, 3), "jojogan": (1, 3, 4)}.items()
+                for method, blocks in {"paper": (1, 2, 3), "jojogan": (1, 3, 4)}.items()
             }
         ),
         finder=FaceFinder("no-landmarks.dat"),
         recipes=MappingProxyType(
             {
-                "ours": Recipe(layers, alpha=0.0, identity_weight=0.02, style_weight=1.0, colour_weight=1.0),
+                "paper": Recipe(layers, alpha=0.0, identity_weight=0.02, style_weight=1.0, colour_weight=1.0),
                 "jojogan": Recipe(layers, alpha=0.0, identity_weight=0.0),
             }
         ),
         sample_faces=SampleFaces(torch.randn(10, MAP_CHANNELS, 8, 8), torch.randn(10, 512)),
     )
+
+
+def tiny_studio(backbone: Backbone | None = None) -> Studio:
+    """A studio over a backbone, the tiny one by default."""
+    return Studio(FewShotGan(backbone or tiny_backbone(), reason="the tests need no good pictures"))
+
+
+def tiny_studio_that_finds_faces() -> Studio:
+    """The tiny studio with the real face finder."""
+    return tiny_studio(replace(tiny_backbone(), finder=FaceFinder(MINI_DIR / LANDMARKS_FILE)))
 
 
 def _soften_biases(module: nn.Module) -> None:

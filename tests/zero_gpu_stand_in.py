@@ -1,7 +1,7 @@
 """ZeroGPU without its hardware: the real `spaces` package in its own mode, with a stand-in for scheduler and GPU.
 
-`python -m tests.zero_gpu_stand_in calls` runs every decorated function of the page through the package's own wrappers:
-arguments and results are pickled to and from forked workers, as on ZeroGPU. Networks stay on the CPU.
+`python -m tests.zero_gpu_stand_in jobs` runs jobs on the executor that is chosen there, through the package's own
+wrappers: arguments and results are pickled to and from forked workers, as on ZeroGPU. Networks stay on the CPU.
 `python -m tests.zero_gpu_stand_in weights` opens the embedded backbone under the package's emulation of CUDA.
 Both print one line of JSON last.
 """
@@ -15,6 +15,7 @@ import pickle
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,8 +27,7 @@ os.environ["SPACES_ZERO_DEVICE_API_URL"] = "http://127.0.0.1:9"
 
 import spaces  # before anything that knows CUDA
 import torch
-from PIL import Image
-from spaces.zero import client, wrappers
+from spaces.zero import client, decorator, wrappers
 from spaces.zero import torch as emulation
 
 DECLARED: list[float] = []
@@ -56,88 +56,127 @@ def stand_in() -> None:
     wrappers.Queue.put = strict
 
 
-def failure(work: Callable[[], object]) -> dict[str, str]:
+def failure(work: Callable[[], object]) -> BaseException | None:
     """How a call failed."""
     try:
         result = work()
         if isinstance(result, Iterator):
             list(result)
     except Exception as error:
-        return {"kind": type(error).__name__, "text": str(error), "message": getattr(error, "message", "")}
-    return {"kind": "", "text": "", "message": ""}
+        return error
+    return None
 
 
-def kinds(value: Any) -> set[str]:
-    """Devices of all tensors inside a value."""
+def devices(value: Any) -> set[str]:
+    """Where the tensors inside a value are."""
     if isinstance(value, torch.Tensor):
         return {value.device.type}
-    fields = vars(value).values() if hasattr(value, "__dict__") else value.values() if isinstance(value, dict) else ()
-    return set().union(set(), *(kinds(field) for field in fields))
+    if isinstance(value, (list, tuple)):
+        parts = list(value)
+    else:
+        parts = list(value.values() if isinstance(value, dict) else getattr(value, "__dict__", {}).values())
+    return set().union(set(), *(devices(part) for part in parts))
 
 
-def calls() -> dict[str, Any]:
-    """Run the decorated functions in workers and report."""
+def pictures(results: Any) -> list[str]:
+    """Every picture inside the results, to compare with others."""
+    if hasattr(results, "tobytes"):
+        return [results.tobytes().hex()]
+    if isinstance(results, (list, tuple)):
+        return [picture for part in results for picture in pictures(part)]
+    return [picture for part in getattr(results, "__dict__", {}).values() for picture in pictures(part)]
+
+
+def jobs() -> dict[str, Any]:
+    """Run every job in workers and in this process, and compare."""
     stand_in()
     torch.set_num_threads(1)  # a forked child has none of its parent's threads
-    from core.config import FinetuneConfig
-    from core.engines.fewshot_gan.backbone import BackboneChoice
-    from core.engines.fewshot_gan.style_file import Style
-    from core.studio import Studio
-    from core.ui.server import runtime as engine
-    from core.ui.tabs import photo_vote_handlers as quick_handlers
-    from tests.tiny_backbone import as_face, drawings, tiny_backbone
+    from core.config import ASSETS_DIR
+    from core.engines.base import DrawOptions, TrainingConfig, run_to_end
+    from core.execution.choose import make_executor
+    from core.execution.in_process import InProcessExecutor
+    from core.execution.jobs import (
+        CompareStyles,
+        DrawPhotos,
+        DrawPortrait,
+        PictureFile,
+        ReadReferences,
+        ReferencePicture,
+        TrainStyle,
+    )
+    from core.execution.loader import StudioLoader
+    from tests.tiny_backbone import as_face, drawings, tiny_backbone, tiny_studio_that_finds_faces
 
-    backbone = tiny_backbone()
-    engine.DOOR.open_here(lambda: Studio(backbone, BackboneChoice("mini", "a stand-in"))).result()
-    before = [parameter.clone() for parameter in backbone.generator.parameters()]
-    faces = tuple(as_face(picture, f"{number}.png") for number, picture in enumerate(drawings(backbone, 3)))
-    report: dict[str, Any] = {"decorated": decorated()}
+    loader = StudioLoader()
+    there, local = make_executor(loader.studio)
+    report: dict[str, Any] = {"executor": type(there).__name__, "decorated": decorated()}
+    studio = loader.open_here(tiny_studio_that_finds_faces).result()
+    here = InProcessExecutor(loader.studio, local)
+    generator = studio.engine().backbone.generator
+    before = [parameter.clone() for parameter in generator.parameters()]
+    faces = tuple(as_face(picture, f"{number}.png") for number, picture in enumerate(drawings(tiny_backbone(), 3)))
+    photos = tuple(PictureFile(path) for path in sorted((ASSETS_DIR / "examples").glob("*.png"))[:2])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config = engine.studio().config("sketch", steps=6, preview_every=2)
-        run = list(engine.train(faces, config, "Ink", None, faces[0], str(folder / "stop")))
-        style = run[-1]
-        assert isinstance(style, Style)
-        path = str(engine.studio().save_style(style, folder / "ink.safetensors"))
+
+        def training(config: TrainingConfig, stop: str = "stop", preview: PictureFile | None = None) -> TrainStyle:
+            return TrainStyle(faces, config, "Ink", folder / stop, preview=preview)
+
+        config, long = studio.config("sketch", steps=6, preview_every=2), studio.config("sketch", steps=500)
+        steps = list(there.stream(training(config, preview=photos[0])))
+        again = run_to_end(there.stream(training(config)))
+        style = steps[-1].style
         report["train"] = {
-            "steps": [item.step for item in run[:-1]],
-            "previews": sum(item.preview is not None for item in run[:-1]),
-            "devices": sorted(kinds(style)),
-            "declared": DECLARED[-1],
+            "steps": [item.step for item in steps],
+            "previews": sum(item.preview is not None for item in steps),
+            "devices": sorted(devices(style)),
+            "again": all(torch.equal(change, again.weights[key]) for key, change in style.weights.items()),
+            "declared_as_told": there.accelerator_seconds(config, len(faces)) <= DECLARED[-1],
         }
-        *_, same = engine.train(faces, config, "Ink", None, None, str(folder / "stop"))
-        report["train"]["again"] = all(
-            torch.equal(style.weights[key], same.weights[key]) for key in {**style.weights, **same.weights}
-        )
-        inversion, drawn = engine.draw(faces[0], None, path, 1.0, False, 0)
-        again, redrawn = engine.draw(faces[0], inversion, path, 1.0, False, 0)
-        alone = engine.studio().stylize(faces[0], style)
-        report["draw"] = {
-            "devices": sorted(kinds(inversion) | kinds(again)),
-            "as_without_a_worker": drawn.image.tobytes() == redrawn.image.tobytes() == alone.image.tobytes(),
+        path = studio.save_style(style, folder / "ink.safetensors")
+        portrait = here.result(DrawPortrait(photos[0], path))
+        known = {"face": portrait.face, "prepared": portrait.prepared}
+        same = {
+            "portrait": DrawPortrait(photos[0], path, DrawOptions(strength=0.5, keep_colour=True, seed=3), blend=True),
+            "portrait of a known face": DrawPortrait(photos[0], path, **known),
+            "photos": DrawPhotos(photos, path),
+            "comparison": CompareStyles(photos[0], (path, path), **known),
+            "references": ReadReferences(tuple(ReferencePicture(str(i), photo) for i, photo in enumerate(photos))),
         }
-        many = list(engine.draw_many(faces, path, 1.0, False, 0))
-        report["draw_many"] = [item.image.size for item in many]
-        both = quick_handlers.draw_arms(faces[0], inversion, [path, path])
-        report["draw_arms"] = [picture.tobytes() == alone.image.tobytes() for picture in both]
-        report["looks"] = [isinstance(look, Image.Image) for look in engine.looks(faces)]
+        report["same"] = {}
+        for title, job in same.items():
+            results = list(there.stream(job))
+            report["same"][title] = {
+                "pictures": len(pictures(results)),
+                "as_here": pictures(results) == pictures(list(here.stream(job))),
+                "devices": sorted(devices(results)),
+            }
+        report["workers"] = len(multiprocessing.active_children())
+        report["closed"] = closed(there.stream(training(long, "never")))
+        report["workers_afterwards"] = len(multiprocessing.active_children())
+        report["stopped"] = stopped(there.stream(training(long, "later")), folder / "later")
         (folder / "broken.safetensors").write_bytes(b"no style")
-        report["errors"] = {
-            "expected": failure(
-                lambda: engine.draw(faces[0], inversion, str(folder / "broken.safetensors"), 1.0, False, 0)
-            ),
-            "missing": failure(lambda: engine.draw_many(faces, str(folder / "gone.safetensors"), 1.0, False, 0)),
-            "unexpected": failure(lambda: engine.draw(faces[0], inversion, path, 7.0, False, 0)),
-            "too_many": failure(lambda: engine.train(faces * 5, config, "Ink", None, None, str(folder / "stop"))),
-            "unpicklable": failure(lambda: engine.draw(faces[0], threading.Lock(), path, 1.0, False, 0)),
+        wrong = {
+            "broken style": DrawPortrait(photos[0], folder / "broken.safetensors", **known),
+            "no style": DrawPhotos(photos, folder / "gone.safetensors"),
+            "too many": TrainStyle(faces * 5, config, "Ink", folder / "stop"),
+            "too few": TrainStyle((), config, "Ink", folder / "stop"),
         }
-        report["stopped"] = stopped(engine, faces, FinetuneConfig(steps=500), folder / "stop")
-        report["closed"] = closed(engine, faces, FinetuneConfig(steps=500), folder / "later")
-        report["afterwards"] = (
-            engine.draw(faces[0], inversion, path, 1.0, False, 0)[1].image.tobytes() == alone.image.tobytes()
-        )
+        report["failures"] = {}
+        for title, job in wrong.items():
+            failed, wanted = failure(lambda job=job: there.stream(job)), failure(lambda job=job: here.stream(job))
+            report["failures"][title] = {
+                "text": str(failed),
+                "as_here": (type(failed), failed.args, vars(failed)) == (type(wanted), wanted.args, vars(wanted)),
+            }
+        personal = TrainStyle(faces, studio.config("sketch", anchor="photo"), "Ink", folder / "stop")
+        unexpected = failure(lambda: there.stream(personal))  # a ValueError: nobody was named
+        report["unexpected"] = {"kind": type(unexpected).__name__, "message": getattr(unexpected, "message", "")}
+        odd = DrawPortrait(photos[0], path, face=portrait.face, prepared=threading.Lock())
+        report["unpicklable"] = str(failure(lambda: there.result(odd)))
+        report["afterwards"] = pictures(there.result(DrawPortrait(photos[0], path, **known))) == pictures(portrait)
     report["base_unchanged"] = all(
-        torch.equal(old, new) for old, new in zip(before, backbone.generator.parameters(), strict=True)
+        torch.equal(old, new) for old, new in zip(before, generator.parameters(), strict=True)
     )
     report["declared"] = DECLARED
     report["crossed"] = len(CROSSED)
@@ -145,59 +184,59 @@ def calls() -> dict[str, Any]:
 
 
 def decorated() -> list[str]:
-    """Names of the page's functions that run in a worker."""
-    import app
-
-    assert app.ZERO_GPU
-    page = [module for name, module in sys.modules.items() if name.startswith("core.")]
-    return sorted({name for module in page for name, value in vars(module).items() if hasattr(value, "zerogpu")})
+    """Names of the functions that `spaces` knows to need a GPU; it asks when the page is launched."""
+    return sorted(task.__qualname__ for task in decorator.decorated_cache if hasattr(task, "zerogpu"))
 
 
-def stopped(engine: Any, faces: tuple, config: Any, flag: Path) -> int:
-    """Steps of a run whose stop flag appears after the second."""
+def stopped(run: Iterator[Any], flag: Path) -> dict[str, Any]:
+    """How a training ends whose stop flag appears after the second step."""
     seen = 0
-    for item in engine.train(faces, config, "Ink", None, None, str(flag)):
-        seen += 1
-        if item.step == 2:
-            flag.touch()
-    return seen
+    try:
+        for item in run:
+            seen += 1
+            if item.step == 2:
+                flag.touch()
+    except Exception as error:
+        return {"steps": seen, "kind": type(error).__name__}
+    return {"steps": seen, "kind": ""}
 
 
-def closed(engine: Any, faces: tuple, config: Any, flag: Path) -> int:
-    """Steps of a run whose visitor leaves after the third."""
-    run = engine.train(faces, config, "Ink", None, None, str(flag))
+def closed(run: Any) -> dict[str, float]:
+    """How long it takes to be rid of a training whose visitor leaves after the third of its 500 steps."""
+    started = time.monotonic()
     seen = [next(run).step for _ in range(3)]
+    three_s = time.monotonic() - started
     run.close()
-    return len(seen)
+    return {"steps": len(seen), "three_s": three_s, "closing_s": time.monotonic() - started - three_s}
 
 
 def weights() -> dict[str, Any]:
-    """Place the embedded backbone's weights as `app.py` does there, and as a thread would."""
-    import app
+    """Place the embedded backbone's weights as the app does there, and as a thread would."""
+    from core.execution.choose import make_executor
+    from core.execution.loader import StudioLoader
     from core.studio import Studio
-    from core.ui.server import runtime as engine
 
-    opened = engine.DOOR.open_here(lambda: Studio.open("mini")).result()
-    backbone = opened.backbone
+    loader = StudioLoader()
+    executor, _ = make_executor(loader.studio)
+    studio = loader.open_here(lambda: Studio.open(backbone="mini")).result()
+    backbone = studio.engine().backbone
     modules = {
         "generator": backbone.generator,
         "encoder": backbone.encoder,
         **{f"measure {name}": measure for name, measure in backbone.measures.items()},
     }
     placed = {name: sorted({str(p.device) for p in module.parameters()}) for name, module in modules.items()}
-    device, resolution = str(backbone.device), backbone.resolution
-    packed = emulation.pack()
+    described, packed = studio.describe(), emulation.pack()
     return {
-        "zero_gpu": app.ZERO_GPU and spaces.config.Config.zero_gpu,
-        "device": device,
-        "resolution": resolution,
+        "device": described.device,
+        "resolution": described.resolution_px,
         "placed": placed,
         "packed_bytes": packed,
         "in_thread": in_thread(lambda: torch.ones(1).to("cuda")),
-        "presets": in_thread(lambda: len(opened.presets())),
-        "steps": in_thread(lambda: opened.config("sketch").steps),
-        "style": in_thread(lambda: opened.load_style(opened.presets()[0].path).references),
-        "declared": in_thread(lambda: engine.train_seconds([None] * 4, opened.config("sketch"))),
+        "ready": in_thread(lambda: len(studio.ready_styles())),
+        "steps": in_thread(lambda: studio.config("sketch").steps),
+        "style": in_thread(lambda: studio.find_style("pencil").references),
+        "declared": in_thread(lambda: executor.accelerator_seconds(studio.config("sketch"), 4)),
     }
 
 
@@ -209,8 +248,9 @@ def in_thread(work: Callable[[], Any]) -> Any:
 
 
 if __name__ == "__main__":
-    told = {"calls": calls, "weights": weights}[sys.argv[1]]()
-    print(json.dumps(told), flush=True)
+    assert spaces.config.Config.zero_gpu
+    made = {"jobs": jobs, "weights": weights}[sys.argv[1]]()
+    print(json.dumps(made), flush=True)
     for worker in multiprocessing.active_children():  # they wait for work for ever
         worker.kill()
     os._exit(0)

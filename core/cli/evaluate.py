@@ -1,61 +1,67 @@
-"""`python -m core evaluate`: reconstruction, style, sheet, table2 (and arms, pairs, results of `commands_compare`)."""
+"""`python -m core evaluate`: options in, one report and its pictures out."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.cli import options
-from core.cli.compare import arms, pairs, results
-from core.cli.terminal import expected_failures, print_report, progress_bar
+from core.cli import evaluate_text as text
+from core.cli.options import (
+    ArmTraining,
+    CropMode,
+    JsonOutput,
+    Networks,
+    OracleFolder,
+    PhotoSet,
+    Reference,
+    ReferenceCrop,
+    Running,
+    Save,
+    TrainingOptions,
+    grouped,
+    only_few_shot_gan,
+    own_networks,
+)
+from core.cli.terminal import expected_failures, json_text, print_report, progress_bar
 from core.evaluate.card import add_scores
-from core.imaging.listing import list_photos
+from core.files import write_atomically
+from core.imaging.listing import pictures_in
+
+if TYPE_CHECKING:
+    from core.evaluate.arms import ArmRun, Comparison
+
+REPORT_NAME, SHEET_NAME = "report.json", "contact_sheet.png"
 
 app = typer.Typer(help="Measure the model, a style, or finished pictures.", no_args_is_help=True)
-for compare in (arms, pairs, results):
-    app.command()(compare)
-
-Photos = Annotated[Path, typer.Option(help="Folder of photos or aligned crops.")]
-Save = Annotated[Path, typer.Option(help="Folder for the pictures this makes.")]
-OracleFolder = Annotated[
-    Path | None, typer.Option("--oracles", help="Folder with your own judges (ONNX recogniser, SqueezeNet features).")
-]
-Index = Annotated[Path | None, typer.Option(help="CSV with file, source, split, colour; found beside the photos.")]
-Split = Annotated[str | None, typer.Option(help="Only this split of the index.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most this many photos, evenly spread.")]
 
 
 @app.command()
+@grouped
 def reconstruction(
-    photos: Photos,
+    photos: PhotoSet,
     save: Save,
+    running: Running,
     oracles: OracleFolder = None,
-    index: Index = None,
-    split: Split = None,
-    limit: Limit = None,
-    crop: options.Crop = options.CropOption.detect,
     probes: Annotated[int, typer.Option(min=0, help="Photos for the further probes; 0 leaves them out.")] = 16,
     card: Annotated[Path | None, typer.Option(help="Also write the scores into this model card.")] = None,
-    backbone: options.Backbone = options.BackboneOption.auto,
-    device: options.Device = None,
-    as_json: options.JsonOutput = False,
+    as_json: JsonOutput = False,
 ) -> None:
     """How much of each face survives inversion. Writes SAVE/<name>.png and SAVE/aligned/<name>.png, 256 px."""
     with expected_failures(), progress_bar(quiet=as_json) as progress:
-        listed = list_photos(photos, index=index, split=split, limit=limit)
+        only_few_shot_gan(running.engine)
+        listed = photos.listed()
         from core.engines.fewshot_gan.measure.reconstruction import evaluate_reconstruction
-        from core.metrics.own_networks import load_oracles
-        from core.studio import Studio
 
-        judges = load_oracles(oracles) if oracles else None
+        own = own_networks(oracles)
         report = evaluate_reconstruction(
-            Studio.open(backbone.value, device=device),
+            running.open(progress).engine(),
             listed,
             save,
-            identity=judges.identity if judges else None,
-            crop=crop.value,
+            identity=own.identity if own else None,
+            crop=photos.crop,
             probes=probes,
             on_progress=progress,
         )
@@ -65,95 +71,211 @@ def reconstruction(
 
 
 @app.command()
+@grouped
 def style(
-    photos: Photos,
+    photos: PhotoSet,
     save: Save,
-    reference: options.Reference,
-    preset: options.PresetChoice = None,
+    training: TrainingOptions,
+    running: Running,
+    reference: Reference = None,
+    reference_crop: ReferenceCrop = None,
     oracles: OracleFolder = None,
-    index: Index = None,
-    split: Split = None,
-    limit: Limit = None,
-    crop: options.Crop = options.CropOption.detect,
-    reference_crop: options.ReferenceCrop = None,
-    method: options.Method = None,
-    steps: options.Steps = None,
-    learning_rate: options.LearningRate = None,
-    alpha: options.Alpha = None,
-    swap_layers: options.SwapLayers = None,
-    identity_weight: options.IdentityWeight = None,
-    style_weight: options.StyleWeight = None,
-    references_per_step: options.ReferencesPerStep = None,
-    anchors_per_step: options.AnchorsPerStep = None,
-    seed: options.Seed = 0,
-    backbone: options.Backbone = options.BackboneOption.auto,
-    device: options.Device = None,
-    as_json: options.JsonOutput = False,
+    as_json: JsonOutput = False,
 ) -> None:
     """Train one style, draw every photo in it, and measure style against identity. Writes SAVE/<name>.png, 256 px."""
-    training = options.TrainingOptions(
-        method=method,
-        steps=steps,
-        learning_rate=learning_rate,
-        alpha=alpha,
-        swap_layers=swap_layers,
-        identity_weight=identity_weight,
-        style_weight=style_weight,
-        references_per_step=references_per_step,
-        anchors_per_step=anchors_per_step,
-    )
-    overrides = training.given()
     if not reference:
         raise typer.BadParameter("give at least one --reference")
     with expected_failures(), progress_bar(quiet=as_json) as progress:
-        listed = list_photos(photos, index=index, split=split, limit=limit)
-        from core.evaluate.style import evaluate_style
-        from core.metrics.own_networks import load_oracles
-        from core.studio import Studio
+        entry = running.entry()
+        if training.check(entry).needs_photo:
+            raise typer.BadParameter("here one style serves all photos, so it can't be made for the person on one")
+        listed = photos.listed()
+        from core.evaluate.panel import make_panel, train_and_draw
+        from core.evaluate.style_report import style_report
 
-        judges = load_oracles(oracles) if oracles else None
-        studio = Studio.open(backbone.value, device=device)
-        try:
-            config = studio.config((preset or options.Preset.sketch).value, seed=seed, **overrides)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
-        report = evaluate_style(
-            studio,
-            listed,
-            reference,
-            config,
-            save,
-            oracles=judges,
-            crop=crop.value,
-            reference_crop=(reference_crop or options.CropOption.detect).value,
-            on_progress=progress,
-        )
+        own = own_networks(oracles)
+        studio = running.open(progress)
+        config = training.config(studio, entry)
+        panel = make_panel(
+            studio, listed, reference,
+            crop=photos.crop, reference_crop=reference_crop or "detect", on_progress=progress,
+        )  # fmt: skip
+        name = reference[0].stem
+        run = train_and_draw(studio, panel.photos, panel.references, config, name=name, on_progress=progress)
+        report = style_report(panel, run, save, backbone=studio.describe().variant, own=own)
     print_report(report, as_json=as_json, hide=("pictures",))
 
 
+@dataclasses.dataclass(frozen=True)
+class ComparedPhotos(PhotoSet):
+    """Photos enough for intervals over them."""
+
+    limit: Annotated[int | None, typer.Option(min=2, help="At most this many photos, evenly spread.")] = None
+
+
 @app.command()
+@grouped
+def arms(
+    photos: ComparedPhotos,
+    save: Save,
+    training: ArmTraining,
+    networks: Networks,
+    running: Running,
+    references: Annotated[Path | None, typer.Option(help="Folder of style pictures, 2 to 14.")] = None,
+    reference: Reference = None,
+    reference_crop: ReferenceCrop = None,
+    ablate: Annotated[
+        list[str] | None,
+        typer.Option(help="Also vary lambda=..., references=... or alpha=... (lambda=0.5x: of the default); repeat."),
+    ] = None,
+    as_json: JsonOutput = False,
+) -> None:
+    """JoJoGAN and ours, one-shot and few-shot: table, contact sheet, and curves of ablations."""
+    if (references is None) == (not reference):
+        raise typer.BadParameter("give the style pictures either as --references DIR or as several --reference FILE")
+    with expected_failures(), progress_bar(quiet=as_json) as progress:
+        only_few_shot_gan(running.engine)
+        plan = training.plan(running.entry())
+        listed = photos.listed()
+        paths = pictures_in(references) if references is not None else list(reference or ())
+        from core.engines.fewshot_gan.measure.ablations import parse_ablation
+        from core.evaluate.arms import check_counts, make_comparison, run_ablation, run_arms
+        from core.evaluate.arms_report import ablation_report, arms_report
+        from core.evaluate.curves import draw_curves
+
+        try:
+            ablations = [parse_ablation(asked) for asked in ablate or ()]
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        check_counts(ablations, len(paths), references.name if references is not None else "--reference")
+        own = own_networks(networks.oracles)
+        studio = running.open(progress)
+        comparison = make_comparison(
+            studio, listed, paths, networks.choose(studio, own, progress),
+            crop=photos.crop, reference_crop=reference_crop or "detect", on_progress=progress,
+        )  # fmt: skip
+        save.mkdir(parents=True, exist_ok=True)
+        runs = run_arms(studio, comparison, plan, save, on_progress=progress)
+        report = arms_report(studio, comparison, plan, runs, sheet=SHEET_NAME)
+        subtitle = f"preset {report.preset}, seed {report.seed}, model {report.backbone}"
+        _draw_sheet(comparison, runs, subtitle, save / SHEET_NAME)
+        found = []
+        for ablation in ablations:
+            curve = save / f"ablation_{ablation.axis}.png"
+            points = run_ablation(studio, ablation, comparison, plan, runs, on_progress=progress)
+            found.append(ablation_report(ablation, points, comparison.style, curve.name))
+            subtitle = f"{report.n} photos, preset {plan.preset}, seed {plan.seed}, backbone {report.backbone}"
+            baseline = report.arms["jojogan-few"]
+            draw_curves(ablation.axis, found[-1].points, curve, subtitle=subtitle, baseline=baseline)
+        report = dataclasses.replace(report, ablations=tuple(found))
+        write_atomically(save / REPORT_NAME, json_text(report))
+    if as_json:
+        print_report(report, as_json=True)
+    else:
+        typer.echo(text.arms(report))
+        typer.echo(f"Written to {save}: {REPORT_NAME}, {SHEET_NAME}, the drawings and the styles.")
+
+
+@app.command()
+@grouped
+def pairs(
+    pairs: Annotated[Path, typer.Option(help="Folder of <name>_photo.* and <name>_art.* in one frame.")],
+    save: Save,
+    training: ArmTraining,
+    networks: Networks,
+    running: Running,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Every pair is held out once, in so many turns; 3 by default.")
+    ] = None,
+    held_out: Annotated[
+        int | None, typer.Option(min=1, help="Instead score one fixed split with so many held-out pairs.")
+    ] = None,
+    arm: Annotated[
+        list[str] | None, typer.Option(metavar="ARM", help="Only this arm; repeat for more. All by default.")
+    ] = None,
+    crop: Annotated[CropMode, typer.Option(help="Find the face, or take photos as aligned crops.")] = "detect",
+    as_json: JsonOutput = False,
+) -> None:
+    """Train on some of an artist's drawings, score on the others against the artist's own answer."""
+    if folds is not None and held_out is not None:
+        raise typer.BadParameter("--folds holds every pair out once and --held-out a fixed few: give one of them")
+    with expected_failures(), progress_bar(quiet=as_json) as progress:
+        only_few_shot_gan(running.engine)
+        plan = training.plan(running.entry())
+        from core.config import PAPER_ARMS
+        from core.evaluate import pairs as measuring
+
+        known = {item.id: item for item in PAPER_ARMS}
+        if unknown := [name for name in arm or () if name not in known]:
+            raise typer.BadParameter(f"--arm takes {', '.join(known)}, got '{unknown[0]}'")
+        split = measuring.choose_split(pairs, folds=folds, held_out=held_out, seed=plan.seed)
+        own = own_networks(networks.oracles)
+        studio = running.open(progress)
+        chosen = networks.choose(studio, own, progress)
+        loaded = measuring.load_pairs(studio, pairs, chosen, crop=crop)
+        save.mkdir(parents=True, exist_ok=True)
+        kept = [item for item in PAPER_ARMS if not arm or item.id in arm]
+        report = measuring.evaluate_pairs(studio, loaded, split, plan, chosen, save, arms=kept, on_progress=progress)
+        measuring.draw_pairs(loaded, report, save, save / SHEET_NAME)
+        write_atomically(save / REPORT_NAME, json_text(report))
+    if as_json:
+        print_report(report, as_json=True)
+    else:
+        typer.echo(text.pairs(report))
+        typer.echo(f"Written to {save}: {REPORT_NAME}, {SHEET_NAME} and the drawings.")
+
+
+@app.command()
+@grouped
+def results(
+    inputs: Annotated[Path, typer.Option(help="Folder of input photos, square.")],
+    results: Annotated[Path, typer.Option(help="Folder of results with the same names and sizes.")],
+    references: Annotated[Path, typer.Option(help="Folder of artworks in the style, square.")],
+    networks: Networks,
+    running: Running,
+    crop: Annotated[
+        CropMode, typer.Option(help="Results lie in their inputs' frame, or show the input's face crop.")
+    ] = "aligned",
+    as_json: JsonOutput = False,
+) -> None:
+    """Every measure of finished pictures of any program, against their photos and a folder of artworks."""
+    with expected_failures(), progress_bar(quiet=as_json) as progress:
+        from core.evaluate.results import evaluate_results
+
+        own = own_networks(networks.oracles)
+        studio = running.open(progress)
+        chosen = networks.choose(studio, own, progress)
+        report = evaluate_results(studio, inputs, results, references, chosen, crop=crop, on_progress=progress)
+    if as_json:
+        print_report(report, as_json=True)
+    else:
+        typer.echo(text.results(report))
+
+
+@dataclasses.dataclass(frozen=True)
+class SheetPhotos(PhotoSet):
+    """Photos few enough for one picture."""
+
+    limit: Annotated[int, typer.Option(min=1, help="At most this many photos, evenly spread.")] = 24
+
+
+@app.command()
+@grouped
 def sheet(
-    photos: Photos,
+    photos: SheetPhotos,
     save: Annotated[Path, typer.Option(help="The picture to write: .webp, .png or .jpg.")],
     style: Annotated[list[str], typer.Option(help="Slug of a ready-made style, or a style file; repeat for more.")],
-    index: Index = None,
-    split: Split = None,
-    limit: Limit = 24,
-    crop: options.Crop = options.CropOption.detect,
-    backbone: options.Backbone = options.BackboneOption.auto,
-    device: options.Device = None,
-    as_json: options.JsonOutput = False,
+    running: Running,
+    as_json: JsonOutput = False,
 ) -> None:
     """Contact sheet: photos above their reconstructions above styles."""
     with expected_failures(), progress_bar(quiet=as_json) as progress:
-        listed = list_photos(photos, index=index, split=split, limit=limit)
-        from core.cli.stylize import find_style
-        from core.evaluate.sheet import draw_sheet, save_sheet
-        from core.studio import Studio
+        listed = photos.listed()
+        from core.evaluate.contact import draw_bands, save_bands
 
-        studio = Studio.open(backbone.value, device=device)
-        styles = [find_style(studio, wanted) for wanted in style]
-        save_sheet(draw_sheet(studio, listed, styles, crop=crop.value, on_progress=progress), save)
+        studio = running.open(progress)
+        styles = [studio.find_style(wanted) for wanted in style]
+        save_bands(draw_bands(studio, listed, styles, crop=photos.crop, on_progress=progress), save)
     print_report({"sheet": str(save), "photos": len(listed), "styles": style}, as_json=as_json)
 
 
@@ -161,7 +283,7 @@ def sheet(
 def table2(
     inputs: Annotated[Path, typer.Option(help="Folder of input photos.")],
     results: Annotated[Path, typer.Option(help="Folder of results with the same names.")],
-    as_json: options.JsonOutput = False,
+    as_json: JsonOutput = False,
 ) -> None:
     """SSIM of finished results against their inputs, by the protocol of the paper's Table 2."""
     with expected_failures():
@@ -169,3 +291,24 @@ def table2(
 
         report = evaluate_table2(inputs, results)
     print_report(report, as_json=as_json, hide=("pairs",))
+
+
+def _draw_sheet(comparison: Comparison, runs: list[ArmRun], subtitle: str, path: Path) -> None:
+    from core.evaluate.contact import Sheet, Tile, save_contact
+
+    def tile(run: ArmRun, row: int) -> Tile:
+        scores = run.rows[row]
+        return Tile(run.drawings[row], f"identity {scores.identity:.2f}   style {scores.style:.2f}")
+
+    rows = [[Tile(photo.image), *(tile(run, row) for run in runs)] for row, photo in enumerate(comparison.subjects)]
+    meaning = "identity: more is nearer to the photo, style: less is nearer to the references"
+    save_contact(
+        Sheet(
+            "The same photos and references, four ways",
+            f"{subtitle}; {meaning}",
+            [face.image for face in comparison.panel.references],
+            ["Photo", *(run.arm.title for run in runs)],
+            rows,
+        ),
+        path,
+    )

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.cli import options
-from core.cli.terminal import Progress, expected_failures, print_report, progress_bar
+from core.cli.terminal import expected_failures, print_report, progress_bar
 from core.config import VERSION, data_dir
+from core.progress import OnProgress
 
 if TYPE_CHECKING:
     from core.make_assets.packs.build import PackPlan
@@ -38,6 +39,7 @@ OnePack = Annotated[str | None, typer.Option("--pack", metavar="PACK", help="Onl
 
 
 @app.command()
+@options.grouped
 def build(
     photos: Annotated[Path, typer.Option(help="Folder of photos with a face; each becomes a trial.")],
     references: Annotated[
@@ -45,15 +47,12 @@ def build(
     ],
     slug: Annotated[str, typer.Option(help="The pack's name: small letters, digits, dashes.")],
     title: Annotated[str, typer.Option(help="What participants read; it must not tell a method.")],
+    training: options.ArmTraining,
+    running: options.Running,
     arms: Annotated[
         str, typer.Option(help="Methods to compare, two to four.", metavar="ARM,ARM...")
     ] = "jojogan-one,jojogan-few,ours-one,ours-few",
-    preset: options.PresetChoice = None,
-    steps: options.Steps = None,
-    seed: options.Seed = 0,
-    crop: options.Crop = options.CropOption.detect,
-    backbone: options.Backbone = options.BackboneOption.auto,
-    device: options.Device = None,
+    crop: options.Crop = "detect",
     out: Annotated[Path | None, typer.Option(help="The pack's folder; in the data folder by default.")] = None,
     as_json: options.JsonOutput = False,
 ) -> None:
@@ -67,8 +66,9 @@ def build(
     with expected_failures(), progress_bar(quiet=as_json) as progress:
         from core.make_assets.packs.build import PackPlan
 
-        plan = PackPlan(slug, title, chosen, (preset or options.Preset.sketch).value, steps, seed)
-        pack = _render(plan, photos, references, folder, crop.value, backbone.value, device, progress)
+        options.only_few_shot_gan(running.engine)
+        plan = PackPlan(slug, title, chosen, **vars(training.plan(running.entry())))
+        pack = _render(plan, photos, references, folder, crop, running.backbone, running.device, progress)
     made = {"slug": pack.slug, "title": pack.title, "arms": pack.arms, "trials": len(pack.trials)}
     print_report({**made, "digest": pack.digest, "folder": str(pack.folder)}, as_json=as_json)
 
@@ -78,16 +78,16 @@ def _render(
     photos: Path,
     references: list[Path],
     folder: Path,
-    crop: str,
-    backbone: str,
+    crop: options.CropMode,
+    backbone: str | None,
     device: str | None,
-    progress: Progress,
+    progress: OnProgress,
 ) -> Pack:
     from core.make_assets.packs.build import build_pack, check_reference_folders, faces_in
     from core.studio import Studio
 
     check_reference_folders(references)
-    studio = Studio.open(backbone, device=device)
+    studio = Studio.open(backbone=backbone, device=device)
     groups = [faces_in(group, studio, crop) for group in references]
     return build_pack(studio, faces_in(photos, studio, crop), groups, plan, folder, on_progress=progress)
 

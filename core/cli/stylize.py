@@ -1,44 +1,85 @@
-"""The `stylize` command's work: align everything first, train or load one style, then draw photo by photo."""
+"""`python -m core stylize`: align everything first, train or find one style, then draw photo by photo."""
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.config import FinetuneConfig
-from core.engines.fewshot_gan.style_file import Style
-from core.errors import FileMissing, StyleIdentityError, StyleUnknown
-from core.imaging.align import AlignedFace
-from core.imaging.photo import Photo, load_photo, save_png
-from core.studio import Studio
+from core.cli.options import (
+    CropMode,
+    DrawnTraining,
+    JsonOutput,
+    Reference,
+    ReferenceCrop,
+    Running,
+    StyleName,
+    flag,
+    grouped,
+)
+from core.cli.terminal import expected_failures, print_report, progress_bar
+from core.engines.base import DrawOptions, TrainingConfig, TrainingStep, run_to_end
+from core.errors import FileMissing, StyleIdentityError
+from core.progress import OnProgress, Progress
+from core.reports import absent
 
-Progress = Callable[[str, int, int], None]
+if TYPE_CHECKING:
+    from core.imaging.align import AlignedFace
+    from core.imaging.photo import Photo
+    from core.studio import Studio
 
 
 @dataclass(frozen=True)
-class Request:
-    """What `stylize` was asked for; the options of the same names. Either `references` or `style` is given."""
+class FailedPhoto:
+    """A photo that couldn't be drawn, and why."""
 
-    photos: tuple[Path, ...]
-    references: tuple[Path, ...]
-    style: str | None
-    preset: str
-    reference_crop: str
-    overrides: Mapping[str, object]
-    out: Path
-    save_style: Path | None
-    strength: float
-    keep_colour: bool
-    paste_back: bool
-    crop: str
-    face_index: int
-    seed: int
+    photo: str
+    message: str
+
+
+@dataclass(frozen=True)
+class DrawnPhoto:
+    """A photo's files, how its drawing was made, and the seconds that took."""
+
+    photo: str
+    files: tuple[str, ...]
+    provenance: Mapping[str, object]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """A training: its seconds, the loss of its last step, its settings."""
+
+    seconds: float
+    last_loss: float | None
+    config: TrainingConfig
+
+
+@dataclass(frozen=True)
+class StylizeReport:
+    """What became of the photos.
+
+    Attributes:
+        backbone, reason: which of the engine's models drew, and why it.
+        training: None for a given style.
+        saved_style: where the trained style is kept.
+        results, failed: by photo.
+        style: its name; absent when no photo could be used, and then nothing was trained.
+    """
+
     backbone: str
-    device: str | None
+    reason: str
+    training: TrainingReport | None
+    saved_style: str | None
+    results: tuple[DrawnPhoto, ...]
+    failed: tuple[FailedPhoto, ...]
+    style: str | None = absent()
 
 
 @dataclass(frozen=True)
@@ -46,143 +87,186 @@ class Ready:
     """A photo whose face was found, and where its result goes."""
 
     path: Path
-    photo: Photo
     face: AlignedFace
     target: Path
 
 
-def run(request: Request, *, on_progress: Progress) -> dict[str, object]:
-    """Does the work.
+@grouped
+def stylize(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photo(s) that show a face.")],
+    training: DrawnTraining,
+    drawing: DrawOptions,
+    running: Running,
+    reference: Reference = None,
+    style: StyleName = None,
+    reference_crop: ReferenceCrop = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
+    save_style: Annotated[Path | None, typer.Option(help="Keep the trained style: F.safetensors.")] = None,
+    blend: Annotated[bool, typer.Option("--blend", help="Also lay the result into the photo.")] = False,
+    paste_back: Annotated[bool, typer.Option("--paste-back", hidden=True)] = False,
+    crop: Annotated[CropMode, typer.Option(help="Find the face, or take photos as aligned crops.")] = "detect",
+    face_index: Annotated[int, typer.Option(min=0, help="Which face: 0 is the largest.")] = 0,
+    as_json: JsonOutput = False,
+) -> None:
+    """Draw photos in a style: a ready-made or saved one (--style), or one trained from pictures (--reference).
 
-    Returns:
-        JSON-ready report: `results` (photo, files, provenance, seconds), `failed` (photo, message), `saved_style`,
-        `training` (None for a given style). When every photo fails nothing is trained and `results` is empty.
-
-    Raises:
-        StyleIdentityError: when a reference, the style or the backbone can't be used.
+    Writes OUT/<photo's name>.png. A photo that can't be used is reported, the others go on, and the exit code is 1.
     """
-    on_progress("model", 0, 1)
-    studio = Studio.open(request.backbone, device=request.device)
-    on_progress("model", 1, 1)
-    config = training_config(studio, request)
-    request.out.mkdir(parents=True, exist_ok=True)
-    if request.save_style is not None:
-        request.save_style.parent.mkdir(parents=True, exist_ok=True)
-    ready, failed = _align_photos(studio, request)
-    report: dict[str, object] = {
-        "backbone": studio.choice.name,
-        "reason": studio.choice.reason,
-        "training": None,
-        "saved_style": None,
-        "results": [],
-        "failed": failed,
-    }
-    if not ready:
-        return report
-    if config is None:
-        style = find_style(studio, request.style)
-    else:
-        style, report["training"] = _train(studio, request, config, ready[0].face, on_progress)
-        if request.save_style is not None:
-            report["saved_style"] = str(studio.save_style(style, request.save_style))
-    report["style"] = style.name
-    for done, item in enumerate(ready):
-        on_progress("photos", done, len(ready))
-        try:
-            report["results"].append(_draw(studio, request, item, style))
-        except StyleIdentityError as error:
-            failed.append({"photo": str(item.path), "message": str(error)})
-    on_progress("photos", len(ready), len(ready))
-    return report
+    typed = {"preset": training.preset, "reference_crop": reference_crop, **training.typed}
+    _check_sources(reference, style, save_style, [name for name, value in typed.items() if value is not None])
+    with expected_failures(), progress_bar(quiet=as_json) as progress:
+        entry = running.entry()
+        if reference and training.check(entry).needs_photo and len(photos) > 1:
+            raise typer.BadParameter("these settings train for one person: give one PHOTO, or leave --anchor photo out")
+        progress(Progress("model", 0, 1))
+        studio = running.open(progress)
+        progress(Progress("model", 1, 1))
+        config = training.config(studio, entry, seed=drawing.seed) if reference else None
+        ready, failed = _align_photos(
+            studio, photos, _targets(photos, out, taken=[*photos, *(reference or ())]), crop, face_index
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="style-") as folder:
+            trained, results, name = None, [], None
+            if ready:
+                style_file = save_style or Path(folder) / "style.safetensors"
+                if config is None:
+                    style_file = studio.find_style_file(style or "")
+                else:
+                    trained = _train(
+                        studio, reference or [], reference_crop or "detect", config, ready[0].face, style_file,
+                        name=(save_style or (reference or [])[0]).stem, on_progress=progress,
+                    )  # fmt: skip
+                name = studio.load_style(style_file).name
+                results = _draw_photos(studio, ready, style_file, drawing, blend or paste_back, failed, progress)
+        model = studio.describe()
+        saved = str(save_style) if save_style is not None and trained is not None else None
+        report = StylizeReport(model.variant, model.reason, trained, saved, tuple(results), tuple(failed), name)
+    _print(report, as_json=as_json)
 
 
-def training_config(studio: Studio, request: Request) -> FinetuneConfig | None:
-    """The run's hyper-parameters, or None when a style was given. `typer.BadParameter` for values out of range."""
-    if not request.references:
-        return None
-    try:
-        return studio.config(request.preset, seed=request.seed, **request.overrides)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+def _check_sources(
+    references: Sequence[Path] | None, style: str | None, save_style: Path | None, typed: Sequence[str]
+) -> None:
+    """Refuse combinations that would ignore an option; `typed` are those that steer training."""
+    if bool(references) == (style is not None):
+        raise typer.BadParameter("give either --reference (to train a style) or --style (to use one), not both or none")
+    if style is not None and save_style is not None:
+        raise typer.BadParameter("--save-style keeps a newly trained style, so it needs --reference, not --style")
+    if style is not None and typed:
+        names = ", ".join(map(flag, typed))
+        raise typer.BadParameter(f"{names} steer training, so they need --reference, not --style")
+    if save_style is not None and save_style.suffix != ".safetensors":
+        raise typer.BadParameter(f"--save-style needs a name that ends in .safetensors, got '{save_style.name}'")
 
 
-def read_picture(path: Path) -> Photo:
+def _read_picture(path: Path) -> Photo:
     """`load_photo` with a plainer sentence for a wrong path."""
+    from core.imaging.photo import load_photo
+
     if not path.is_file():
         raise FileMissing(str(path))
     return load_photo(path)
 
 
-def _align_photos(studio: Studio, request: Request) -> tuple[list[Ready], list[dict[str, str]]]:
+def _align_photos(
+    studio: Studio, photos: Sequence[Path], targets: Sequence[Path], crop: CropMode, face_index: int
+) -> tuple[list[Ready], list[FailedPhoto]]:
     """Every photo's face before the long training, so that mistakes show at once."""
     ready: list[Ready] = []
-    failed: list[dict[str, str]] = []
-    targets = targets_for(request.photos, request.out, taken=(*request.photos, *request.references))
-    for path, target in zip(request.photos, targets, strict=True):
+    failed: list[FailedPhoto] = []
+    for path, target in zip(photos, targets, strict=True):
         try:
-            photo = read_picture(path)
-            face = studio.align(photo, face_index=request.face_index, crop=request.crop)
+            face = studio.align(_read_picture(path), face_index=face_index, crop=crop)
         except StyleIdentityError as error:
-            failed.append({"photo": str(path), "message": str(error)})
+            failed.append(FailedPhoto(str(path), str(error)))
         else:
-            ready.append(Ready(path, photo, face, target))
+            ready.append(Ready(path, face, target))
     return ready, failed
 
 
-def targets_for(photos: Sequence[Path], out: Path, *, taken: Sequence[Path]) -> list[Path]:
+def _targets(photos: Sequence[Path], out: Path, *, taken: Sequence[Path]) -> list[Path]:
     """OUT/<stem>.png for every photo; a number is added where two share a stem or an input would be overwritten."""
     used = {path.resolve() for path in taken}
     targets = []
     for photo in photos:
         target, number = out / f"{photo.stem}.png", 2
-        while {target.resolve(), pasted(target).resolve()} & used:
+        while {target.resolve(), _blended(target).resolve()} & used:
             target, number = out / f"{photo.stem}-{number}.png", number + 1
-        used |= {target.resolve(), pasted(target).resolve()}
+        used |= {target.resolve(), _blended(target).resolve()}
         targets.append(target)
     return targets
 
 
-def pasted(target: Path) -> Path:
+def _blended(target: Path) -> Path:
     """Where the photo with the result laid in goes: `name.png` -> `name_in_photo.png`."""
     return target.with_name(f"{target.stem}_in_photo.png")
 
 
 def _train(
-    studio: Studio, request: Request, config: FinetuneConfig, first: AlignedFace, on_progress: Progress
-) -> tuple[Style, dict[str, object]]:
-    references = [studio.align(read_picture(path), crop=request.reference_crop) for path in request.references]
-    name = (request.save_style or request.references[0]).stem
-    anchor = first if config.anchor == "photo" else None
-    started, loss = time.perf_counter(), None
-    for item in studio.train(references, config, name=name, photo=anchor):
-        if isinstance(item, Style):
-            seconds = time.perf_counter() - started
-            return item, {"seconds": seconds, "last_loss": loss, "config": asdict(config)}
-        loss = item.loss
-        on_progress("training", item.step, item.steps)
-    raise RuntimeError("Studio.train ended without a style")
+    studio: Studio, references: Sequence[Path], crop: CropMode, config: TrainingConfig, first: AlignedFace, kept: Path,
+    *, name: str, on_progress: OnProgress,
+) -> TrainingReport:  # fmt: skip
+    """Train a style from the references and write its file."""
+    faces = [studio.align(_read_picture(path), crop=crop) for path in references]
+    losses: list[float] = []
 
+    def on_step(step: TrainingStep) -> None:
+        losses.append(step.loss)
+        on_progress(Progress("training", step.step, step.steps))
 
-def find_style(studio: Studio, wanted: str) -> Style:
-    """Load a style by its file's path or a preset's slug; a file wins. Raises `StyleUnknown`."""
-    if Path(wanted).is_file():
-        return studio.load_style(Path(wanted))
-    cards = {card.slug: card for card in studio.presets()}
-    if wanted not in cards:
-        raise StyleUnknown(wanted, ", ".join(cards) or "there are none for this model")
-    return studio.load_style(cards[wanted].path)
-
-
-def _draw(studio: Studio, request: Request, item: Ready, style: Style) -> dict[str, object]:
     started = time.perf_counter()
-    stylized = studio.stylize(
-        item.face, style, strength=request.strength, keep_colour=request.keep_colour, seed=request.seed
-    )
+    photo = first if config.needs_photo else None
+    style = run_to_end(studio.train(faces, config, name=name, photo=photo), on_step)
     seconds = time.perf_counter() - started
-    save_png(stylized.image, item.target)
-    files = [str(item.target)]
-    if request.paste_back:
-        whole = studio.paste_back(stylized, item.face, item.photo)
-        save_png(whole, pasted(item.target))
-        files.append(str(pasted(item.target)))
-    return {"photo": str(item.path), "files": files, "provenance": dict(stylized.provenance), "seconds": seconds}
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    studio.save_style(style, kept)
+    return TrainingReport(seconds, losses[-1] if losses else None, config)
+
+
+def _draw_photos(
+    studio: Studio, ready: Sequence[Ready], style_file: Path, options: DrawOptions, blend: bool,
+    failed: list[FailedPhoto], on_progress: OnProgress,
+) -> list[DrawnPhoto]:  # fmt: skip
+    """Draw every photo and write its files; adds to `failed` what can't be drawn."""
+    from core.execution.in_process import InProcessExecutor
+    from core.execution.jobs import DrawPortrait, PictureFile
+    from core.execution.local import LocalAccelerator
+    from core.imaging.photo import save_png
+
+    executor = InProcessExecutor(lambda: studio, LocalAccelerator(lambda: studio))
+    drawn = []
+    for done, item in enumerate(ready):
+        on_progress(Progress("photos", done, len(ready)))
+        started = time.perf_counter()
+        try:
+            job = DrawPortrait(PictureFile(item.path), style_file, options, face=item.face, blend=blend)
+            portrait = executor.result(job)
+            seconds = time.perf_counter() - started
+            save_png(portrait.drawing.image, item.target)
+            files = [item.target]
+            if blend:
+                files.append(_blended(item.target))
+                save_png(portrait.after, files[-1])
+        except StyleIdentityError as error:
+            failed.append(FailedPhoto(str(item.path), str(error)))
+            continue
+        drawn.append(DrawnPhoto(str(item.path), tuple(map(str, files)), portrait.drawing.provenance, seconds))
+    on_progress(Progress("photos", len(ready), len(ready)))
+    return drawn
+
+
+def _print(report: StylizeReport, *, as_json: bool) -> None:
+    """Print what was written and what failed; exit code 1 when a photo failed."""
+    for item in report.failed:
+        typer.echo(item.message, err=True)
+    if as_json:
+        print_report(report, as_json=True)
+    else:
+        for result in report.results:
+            for path in result.files:
+                typer.echo(path)
+        if report.saved_style:
+            typer.echo(report.saved_style)
+    if report.failed:
+        raise typer.Exit(1)

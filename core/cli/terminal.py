@@ -1,4 +1,4 @@
-"""What commands share towards the terminal: sentences for expected failures, a progress bar, JSON and plain reports.
+"""What commands share towards the terminal: sentences for expected failures, progress bars, JSON and plain reports.
 
 Results go to stdout; progress and failures go to stderr.
 """
@@ -6,21 +6,25 @@ Results go to stdout; progress and failures go to stderr.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from core.errors import StyleIdentityError
+from core.progress import OnProgress, Progress, ignore_progress
+from core.reports import as_json as to_json
 
-Progress = Callable[[str, int, int], None]  # what, done, of how many
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 
 @contextmanager
 def expected_failures() -> Iterator[None]:
-    """Turns expected failures into their sentence on stderr and exit code 1, and Ctrl-C into a clean stop (130)."""
+    """Turn expected failures into their sentence on stderr and exit code 1, and Ctrl-C into a clean stop (130)."""
     try:
         yield
     except StyleIdentityError as error:
@@ -36,10 +40,10 @@ def expected_failures() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(*, quiet: bool) -> Iterator[Progress]:
-    """Yields `report(what, done, of)`, drawn on stderr: one bar per `what`. Does nothing when quiet."""
+def progress_bar(*, quiet: bool) -> Iterator[OnProgress]:
+    """Give a listener that draws on stderr, one bar per piece of work. It does nothing when quiet."""
     if quiet:
-        yield lambda what, done, of: None
+        yield ignore_progress
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -47,14 +51,15 @@ def progress_bar(*, quiet: bool) -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bars = Bars(*columns, console=Console(stderr=True))
-    tasks: dict[str, object] = {}
+    tasks: dict[str, TaskID] = {}
 
-    def report(what: str, done: int, of: int) -> None:
+    def report(progress: Progress) -> None:
+        what, unit = (f"{progress.what}, MB", 10**6) if progress.unit == "bytes" else (progress.what, 1)
         if not tasks:
             bars.start()
         if what not in tasks:
-            tasks[what] = bars.add_task(what, total=of)
-        bars.update(tasks[what], completed=done, total=of)
+            tasks[what] = bars.add_task(what)
+        bars.update(tasks[what], completed=progress.done // unit, total=progress.of // unit or None)
 
     try:
         yield report
@@ -63,27 +68,18 @@ def progress_bar(*, quiet: bool) -> Iterator[Progress]:
             bars.stop()
 
 
-def print_report(report: Mapping[str, object], *, as_json: bool, hide: tuple[str, ...] = ()) -> None:
-    """Writes a report to stdout: one JSON object, or indented `name  value` lines without the parts in `hide`."""
+def print_report(report: object, *, as_json: bool, hide: Sequence[str] = ()) -> None:
+    """Write a report to stdout: one JSON object, or indented `name  value` lines without the parts in `hide`."""
     if as_json:
-        typer.echo(json.dumps(plain(report), allow_nan=False, indent=2))
+        typer.echo(json_text(report))
     else:
-        shown = {name: value for name, value in report.items() if name not in hide}
+        shown = {name: value for name, value in to_json(report).items() if name not in hide}
         typer.echo("\n".join(_lines(shown, indent=0)))
 
 
-def plain(value: object) -> object:
-    """JSON-ready copy: tuples and sets become lists, NaN and infinity None, array scalars numbers, the rest text."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(part) for part in value]
-    if isinstance(value, (bool, int, str)) or value is None:
-        return value
-    number = value.item() if hasattr(value, "item") else value
-    if isinstance(number, float):
-        return number if math.isfinite(number) else None
-    return number if isinstance(number, int) else str(value)
+def json_text(report: object) -> str:
+    """Return a report as JSON."""
+    return json.dumps(to_json(report), allow_nan=False, indent=2)
 
 
 def _lines(report: Mapping[str, object], *, indent: int) -> Iterator[str]:

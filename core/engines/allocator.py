@@ -31,6 +31,6 @@ def keep_freed_memory() -> bool:
 def give_back_freed_memory() -> bool:
     """Return what is free at the moment to the system, after a long piece of work; False where that is not possible."""
     try:
-        return ctypes.CDLL(None).malloc_trim(0) == 1
+        return bool(ctypes.CDLL(None).malloc_trim(0) == 1)
     except (AttributeError, OSError, TypeError):
         return False

@@ -1,183 +1,164 @@
-"""JoJoGAN and ours, one-shot and few-shot, over the same photos and references with one seed.
+"""JoJoGAN and ours, one-shot and few-shot, over the same photos and references with one seed; and their ablations.
 
-Every arm is trained by `core.evaluate.train_arms`, draws every photo, and is measured against the photo and against all references
-(also the one-shot arms: the style is the group's). Differences between arms are paired by photo.
+Every arm draws every photo and is measured against the photo and against all references (also the one-shot arms: the
+style is the group's). Differences between arms are paired by photo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from PIL import Image
-
-from core.config import FinetuneConfig
-from core.engines.fewshot_gan.finetune import check_reference_count
-from core.engines.fewshot_gan.invert import Inversion
-from core.engines.fewshot_gan.style_file import Style
-from core.errors import PicturesUnusable, StyleIdentityError
-from core.evaluate.cost import Cost, measure_cost
-from core.evaluate.measure import Scores, StyleTarget, Subject, score, subject_of
-from core.evaluate.metric_networks import Judges
-from core.evaluate.train_arms import ARM_SPECS, ArmSpec, arm_config, train_arm
-from core.imaging.align import AlignedFace
+from core.config import PAPER_ARMS, Arm
+from core.engines.fewshot_gan.measure.ablations import Ablation, Value
+from core.errors import PicturesUnusable
+from core.evaluate.metric_networks import MetricNetworks
+from core.evaluate.panel import Panel, Trained, make_panel, train_and_draw
+from core.evaluate.plans import TrainingPlan
+from core.evaluate.scores import Scores, StyleTarget, Subject, score, subject_of
+from core.evaluate.train_arms import arm_config, arm_references
 from core.imaging.listing import Listed
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import Crop, align_for_measuring, at_side, read_picture
+from core.metrics.crops import CropMode, at_side
+from core.progress import OnProgress, ignore_progress
 from core.studio import Studio
 
-Progress = Callable[[str, int, int], None]
+ABLATED = next(arm for arm in PAPER_ARMS if arm.id == "ours-few")
 
 
 @dataclass(frozen=True)
-class TrainingPlan:
-    """What all arms share.
-
-    Attributes:
-        preset: "sketch" or "cartoon".
-        seed: of every arm.
-        steps: instead of the preset's.
-    """
-
-    preset: str = "sketch"
-    seed: int = 0
-    steps: int | None = None
-
-
-@dataclass(frozen=True)
-class Panel:
+class Comparison:
     """Everything that arms are compared on.
 
     Attributes:
-        photos: subjects with their inversions.
-        references: aligned artworks, the first of which trains one-shot.
-        style: their statistics.
-        failed: photos that could not be used, with the sentence.
+        panel: photos and references.
+        subjects: the photos, ready to be compared with.
+        style: the references' statistics.
     """
 
-    photos: list[tuple[Subject, Inversion]]
-    references: list[AlignedFace]
+    panel: Panel
+    subjects: tuple[Subject, ...]
     style: StyleTarget
-    failed: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class ArmRun:
-    """A trained arm with its drawings (256 px) and scores, by photo."""
+class ArmRun(Trained):
+    """A trained arm with its scores, by photo."""
 
-    spec: ArmSpec
-    config: FinetuneConfig
-    references: int
-    style: Style
-    cost: Cost
-    drawings: list[Image.Image]
-    rows: list[Scores]
+    arm: Arm
+    rows: tuple[Scores, ...]
 
 
-def align_references(studio: Studio, paths: Sequence[Path], crop: Crop) -> list[AlignedFace]:
-    """Aligned artworks. Raises what aligning raises, `NoReferences` and `TooManyReferences`."""
-    check_reference_count(len(paths))
-    return [align_for_measuring(studio, read_picture(path), crop)[0] for path in paths]
-
-
-def make_panel(
+def make_comparison(
     studio: Studio,
     listed: Sequence[Listed],
     references: Sequence[Path],
-    judges: Judges,
+    networks: MetricNetworks,
     *,
-    crop: Crop = "detect",
-    reference_crop: Crop = "detect",
-    on_progress: Progress = lambda what, done, of: None,
-) -> Panel:
-    """Align and invert everything once.
-
-    Args:
-        crop: how photos are cut, as in `evaluate_reconstruction`.
-        reference_crop: how references are cut, likewise.
+    crop: CropMode = "detect",
+    reference_crop: CropMode = "detect",
+    on_progress: OnProgress = ignore_progress,
+) -> Comparison:
+    """Align and read everything once; the arguments are those of `make_panel`.
 
     Raises:
         PicturesUnusable: fewer than two references or usable photos, since few-shot needs several and intervals too.
-        StyleIdentityError: a reference can't be used. Photos that can't are listed under `failed`.
+        NoReferences, TooManyReferences, StyleIdentityError: as `make_panel`.
     """
     if len(references) == 1:
         raise PicturesUnusable(references[0].name, "is the only reference, and few-shot needs two or more; add another")
-    faces = align_references(studio, references, reference_crop)
-    photos, failed = [], []
-    for done, item in enumerate(listed):
-        on_progress("photos", done, len(listed))
-        try:
-            face, _ = align_for_measuring(studio, read_picture(item.path), crop)
-        except StyleIdentityError as error:
-            failed.append({"name": item.path.name, "message": str(error)})
-            continue
-        photos.append((subject_of(face, studio.backbone.finder), studio.invert(face)))
-    on_progress("photos", len(listed), len(listed))
-    if not photos:
-        raise PicturesUnusable(listed[0].path.parent.name, f"holds no usable face ({failed[0]['message']})")
-    if len(photos) == 1:
-        raise PicturesUnusable(
-            photos[0][0].name, "is the only usable photo, and intervals over photos need two or more"
-        )
-    style = StyleTarget([to_tensor(at_side(face.image)) for face in faces], judges)
-    return Panel(photos, faces, style, failed)
+    cuts = {"crop": crop, "reference_crop": reference_crop}
+    panel = make_panel(studio, listed, references, **cuts, on_progress=on_progress)
+    if len(panel.photos) == 1:
+        name = panel.photos[0].face.name
+        raise PicturesUnusable(name, "is the only usable photo, and intervals over photos need two or more")
+    subjects = tuple(subject_of(photo.face, networks) for photo in panel.photos)
+    return Comparison(
+        panel, subjects, StyleTarget([to_tensor(at_side(face.image)) for face in panel.references], networks)
+    )
 
 
 def run_arm(
     studio: Studio,
-    spec: ArmSpec,
-    panel: Panel,
+    arm: Arm,
+    comparison: Comparison,
     plan: TrainingPlan,
-    judges: Judges,
     *,
     references: int | None = None,
-    overrides: Mapping[str, object] | None = None,
-    label: str | None = None,
-    on_progress: Progress = lambda what, done, of: None,
+    overrides: Mapping[str, Any] | None = None,
+    label: str = "",
+    on_progress: OnProgress = ignore_progress,
 ) -> ArmRun:
     """Train one arm, draw and measure every photo.
 
     Args:
+        studio, arm, comparison, plan: what runs.
         references: only the first so many of the panel's.
         overrides: hyper-parameters of an ablation.
-        label: for the progress bar; the arm's name by default.
+        label: for the progress bar; the arm's id where empty.
+        on_progress: hears of every step and every drawing.
     """
-    what, used = label or spec.name, panel.references[:references]
-    training = {"preset": plan.preset, "seed": plan.seed, "steps": plan.steps, "overrides": overrides}
-    style, cost = measure_cost(
-        lambda: train_arm(
-            studio, spec, used, **training, on_step=lambda step: on_progress(f"train {what}", step.step, step.steps)
-        ),
-        studio.backbone.device,
-    )
-    drawings, rows = [], []
-    for done, (photo, inversion) in enumerate(panel.photos):
-        on_progress(f"draw {what}", done, len(panel.photos))
-        drawings.append(at_side(studio.stylize_inverted(inversion, style).image))
-        rows.append(score(drawings[-1], photo, panel.style, judges, studio.backbone.finder))
-    on_progress(f"draw {what}", len(panel.photos), len(panel.photos))
-    count = len(spec.references(used))
-    return ArmRun(spec, arm_config(studio, spec, **training), count, style, cost, drawings, rows)
+    panel = comparison.panel
+    config = arm_config(studio, arm, preset=plan.preset, seed=plan.seed, steps=plan.steps, overrides=overrides)
+    used = arm_references(arm, panel.references[:references])
+    trained = train_and_draw(studio, panel.photos, used, config, name=arm.id, label=label, on_progress=on_progress)
+    pairs = zip(trained.drawings, comparison.subjects, strict=True)
+    rows = tuple(score(drawing, photo, comparison.style) for drawing, photo in pairs)
+    return ArmRun(**vars(trained), arm=arm, rows=rows)
 
 
 def run_arms(
     studio: Studio,
-    panel: Panel,
+    comparison: Comparison,
     plan: TrainingPlan,
-    judges: Judges,
     save: Path,
     *,
-    on_progress: Progress = lambda what, done, of: None,
+    on_progress: OnProgress = ignore_progress,
 ) -> list[ArmRun]:
-    """All four arms; writes `save/<arm>/<photo>.png` and `save/styles/<arm>.safetensors`."""
+    """Run all four arms; writes `save/<arm>/<photo>.png` and `save/styles/<arm>.safetensors`."""
     (save / "styles").mkdir(parents=True, exist_ok=True)
     runs = []
-    for spec in ARM_SPECS:
-        run = run_arm(studio, spec, panel, plan, judges, on_progress=on_progress)
-        (save / spec.name).mkdir(exist_ok=True)
-        for (photo, _), drawing in zip(panel.photos, run.drawings, strict=True):
-            save_png(drawing, save / spec.name / f"{Path(photo.name).stem}.png")
-        studio.save_style(run.style, save / "styles" / f"{spec.name}.safetensors")
+    for arm in PAPER_ARMS:
+        run = run_arm(studio, arm, comparison, plan, on_progress=on_progress)
+        (save / arm.id).mkdir(exist_ok=True)
+        for photo, drawing in zip(comparison.subjects, run.drawings, strict=True):
+            save_png(drawing, save / arm.id / f"{Path(photo.name).stem}.png")
+        studio.save_style(run.style, save / "styles" / f"{arm.id}.safetensors")
         runs.append(run)
+    return runs
+
+
+def check_counts(ablations: Sequence[Ablation], given: int, name: str) -> None:
+    """Refuse more references than there are, before anything is trained. Raises PicturesUnusable."""
+    wanted = max((ablation.most_references for ablation in ablations), default=0)
+    if wanted > given:
+        raise PicturesUnusable(name, f"has {given} references, and --ablate references={wanted} needs {wanted}")
+
+
+def run_ablation(
+    studio: Studio,
+    ablation: Ablation,
+    comparison: Comparison,
+    plan: TrainingPlan,
+    known: Sequence[ArmRun] = (),
+    *,
+    on_progress: OnProgress = ignore_progress,
+) -> list[tuple[Value, ArmRun]]:
+    """Run our few-shot arm once per value; one in `known` with the same settings and references is reused."""
+    default = arm_config(studio, ABLATED, preset=plan.preset, seed=plan.seed, steps=plan.steps)
+    runs = []
+    for value in ablation.values:
+        overrides, count = ablation.overrides(value, default), ablation.references(value)
+        config = replace(default, **overrides)
+        used = count or len(comparison.panel.references)
+        run = next((run for run in known if run.config == config and run.references == used), None)
+        if run is None:
+            label = f"{ablation.axis} {value.label}"
+            run = run_arm(
+                studio, ABLATED, comparison, plan,
+                references=count, overrides=overrides, label=label, on_progress=on_progress,
+            )  # fmt: skip
+        runs.append((value, run))
     return runs

@@ -1,14 +1,28 @@
-"""The comparison of arms as a report: JSON-ready numbers, what they say of the paper's claims, and a table."""
+"""The comparison of arms as a report: the numbers, and what they say of the paper's claims."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from core.evaluate.arms import ArmRun, Panel, TrainingPlan
+from core.engines.base import TrainingConfig
+from core.engines.fewshot_gan.measure.ablations import Ablation, Axis, Value
+from core.evaluate.arms import ArmRun, Comparison
 from core.evaluate.intervals import Interval
-from core.evaluate.measure import MEASURES, StyleTarget, as_rows, differences, protocols, score, summarise
-from core.evaluate.metric_networks import Judges
+from core.evaluate.plans import TrainingPlan
+from core.evaluate.scores import (
+    MEASURES,
+    NamedScores,
+    SetScores,
+    StyleTarget,
+    differences,
+    named,
+    protocols,
+    score,
+    summarise,
+)
+from core.reports import Failed
 from core.studio import Studio
 
 COMPARED = (
@@ -28,138 +42,168 @@ CLAIMS = (  # pair, measure, what the paper or the project claims
 )
 LEAST_PHOTOS = 6  # of which all must point one way for a sign test at the 5 % level
 
+Verdict = Literal["better", "worse", "not told apart"]
+
+
+@dataclass(frozen=True)
+class ArmReport(SetScores):
+    """One arm: its scores, its settings, and what its training cost."""
+
+    title: str
+    references: int
+    config: TrainingConfig
+    train_seconds: float
+    peak_bytes: int | None
+    peak_is_of_this_arm: bool
+    device_peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Claim(Interval):
+    """What a paired difference says of a claim: `found` is the verdict on the first arm against the second."""
+
+    claim: str
+    found: Verdict
+    measure: str
+    pair: str
+
+
+@dataclass(frozen=True)
+class AblationPoint(ArmReport):
+    """One value of an ablation: as typed, and as a place on the axis."""
+
+    value: str
+    number: float
+
+
+@dataclass(frozen=True)
+class AblationReport:
+    """An ablation: what varied, the name of its picture, and its points."""
+
+    axis: Axis
+    curve: str
+    points: tuple[AblationPoint, ...]
+
+
+@dataclass(frozen=True)
+class ArmsReport:
+    """The comparison.
+
+    Attributes:
+        backbone, fingerprint, preset, seed: what trained.
+        n: photos.
+        references: names of the style pictures.
+        protocols, notes: what the numbers are, and what a reader must know.
+        photo_as_it_is: the undrawn photos, scored like drawings.
+        arms, differences, pictures: by arm, by pair of arms and measure, by arm and photo.
+        claims: what the differences say.
+        failed: photos left out.
+        sheet: name of the contact sheet.
+        ablations: in the order asked for.
+    """
+
+    backbone: str
+    fingerprint: str
+    preset: str
+    seed: int
+    n: int
+    references: tuple[str, ...]
+    protocols: dict[str, str]
+    notes: tuple[str, ...]
+    photo_as_it_is: SetScores
+    arms: dict[str, ArmReport]
+    differences: dict[str, dict[str, Interval]]
+    claims: tuple[Claim, ...]
+    failed: tuple[Failed, ...]
+    pictures: dict[str, tuple[NamedScores, ...]]
+    sheet: str
+    ablations: tuple[AblationReport, ...] = ()
+    task: Literal["arms"] = "arms"
+
 
 def arms_report(
-    studio: Studio, panel: Panel, plan: TrainingPlan, runs: Sequence[ArmRun], judges: Judges
-) -> dict[str, object]:
-    """JSON-ready: protocols, arms, the photos as they are, paired differences, claims, and every photo's numbers."""
-    finder, photos = studio.backbone.finder, [photo for photo, _ in panel.photos]
-    as_they_are = [score(photo.image, photo, panel.style, judges, finder) for photo in photos]
-    by_name = {run.spec.name: run for run in runs}
+    studio: Studio,
+    comparison: Comparison,
+    plan: TrainingPlan,
+    runs: Sequence[ArmRun],
+    *,
+    sheet: str,
+    ablations: Sequence[AblationReport] = (),
+) -> ArmsReport:
+    """Bring everything together; `sheet` is the contact sheet's name."""
+    engine, style, photos = studio.describe(), comparison.style, comparison.subjects
+    as_they_are = [score(photo.image, photo, style) for photo in photos]
+    by_arm = {run.arm.id: run for run in runs}
     compared = {
-        f"{first} - {second}": differences(by_name[first].rows, by_name[second].rows)
+        f"{first} - {second}": differences(by_arm[first].rows, by_arm[second].rows)
         for first, second in COMPARED
-        if first in by_name and second in by_name
+        if first in by_arm and second in by_arm
     }
     names = [photo.name for photo in photos]
-    return {
-        "task": "arms",
-        "backbone": studio.backbone.name,
-        "fingerprint": studio.backbone.fingerprint,
-        "preset": plan.preset,
-        "seed": plan.seed,
-        "n": len(photos),
-        "references": [face.name for face in panel.references],
-        "protocols": dict(protocols(judges)),
-        "notes": list(judges.notes),
-        "photo_as_it_is": summarise(as_they_are, [photo.image for photo in photos], panel.style, judges),
-        "arms": {run.spec.name: arm_report(run, panel.style, judges) for run in runs},
-        "differences": {
-            pair: {name: interval.as_report() for name, interval in found.items()} for pair, found in compared.items()
-        },
-        "claims": claims(compared),
-        "failed": panel.failed,
-        "pictures": {run.spec.name: as_rows(names, run.rows) for run in runs},
-    }
+    return ArmsReport(
+        backbone=engine.variant,
+        fingerprint=engine.fingerprint,
+        preset=plan.preset,
+        seed=plan.seed,
+        n=len(photos),
+        references=tuple(face.name for face in comparison.panel.references),
+        protocols=protocols(style.networks),
+        notes=style.networks.notes,
+        photo_as_it_is=summarise(as_they_are, [photo.image for photo in photos], style),
+        arms={run.arm.id: arm_report(run, style) for run in runs},
+        differences=compared,
+        claims=claims(compared),
+        failed=comparison.panel.failed,
+        pictures={run.arm.id: named(names, run.rows) for run in runs},
+        sheet=sheet,
+        ablations=tuple(ablations),
+    )
 
 
-def arm_report(run: ArmRun, style: StyleTarget, judges: Judges) -> dict[str, object]:
+def arm_report(run: ArmRun, style: StyleTarget) -> ArmReport:
     """One arm's part of the report."""
-    return {
-        "title": run.spec.title,
-        "references": run.references,
-        "config": asdict(run.config),
-        "train_seconds": run.cost.seconds,
-        "peak_bytes": run.cost.peak_bytes,
-        "peak_is_of_this_arm": run.cost.peak_of_run,
-        "device_peak_bytes": run.cost.device_peak_bytes,
-        **summarise(run.rows, run.drawings, style, judges),
-    }
+    return ArmReport(
+        **vars(summarise(run.rows, run.drawings, style)),
+        title=run.arm.title,
+        references=run.references,
+        config=run.config,
+        train_seconds=run.cost.seconds,
+        peak_bytes=run.cost.peak_bytes,
+        peak_is_of_this_arm=run.cost.peak_of_run,
+        device_peak_bytes=run.cost.device_peak_bytes,
+    )
 
 
-def claims(compared: Mapping[str, Mapping[str, Interval]]) -> list[dict[str, object]]:
-    """What the paired differences say of each claim: `found` is `verdict` of the first arm against the second."""
+def ablation_report(
+    ablation: Ablation, runs: Sequence[tuple[Value, ArmRun]], style: StyleTarget, curve: str
+) -> AblationReport:
+    """One entry per value; `curve` is the name of their picture."""
+    points = (
+        AblationPoint(**vars(arm_report(run, style)), value=value.label, number=ablation.position(value, run.config))
+        for value, run in runs
+    )
+    return AblationReport(ablation.axis, curve, tuple(points))
+
+
+def claims(compared: Mapping[str, Mapping[str, Interval]]) -> tuple[Claim, ...]:
+    """What the paired differences say of each claim whose arms were compared."""
     higher = {measure.name: measure.higher_is_better for measure in MEASURES}
-    return [
-        {
-            "claim": sentence,
-            "found": verdict(compared[pair][measure], higher_is_better=higher[measure]),
-            "measure": measure,
-            "pair": pair,
-            **compared[pair][measure].as_report(),
-        }
+    return tuple(
+        Claim(
+            **vars(compared[pair][measure]),
+            claim=sentence,
+            found=verdict(compared[pair][measure], higher_is_better=higher[measure]),
+            measure=measure,
+            pair=pair,
+        )
         for pair, measure, sentence in CLAIMS
         if pair in compared
-    ]
+    )
 
 
-def verdict(interval: Interval, *, higher_is_better: bool) -> str:
+def verdict(interval: Interval, *, higher_is_better: bool) -> Verdict:
     """ "better" or "worse" where the whole interval of enough photos lies on that side of 0, else "not told apart"."""
     if interval.low is None or interval.high is None or interval.n < LEAST_PHOTOS:
         return "not told apart"
     low, high = (interval.low, interval.high) if higher_is_better else (-interval.high, -interval.low)
     return "better" if low > 0 else "worse" if high < 0 else "not told apart"
-
-
-def as_table(report: Mapping[str, object]) -> str:
-    """The report for a terminal: arms side by side, paired differences, claims, protocols."""
-    columns = {"photo": report["photo_as_it_is"], **report["arms"]}
-    head = (
-        f"{report['n']} photos, {len(report['references'])} references, preset {report['preset']}, "
-        f"seed {report['seed']}, backbone {report['backbone']}"
-    )
-    lines = [head, "", *grid(["", *columns], arm_lines(columns)), ""]
-    lines += ["Paired differences, mean and 95 % interval over photos:"]
-    pairs = report["differences"]
-    rows = [
-        [_title(measure), *(_interval(found[measure.name], signed=True) for found in pairs.values())]
-        for measure in MEASURES
-    ]
-    lines += [*grid(["", *pairs], rows), ""]
-    lines += [f"{entry['found']:>14}  {entry['claim']}" for entry in report["claims"]]
-    lines += ["", *(f"{name}: {protocol}" for name, protocol in report["protocols"].items()), *report["notes"]]
-    lines += [f"left out: {item['message']}" for item in report["failed"]]
-    return "\n".join(lines)
-
-
-def _title(measure) -> str:
-    return f"{measure.name} {measure.arrow}"
-
-
-def arm_lines(columns: Mapping[str, Mapping[str, object]]) -> Iterator[list[str]]:
-    """A table's lines: every measure, whole-set distances, and what training cost where that is known."""
-    for measure in MEASURES:
-        yield [_title(measure), *(_interval(part["measures"][measure.name]) for part in columns.values())]
-    yield ["no face found", *(str(part["no_face_found"]) for part in columns.values())]
-    for name in ("frechet", "artfid"):
-        yield [f"{name} ↓", *(_number(part[name]) for part in columns.values())]
-    costs = (
-        ("references", "references", 1, ".0f"),
-        ("train_seconds", "training, s", 1, ".1f"),
-        ("peak_bytes", "peak memory, GB", 1e9, ".2f"),
-        ("device_peak_bytes", "on the device, GB", 1e9, ".2f"),
-    )
-    for name, title, unit, form in costs:
-        values = [part.get(name) for part in columns.values()]
-        if any(value is not None for value in values):
-            yield [title, *(_number(None if value is None else value / unit, form) for value in values)]
-
-
-def _interval(value: Mapping[str, object], *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    if value["mean"] is None:
-        return "-"
-    if value["low"] is None:
-        return f"{value['mean']:{sign}.3f}"
-    return f"{value['mean']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
-
-
-def _number(value: object, form: str = ".3f") -> str:
-    return "" if value is None else f"{value:{form}}"
-
-
-def grid(head: Sequence[str], rows: Iterator[list[str]] | Sequence[list[str]]) -> list[str]:
-    """Lines of left-aligned columns as wide as their longest cell."""
-    table = [list(head), *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]

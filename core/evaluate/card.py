@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import PicturesUnusable
+from core.files import write_atomically
+
+if TYPE_CHECKING:
+    from core.engines.fewshot_gan.measure.reconstruction import ReconstructionReport
 
 MEASURES = ("identity_mean", "identity_p05", "ssim_mean", "colour_error_mean", "sharpness_ratio_mean")
 PROBED = {
@@ -16,23 +20,25 @@ PROBED = {
 }
 
 
-def scores(report: Mapping[str, object]) -> dict[str, object]:
-    """Return what a card keeps of `evaluate_reconstruction`'s report, with three decimals."""
-    kept: dict[str, object] = {"n": report["n"], **_rounded(report, MEASURES)}
-    for group in ("by_source", "by_colour"):
-        kept[group] = {name: {"n": row["n"], **_rounded(row, MEASURES)} for name, row in report[group].items()}
-    return kept | {probe: _rounded(report[probe], names) for probe, names in PROBED.items() if probe in report}
+def scores(report: ReconstructionReport) -> dict[str, object]:
+    """Return what a card keeps of a report, with three decimals."""
+    kept: dict[str, object] = {"n": report.n, **_rounded(report, MEASURES)}
+    for name, parts in (("by_source", report.by_source), ("by_colour", report.by_colour)):
+        kept[name] = {label: {"n": part.n, **_rounded(part, MEASURES)} for label, part in (parts or {}).items()}
+    probes = ((name, getattr(report, name), measures) for name, measures in PROBED.items())
+    return kept | {name: _rounded(probe, measures) for name, probe, measures in probes if probe is not None}
 
 
-def _rounded(row: Mapping[str, float | None], names: tuple[str, ...]) -> dict[str, float | None]:
-    return {name: None if row[name] is None else round(row[name], 3) for name in names}
+def _rounded(part: object, names: tuple[str, ...]) -> dict[str, float | None]:
+    values = {name: getattr(part, name) for name in names}
+    return {name: None if value is None else round(value, 3) for name, value in values.items()}
 
 
-def add_scores(card: Path, report: Mapping[str, object]) -> None:
+def add_scores(card: Path, report: ReconstructionReport) -> None:
     """Write a report's scores into a model card. Raises PicturesUnusable when the file is no card."""
     try:
-        told = json.loads(card.read_text(encoding="utf-8"))
-        told["scores"] = scores(report)
+        content = json.loads(card.read_text(encoding="utf-8"))
+        content["scores"] = scores(report)
     except (OSError, ValueError, TypeError) as error:
         raise PicturesUnusable(card.name, "is no model card (a JSON file such as assets/mini/card.json)") from error
-    card.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    write_atomically(card, json.dumps(content, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""A labelled contact sheet: the references, then every photo beside what each arm made of it."""
+"""Contact sheets: what each arm made of every photo, labelled; and faces above their drawings in several styles."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from core.imaging.listing import spread
+from core.engines.base import Style
+from core.evaluate.panel import align_for
+from core.imaging.listing import Listed, spread
 from core.imaging.photo import save_png
+from core.metrics.crops import CropMode, read_picture
+from core.progress import OnProgress, Progress, ignore_progress
+from core.studio import Studio
 
 TILE_PX = 176
 SMALL_PX = 88
@@ -18,6 +23,7 @@ MARGIN_PX = 28
 TITLE_PX, LABEL_PX, CAPTION_PX = 26, 17, 13
 PAPER, INK, FAINT, ACCENT = "#fbfaf7", "#22252a", "#767b84", "#3b6ea5"
 MOST_ROWS = 8
+BAND_FACES, BAND_TILE_PX, BAND_GAP_PX = 12, 128, 2  # of a sheet without labels
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,11 @@ class Sheet:
 
 
 def draw_contact(sheet: Sheet) -> Image.Image:
-    """The sheet as one RGB picture; at most 8 rows, evenly spread. `ValueError` for rows of another length."""
+    """Draw the sheet as one RGB picture; at most 8 rows, evenly spread.
+
+    Raises:
+        ValueError: rows of another length than the columns.
+    """
     if any(len(row) != len(sheet.columns) for row in sheet.rows):
         raise ValueError(f"every row needs {len(sheet.columns)} tiles, got {[len(row) for row in sheet.rows]}")
     rows = spread(list(sheet.rows), MOST_ROWS)
@@ -78,7 +88,7 @@ def draw_contact(sheet: Sheet) -> Image.Image:
 
 
 def save_contact(sheet: Sheet, path: Path) -> None:
-    """Draw and write it as PNG. Raises `DiskFull`."""
+    """Draw it and write it as PNG. Raises DiskFull."""
     save_png(draw_contact(sheet), path)
 
 
@@ -96,6 +106,48 @@ def _draw_references(
         if number == 0 and len(references) > 1:
             frame = (left - 3, upper - 3, left + SMALL_PX + 2, upper + SMALL_PX + 2)
             pen.rectangle(frame, outline=ACCENT, width=3)
+
+
+def draw_bands(
+    studio: Studio,
+    listed: Sequence[Listed],
+    styles: Sequence[Style],
+    *,
+    crop: CropMode = "detect",
+    on_progress: OnProgress = ignore_progress,
+) -> Image.Image:
+    """Draw bands of 12 faces; in each band the rows are photo, reconstruction, then every style.
+
+    Args:
+        studio: whose default engine draws.
+        listed: photos.
+        styles: of that engine.
+        crop: how photos are cut.
+        on_progress: hears of every face.
+
+    Raises:
+        StyleIdentityError: a photo can't be used.
+    """
+    step = BAND_TILE_PX + BAND_GAP_PX
+    band_px = (2 + len(styles)) * step + 4 * BAND_GAP_PX
+    bands = -(-len(listed) // BAND_FACES)
+    sheet = Image.new("RGB", (min(BAND_FACES, len(listed)) * step, bands * band_px), "white")
+    for number, item in enumerate(listed):
+        on_progress(Progress("faces", number, len(listed)))
+        band, column = divmod(number, BAND_FACES)
+        face, _ = align_for(studio, read_picture(item.path), crop)
+        prepared = studio.prepare(face)
+        drawn = [studio.draw(prepared, style).image for style in (None, *styles)]
+        for row, picture in enumerate([face.image, *drawn]):
+            sheet.paste(_fit(picture, BAND_TILE_PX), (column * step, band * band_px + row * step))
+    on_progress(Progress("faces", len(listed), len(listed)))
+    return sheet
+
+
+def save_bands(sheet: Image.Image, path: Path) -> None:
+    """Write a sheet in the format of the path's suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path, quality=88)
 
 
 def _fit(picture: Image.Image, side_px: int) -> Image.Image:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 
 from core.engines.allocator import give_back_freed_memory
-from core.evaluate.benchmark.timing import wait_for
+from core.engines.devices import wait_for
 from core.progress import peak_memory_bytes
 
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ class Cost:
         seconds: by the wall clock, the device's work included.
         peak_bytes: the most resident memory of this process, loaded networks included; None where unknown.
         peak_of_run: whether that is the work's own peak, or the process's since its start.
-        device_peak_bytes: the most memory of an accelerator; None on a CPU or where PyTorch does not tell.
+        device_peak_bytes: the most memory of an accelerator; None on a CPU.
     """
 
     seconds: float
@@ -38,16 +38,15 @@ class Cost:
 def measure_cost(work: Callable[[], Result], device: torch.device) -> tuple[Result, Cost]:
     """Run the work once."""
     own = reset_peak_memory()
-    accelerator = getattr(torch, "accelerator", None) if device.type != "cpu" else None
-    tells = accelerator is not None and hasattr(accelerator, "max_memory_allocated")
-    if tells:
-        accelerator.reset_peak_memory_stats(device)
+    accelerated = device.type != "cpu"
+    if accelerated:
+        torch.accelerator.reset_peak_memory_stats(device)
     wait_for(device)
     started = time.perf_counter()
     result = work()
     wait_for(device)
     seconds = time.perf_counter() - started
-    peak = accelerator.max_memory_allocated(device) if tells else None
+    peak = torch.accelerator.max_memory_allocated(device) if accelerated else None
     return result, Cost(seconds, peak_memory_bytes(), own, peak)
 
 

@@ -7,7 +7,7 @@ The intervals say how much the photos matter; another training seed or another s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,10 +32,6 @@ class Interval:
     low: float | None
     high: float | None
     n: int
-
-    def as_report(self) -> dict[str, object]:
-        """Plain values."""
-        return asdict(self)
 
 
 def bootstrap_mean(values: Sequence[float | None], *, seed: int = 0) -> Interval:

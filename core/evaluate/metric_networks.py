@@ -1,46 +1,45 @@
-"""Which networks measure: the user's own judges, published ones, or stand-ins that ship, each under its own name.
+"""Which networks measure: the user's own, published ones, or stand-ins that ship, each under its own name.
 
-The stand-ins are the embedded backbone's discriminator and structure encoder. Nothing here is ever measured under the
-name of a network that was not at hand.
+The stand-ins are made of the embedded backbone (`core.engines.fewshot_gan.measure.networks`). Nothing here is ever
+measured under the name of a network that was not at hand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from core.engines.fewshot_gan.backbone import Backbone, load_backbone
-from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures
+from core.engines.fewshot_gan.measure.networks import LOSS_NOTE, STRUCTURE_NOTE, stand_ins
 from core.errors import JudgeWeightsUnavailable
 from core.evaluate import published
-from core.imaging.photo import to_tensor
+from core.evaluate.plans import NetworkChoice
+from core.imaging.photo import Photo
 from core.metrics import fid, lpips, structure
 from core.metrics.gram import Features
 from core.metrics.identity import Embedding, Eyes, identity_similarity
-from core.metrics.own_networks import TRAINING_LOSS_NOTE, Oracles
+from core.metrics.own_networks import TRAINING_LOSS_NOTE, OwnNetworks
 from core.metrics.units import pooled_features, unit_distance
+from core.progress import OnProgress, ignore_progress
 from core.studio import Studio
 
-Judge = TypeVar("Judge")
-Choice = Literal["auto", "shipped", "published"]
+T = TypeVar("T")
 UNIT_PROTOCOL = "unit_features_mini_discriminator"
 FRECHET_PROTOCOL = "frechet_mini_discriminator"
-BLOCKS = (1, 2, 3, 4)  # of the embedded discriminator, as in training
-MINI_LOSS_NOTE = "The embedded discriminator's features are a training loss of both methods on 'mini'."
 VGG_LOSS_NOTE = "LPIPS with VGG16 is a training loss of ours on 'ffhq'."
-STRUCTURE_NOTE = "On 'mini', results are generated from the very map that this compares; it is no face recogniser."
 
 Identity = Callable[[Image.Image, Image.Image, Eyes], float]  # two pictures of one frame -> similarity
 Distance = Callable[[Tensor, Tensor], float]  # two pictures [1, 3, H, W]
+Landmarks = Callable[[Image.Image], np.ndarray | None]  # picture -> [68, 2] of its largest face
 
 
 @dataclass(frozen=True)
-class Judges:
+class MetricNetworks:
     """One measure per question, with what it is called and what a reader must know.
 
     Attributes:
@@ -48,6 +47,7 @@ class Judges:
         content: perceptual distance to the photo.
         style: features for `gram_relative` distances to the references.
         extractor: features for the Frechet distance to the references.
+        landmarks: finds them in a photo or a drawing.
         protocols: name by measure: identity, content, style, frechet.
         notes: sentences, such as which measure was a training loss.
     """
@@ -56,32 +56,34 @@ class Judges:
     content: Distance
     style: Features
     extractor: fid.Extractor
+    landmarks: Landmarks
     protocols: dict[str, str]
     notes: tuple[str, ...]
 
 
-def choose_judges(
+def choose_networks(
     studio: Studio,
-    choice: Choice = "auto",
+    choice: NetworkChoice = "auto",
     *,
-    oracles: Oracles | None = None,
-    on_progress: published.OnProgress | None = None,
-) -> Judges:
-    """Load the judges.
+    own: OwnNetworks | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> MetricNetworks:
+    """Load the metric networks.
 
     Args:
+        studio: its engine finds the landmarks, and lends its device.
         choice: "shipped" takes the stand-ins, "published" downloads the published networks, "auto" takes those
             published ones that were downloaded before, as far as they can still be used.
-        oracles: the user's own judges; they go before all others.
+        own: the user's networks; they go before all others.
+        on_progress: hears of downloads.
 
     Raises:
         JudgeWeightsUnavailable, WeightsCorrupted, DiskFull: a published network can't be had.
     """
-    device = studio.backbone.device
-    mini = studio.backbone if studio.backbone.name == "mini" else load_backbone("mini", device=device)
-    features = discriminator_features(mini)
+    device = torch.device(studio.describe().device)
+    shipped = stand_ins(studio.engine())
 
-    def wanted(file: published.JudgeFile, load: Callable[..., Judge]) -> Judge | None:
+    def published_network(file: published.JudgeFile, load: Callable[..., T]) -> T | None:
         if choice == "shipped" or (choice == "auto" and not published.is_here(file)):
             return None
         try:
@@ -91,63 +93,39 @@ def choose_judges(
                 raise
             return None
 
-    names, notes = {}, []
-    own_identity = oracles.identity if oracles else None
-    if own_identity is not None:
-        identity, names["identity"] = _by_embedding(own_identity), "cosine112 of the given recogniser"
-    elif (arcface := wanted(published.ARCFACE_FILE, published.load_arcface)) is not None:
+    names: dict[str, str] = {}
+    notes: list[str] = []
+    identity: Identity = lambda a, b, eyes: shipped.likeness(a, b)  # noqa: E731
+    if own is not None and own.identity is not None:
+        identity, names["identity"] = _by_embedding(own.identity), "cosine112 of the given recogniser"
+    elif (arcface := published_network(published.ARCFACE_FILE, published.load_arcface)) is not None:
         identity, names["identity"] = _by_embedding(arcface), "cosine112 of ArcFace IR-SE50"
     else:
-        identity, names["identity"] = structure_identity(mini), structure.PROTOCOL
+        names["identity"] = structure.PROTOCOL
         notes.append(STRUCTURE_NOTE)
 
-    metric: Distance = lambda a, b: unit_distance(a.to(device), b.to(device), features)  # noqa: E731
-    style, names["content"], names["style"] = features, UNIT_PROTOCOL, "gram_relative of mini's discriminator"
-    if (perceptual := wanted(published.LPIPS_FILE, published.load_lpips)) is not None:
-        metric, style = perceptual, perceptual.features
+    content: Distance = lambda a, b: unit_distance(a.to(device), b.to(device), shipped.features)  # noqa: E731
+    style, names["content"], names["style"] = shipped.features, UNIT_PROTOCOL, "gram_relative of mini's discriminator"
+    if (perceptual := published_network(published.LPIPS_FILE, published.load_lpips)) is not None:
+        content, style = perceptual, perceptual.features
         names["content"], names["style"] = lpips.PROTOCOL, "gram_relative of VGG16"
         notes.append(VGG_LOSS_NOTE)
-    if oracles is not None and oracles.features is not None:
-        style, names["style"] = oracles.features, "gram_relative of SqueezeNet 1.1"
+    if own is not None and own.features is not None:
+        style, names["style"] = own.features, "gram_relative of SqueezeNet 1.1"
         notes.append(TRAINING_LOSS_NOTE)
 
-    extractor: fid.Extractor = lambda x: pooled_features(x.to(device), features)  # noqa: E731
+    extractor: fid.Extractor = lambda x: pooled_features(x.to(device), shipped.features)  # noqa: E731
     names["frechet"] = FRECHET_PROTOCOL
-    if (inception := wanted(published.INCEPTION_FILE, published.load_inception)) is not None:
+    if (inception := published_network(published.INCEPTION_FILE, published.load_inception)) is not None:
         extractor, names["frechet"] = inception, fid.PROTOCOL
     if any("mini" in names[measure] for measure in ("content", "style", "frechet")):
-        notes.append(MINI_LOSS_NOTE)
-    return Judges(identity, metric, style, extractor, names, tuple(notes))
+        notes.append(LOSS_NOTE)
 
+    def landmarks(image: Image.Image) -> np.ndarray | None:
+        faces = studio.find_faces(Photo(image, "drawing"))
+        return faces[0].landmarks if faces else None
 
-def discriminator_features(mini: Backbone) -> Features:
-    """Features of the embedded discriminator in float32, so that numbers compare between machines."""
-    measure = mini.measures["ours"]
-    if not isinstance(measure, DiscriminatorFeatures):
-        raise ValueError(f"expected a backbone that measures with its discriminator, got {type(measure).__name__}")
-    network = measure.discriminator
-    blocks = [block for block in BLOCKS if block < len(network.convs)]
-
-    @torch.no_grad()
-    def features(x: Tensor) -> list[Tensor]:
-        found = network.features(x.to(mini.device), dtype=torch.float32)
-        return [found[block - 1] for block in blocks]
-
-    return features
-
-
-def structure_identity(mini: Backbone) -> Identity:
-    """`mini_structure_cosine` of two aligned crops of any side."""
-    if mini.sample_faces is None:
-        raise ValueError("expected a backbone with sample faces, got one without")
-    mean = mini.sample_faces.features.float().mean(dim=0).cpu().numpy()
-
-    @torch.no_grad()
-    def read(image: Image.Image) -> Tensor:
-        x = to_tensor(image, size_px=mini.encoder_px, device=mini.device)
-        return mini.encoder.encode_structure(x)[0].float().cpu()
-
-    return lambda a, b, eyes: structure.structure_similarity(read(a).numpy(), read(b).numpy(), mean)
+    return MetricNetworks(identity, content, style, extractor, landmarks, names, tuple(notes))
 
 
 def _by_embedding(embed: Embedding) -> Identity:

@@ -6,28 +6,41 @@ seeded shuffle, so every pair is held out once; or one fixed split is scored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from core.config import MAX_REFERENCES
-from core.engines.fewshot_gan.invert import Inversion
+from core.config import MAX_REFERENCES, PAPER_ARMS, Arm
+from core.engines.base import Prepared
 from core.errors import PicturesUnusable
-from core.evaluate.arms import TrainingPlan
-from core.evaluate.measure import Scores, StyleTarget, Subject, as_rows, protocols, score, subject_of, summarise
-from core.evaluate.metric_networks import Judges
-from core.evaluate.train_arms import ARM_SPECS, ArmSpec, train_arm
+from core.evaluate.contact import Sheet, Tile, save_contact
+from core.evaluate.metric_networks import MetricNetworks
+from core.evaluate.panel import align_for
+from core.evaluate.plans import TrainingPlan
+from core.evaluate.scores import (
+    NamedScores,
+    Scores,
+    SetScores,
+    StyleTarget,
+    Subject,
+    named,
+    protocols,
+    score,
+    subject_of,
+    summarise,
+)
+from core.evaluate.train_arms import train_arm
 from core.imaging.align import AlignedFace, use_as_aligned, warp_to_quad
 from core.imaging.geometry import box_quad
 from core.imaging.listing import pictures_in
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import Crop, align_for_measuring, at_side, read_picture
+from core.metrics.crops import CropMode, at_side, read_picture
+from core.progress import OnProgress, Progress, ignore_progress
 from core.studio import Studio
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -36,22 +49,54 @@ class Pair:
 
     Attributes:
         name: what the files share.
-        photo: aligned, as a subject.
-        inversion: of the photo.
-        art: the artist's drawing in the same frame, and as a subject.
+        photo: aligned, ready to be compared with.
+        prepared: the photo as the engine read it.
+        art: the artist's drawing in the same frame.
+        answer: the drawing, ready to be compared with.
         style: the drawing's own statistics.
     """
 
     name: str
     photo: Subject
-    inversion: Inversion
+    prepared: Prepared
     art: AlignedFace
     answer: Subject
     style: StyleTarget
 
 
+@dataclass(frozen=True)
+class PairsPart(SetScores):
+    """One arm's numbers; all are to the artist's drawing but identity, which is to the photo."""
+
+    pictures: tuple[NamedScores, ...]
+
+
+@dataclass(frozen=True)
+class PairsReport:
+    """The comparison with an artist.
+
+    Attributes:
+        backbone, fingerprint, preset, seed: what trained.
+        n: held-out photos.
+        held_out: names of each fold's.
+        protocols, notes: what the numbers are, and what a reader must know.
+        arms: by arm, and the photos as they are under "photo".
+    """
+
+    backbone: str
+    fingerprint: str
+    preset: str
+    seed: int
+    n: int
+    held_out: tuple[tuple[str, ...], ...]
+    protocols: dict[str, str]
+    notes: tuple[str, ...]
+    arms: dict[str, PairsPart]
+    task: Literal["pairs"] = "pairs"
+
+
 def pair_files(folder: Path) -> list[tuple[str, Path, Path]]:
-    """(name, photo, drawing) by name.
+    """List (name, photo, drawing) by name.
 
     Raises:
         PicturesUnusable: no pictures, a file of another name, one without its partner, or a single pair.
@@ -73,35 +118,36 @@ def pair_files(folder: Path) -> list[tuple[str, Path, Path]]:
     return pairs
 
 
-def load_pairs(studio: Studio, folder: Path, judges: Judges, *, crop: Crop = "detect") -> list[Pair]:
-    """All pairs, the photo aligned and the drawing cut along the same square.
+def load_pairs(studio: Studio, folder: Path, networks: MetricNetworks, *, crop: CropMode = "detect") -> list[Pair]:
+    """Load all pairs, the photo aligned and the drawing cut along the same square.
 
     Raises:
         PicturesUnusable: from `pair_files`, or a pair of two sizes.
         StyleIdentityError: a photo without a usable face.
     """
-    return [_load_pair(studio, name, photo, art, judges, crop) for name, photo, art in pair_files(folder)]
+    return [_load_pair(studio, name, photo, art, networks, crop) for name, photo, art in pair_files(folder)]
 
 
-def _load_pair(studio: Studio, name: str, photo_path: Path, art_path: Path, judges: Judges, crop: Crop) -> Pair:
+def _load_pair(
+    studio: Studio, name: str, photo_path: Path, art_path: Path, networks: MetricNetworks, crop: CropMode
+) -> Pair:
     photo, art = read_picture(photo_path), read_picture(art_path)
     if photo.image.size != art.image.size:
         shown = " and ".join(f"{width} x {height}" for width, height in (photo.image.size, art.image.size))
         raise PicturesUnusable(art_path.name, f"and '{photo_path.name}' differ in size ({shown} pixels)")
-    face, _ = align_for_measuring(studio, photo, crop)
-    side_px = studio.backbone.resolution
+    face, _ = align_for(studio, photo, crop)
+    side_px = studio.capabilities().resolution_px
     whole = box_quad(0, 0, *photo.image.size)
     if photo.image.width == photo.image.height and np.allclose(face.quad, whole):
         drawn = use_as_aligned(art, size_px=side_px)
     else:
         drawn = AlignedFace(warp_to_quad(art.image, face.quad, side_px), face.quad, face.landmarks, art.name)
-    finder = studio.backbone.finder
-    target = StyleTarget([to_tensor(at_side(drawn.image))], judges)
-    return Pair(name, subject_of(face, finder), studio.invert(face), drawn, subject_of(drawn, finder), target)
+    target = StyleTarget([to_tensor(at_side(drawn.image))], networks)
+    return Pair(name, subject_of(face, networks), studio.prepare(face), drawn, subject_of(drawn, networks), target)
 
 
 def make_folds(count: int, folds: int, *, seed: int) -> list[list[int]]:
-    """Held-out pairs of every fold: a seeded shuffle dealt out in turn; `ValueError` unless 2 <= folds <= count."""
+    """Hold every pair out once: a seeded shuffle dealt out in turn. Raises ValueError unless 2 <= folds <= count."""
     if not 2 <= folds <= count:
         raise ValueError(f"{count} pairs make 2 to {count} folds, got {folds}")
     order = np.random.default_rng(seed).permutation(count).tolist()
@@ -109,21 +155,38 @@ def make_folds(count: int, folds: int, *, seed: int) -> list[list[int]]:
 
 
 def fixed_split(count: int, held_out: int, *, seed: int) -> list[list[int]]:
-    """One fold with so many held-out pairs; `ValueError` when none would be left to train on."""
+    """Make one fold with so many held-out pairs. Raises ValueError when none would be left to train on."""
     if not 1 <= held_out < count:
         raise ValueError(f"{count} pairs leave 1 to {count - 1} to hold out, got {held_out}")
     return [sorted(np.random.default_rng(seed).permutation(count)[:held_out].tolist())]
 
 
-def check_split(folder: Path, count: int, folds: Sequence[Sequence[int]]) -> None:
-    """`PicturesUnusable` when a fold of the folder's pairs leaves more drawings to train on than a style takes."""
-    most = count - min(len(fold) for fold in folds)
+def choose_split(folder: Path, *, folds: int | None, held_out: int | None, seed: int) -> list[list[int]]:
+    """Split a folder's pairs into held-out folds, before anything is loaded.
+
+    Args:
+        folder: of the pairs.
+        folds: how many; 3 where both are None.
+        held_out: instead one fold of so many pairs.
+        seed: of the shuffle.
+
+    Raises:
+        PicturesUnusable: from `pair_files`; it can't be split so; or a fold leaves more drawings to train on than a
+            style takes.
+    """
+    count = len(pair_files(folder))
+    try:
+        if held_out is None:
+            split = make_folds(count, folds or 3, seed=seed)
+        else:
+            split = fixed_split(count, held_out, seed=seed)
+    except ValueError as error:
+        raise PicturesUnusable(folder.name, f"can't be split so: {error}") from error
+    most = count - min(len(fold) for fold in split)
     if most > MAX_REFERENCES:
-        raise PicturesUnusable(
-            folder.name,
-            f"holds {count} pairs, which leave {most} drawings to train on; {MAX_REFERENCES} is the most, so hold out "
-            "more",
-        )
+        left = f"which leave {most} drawings to train on; {MAX_REFERENCES} is the most, so hold out more"
+        raise PicturesUnusable(folder.name, f"holds {count} pairs, {left}")
+    return split
 
 
 def evaluate_pairs(
@@ -131,70 +194,103 @@ def evaluate_pairs(
     pairs: Sequence[Pair],
     folds: Sequence[Sequence[int]],
     plan: TrainingPlan,
-    judges: Judges,
+    networks: MetricNetworks,
     save: Path,
     *,
-    arms: Sequence[ArmSpec] = ARM_SPECS,
-    on_progress: Progress = lambda what, done, of: None,
-) -> dict[str, object]:
+    arms: Sequence[Arm] = PAPER_ARMS,
+    on_progress: OnProgress = ignore_progress,
+) -> PairsReport:
     """Train every arm on each fold's other drawings and score its held-out photos; writes `save/<arm>/<name>.png`.
 
-    Returns:
-        JSON-ready report. All measures are to the artist's drawing but identity, which is to the photo.
+    Args:
+        studio: whose default engine trains.
+        pairs: from `load_pairs`.
+        folds: held-out pairs of each, from `choose_split`.
+        plan: of every training.
+        networks: measure.
+        save: folder for the drawings.
+        arms: which ones.
+        on_progress: hears of every step.
 
     Raises:
-        TooManyReferences: a fold has more drawings to train on than a style takes, see `check_split`.
+        TooManyReferences: a fold has more drawings to train on than a style takes, see `choose_split`.
     """
     held = [index for fold in folds for index in fold]
-    report: dict[str, object] = {
-        "task": "pairs",
-        "backbone": studio.backbone.name,
-        "fingerprint": studio.backbone.fingerprint,
-        "preset": plan.preset,
-        "seed": plan.seed,
-        "n": len(held),
-        "held_out": [[pairs[index].name for index in fold] for fold in folds],
-        "protocols": {
-            **protocols(judges),
-            "against": "the artist's drawing of the held-out person; identity against the photo",
-        },
-        "notes": list(judges.notes),
-    }
-    as_they_are = [pairs[index].photo.image for index in held]
-    parts = {"photo": _part([pairs[index] for index in held], as_they_are, judges, studio)}
-    for spec in arms:
+    people = [pairs[index] for index in held]
+    parts = {"photo": _part(people, [pair.photo.image for pair in people], networks)}
+    for arm in arms:
         drawings: dict[int, Image.Image] = {}
         for number, fold in enumerate(folds):
-            label = f"{spec.name}, fold {number + 1} of {len(folds)}"
-            drawings |= _run_fold(studio, spec, pairs, fold, plan, label, on_progress)
-        (save / spec.name).mkdir(parents=True, exist_ok=True)
+            label = f"{arm.id}, fold {number + 1} of {len(folds)}"
+            drawings |= _draw_fold(studio, arm, pairs, fold, plan, label, on_progress)
+        (save / arm.id).mkdir(parents=True, exist_ok=True)
         for index, drawing in drawings.items():
-            save_png(drawing, save / spec.name / f"{pairs[index].name}.png")
-        parts[spec.name] = _part([pairs[i] for i in held], [drawings[i] for i in held], judges, studio)
-    return report | {"arms": parts}
+            save_png(drawing, save / arm.id / f"{pairs[index].name}.png")
+        parts[arm.id] = _part(people, [drawings[index] for index in held], networks)
+    against = "the artist's drawing of the held-out person; identity against the photo"
+    return PairsReport(
+        backbone=studio.describe().variant,
+        fingerprint=studio.describe().fingerprint,
+        preset=plan.preset,
+        seed=plan.seed,
+        n=len(held),
+        held_out=tuple(tuple(pairs[index].name for index in fold) for fold in folds),
+        protocols={**protocols(networks), "against": against},
+        notes=networks.notes,
+        arms=parts,
+    )
 
 
-def _run_fold(
-    studio: Studio, spec: ArmSpec, pairs: Sequence[Pair], fold: Sequence[int], plan: TrainingPlan, label: str,
-    on_progress: Progress,
+def _draw_fold(
+    studio: Studio, arm: Arm, pairs: Sequence[Pair], fold: Sequence[int], plan: TrainingPlan, label: str,
+    on_progress: OnProgress,
 ) -> dict[int, Image.Image]:  # fmt: skip
     references = [pair.art for index, pair in enumerate(pairs) if index not in set(fold)]
     style = train_arm(
-        studio, spec, references, preset=plan.preset, seed=plan.seed, steps=plan.steps,
-        on_step=lambda step: on_progress(label, step.step, step.steps),
+        studio, arm, references, preset=plan.preset, seed=plan.seed, steps=plan.steps,
+        on_step=lambda step: on_progress(Progress(label, step.step, step.steps)),
     )  # fmt: skip
-    return {index: at_side(studio.stylize_inverted(pairs[index].inversion, style).image) for index in fold}
+    return {index: at_side(studio.draw(pairs[index].prepared, style).image) for index in fold}
 
 
-def _part(pairs: Sequence[Pair], drawings: Sequence[Image.Image], judges: Judges, studio: Studio) -> dict[str, object]:
+def _part(pairs: Sequence[Pair], drawings: Sequence[Image.Image], networks: MetricNetworks) -> PairsPart:
     """One arm's numbers; the Frechet distance is between all drawings and all of the artist's."""
-    rows = [_score(pair, drawing, judges, studio) for pair, drawing in zip(pairs, drawings, strict=True)]
-    every = StyleTarget([pair.answer.x for pair in pairs], judges)
-    names = [pair.photo.name for pair in pairs]
-    return {**summarise(rows, drawings, every, judges), "pictures": as_rows(names, rows)}
+    rows = [score_pair(pair, drawing) for pair, drawing in zip(pairs, drawings, strict=True)]
+    every = StyleTarget([pair.answer.x for pair in pairs], networks)
+    pictures = named([pair.photo.name for pair in pairs], rows)
+    return PairsPart(**vars(summarise(rows, drawings, every)), pictures=pictures)
 
 
-def _score(pair: Pair, drawing: Image.Image, judges: Judges, studio: Studio) -> Scores:
-    to_art = score(drawing, pair.answer, pair.style, judges, studio.backbone.finder)
-    identity = judges.identity(pair.photo.image, drawing, pair.photo.eyes)
-    return Scores(**{**vars(to_art), "identity": identity})
+def score_pair(pair: Pair, drawing: Image.Image) -> Scores:
+    """Measure one drawing against the artist's; its identity against the photo."""
+    to_art = score(drawing, pair.answer, pair.style)
+    identity = pair.style.networks.identity(pair.photo.image, drawing, pair.photo.eyes)
+    return replace(to_art, identity=identity)
+
+
+def draw_pairs(pairs: Sequence[Pair], report: PairsReport, drawings: Path, path: Path) -> None:
+    """Draw a contact sheet: photo, the artist's answer, every arm's drawing from `drawings/<arm>/<name>.png`."""
+    arms = [arm for arm in PAPER_ARMS if arm.id in report.arms]
+    held = {name for fold in report.held_out for name in fold}
+    rows = [
+        [
+            Tile(pair.photo.image),
+            Tile(pair.answer.image),
+            *(Tile(_read(drawings / arm.id / f"{pair.name}.png"), _caption(report.arms[arm.id], pair)) for arm in arms),
+        ]
+        for pair in pairs
+        if pair.name in held
+    ]
+    subtitle = f"held out from training; preset {report.preset}, seed {report.seed}, model {report.backbone}"
+    columns = ["Photo", "The artist", *(arm.title for arm in arms)]
+    save_contact(Sheet("Beside the artist's own answer", subtitle, [], columns, rows), path)
+
+
+def _caption(part: PairsPart, pair: Pair) -> str:
+    found = next(row for row in part.pictures if row.name == pair.photo.name)
+    return f"SSIM {found.ssim:.2f}   perceptual {found.content:.2f}"
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")

@@ -6,7 +6,6 @@ the next one is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +13,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from core.engines.fewshot_gan.ffhq import VGG16
-from core.errors import JudgeWeightsUnavailable, WeightsCorrupted, WeightsUnavailable
+from core.errors import JudgeWeightsUnavailable, WeightsChanged, WeightsCorrupted, WeightsUnavailable
 from core.metrics.arcface import ArcFaceEmbedding
 from core.metrics.fid import Extractor, inception_extractor
 from core.metrics.lpips import LpipsVgg16
 from core.networks.checkpoints import load_into
-from core.weights import fetch as weights
-from core.weights import hub as weights_hub
-
-OnProgress = Callable[[weights.DownloadProgress], None]
+from core.progress import OnProgress, ignore_progress
+from core.weights.fetch import cached, fetch
+from core.weights.load import load_torch
+from core.weights.pins import ARCFACE_IR_SE50, INCEPTION_FID, VGG16, HubFile
 
 
 @dataclass(frozen=True)
@@ -33,42 +31,23 @@ class JudgeFile:
     Attributes:
         judge: its name in sentences.
         places: where copies are, in the order they are tried; those in the cache come first.
-        sha256: of the published file; None takes what the Hub announces.
     """
 
     judge: str
-    places: tuple[weights.HubFile, ...]
-    sha256: str | None = None
+    places: tuple[HubFile, ...]
 
 
 LPIPS_FILE = JudgeFile("LPIPS (VGG16)", (VGG16,))
-INCEPTION_FILE = JudgeFile(
-    "FID (Inception v3)",
-    (
-        weights.HubFile(
-            "pt_inception-2015-12-05-6726825d.pth",
-            ("JamesHujy/EMABench", "RaphaelLiu/EvalCrafter-Models"),
-            about_mb=96,
-        ),
-    ),
-    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-)
-ARCFACE_FILE = JudgeFile(
-    "ArcFace (IR-SE50)",
-    (
-        weights.HubFile("InsightFace_Pytorch+model_ir_se50.pth", ("lithiumice/ArcFace_PyTorch",), about_mb=175),
-        weights.HubFile("model_ir_se50.pth", ("Fubei/splatviz_inversion_checkpoints",), about_mb=175),
-    ),
-    "a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28",
-)
+INCEPTION_FILE = JudgeFile("FID (Inception v3)", (INCEPTION_FID,))
+ARCFACE_FILE = JudgeFile("ArcFace (IR-SE50)", ARCFACE_IR_SE50)
 
 
 def is_here(file: JudgeFile) -> bool:
     """Whether a copy is in the cache; reads no content."""
-    return any(weights.cached(place) for place in file.places)
+    return any(cached(place) for place in file.places)
 
 
-def fetch_judge(file: JudgeFile, *, on_progress: OnProgress | None = None) -> Path:
+def fetch_judge(file: JudgeFile, *, on_progress: OnProgress = ignore_progress) -> Path:
     """Path of a verified local copy, downloaded only if there is none in the cache.
 
     Raises:
@@ -76,22 +55,15 @@ def fetch_judge(file: JudgeFile, *, on_progress: OnProgress | None = None) -> Pa
         DiskFull: no space for it.
     """
     last: Exception | None = None
-    copies = [
-        weights.HubFile(place.file_name, (repo,), place.about_mb) for place in file.places for repo in place.repos
-    ]
-    for copy in sorted(copies, key=lambda copy: weights.cached(copy) is None):
+    for place in sorted(file.places, key=lambda place: cached(place) is None):
         try:
-            path = weights.fetch(copy, on_progress=on_progress)
-        except (WeightsUnavailable, WeightsCorrupted) as error:
+            return fetch(place, on_progress=on_progress).path
+        except (WeightsUnavailable, WeightsCorrupted, WeightsChanged) as error:
             last = error
-            continue
-        if file.sha256 is None or weights_hub.is_intact(path, file.sha256):
-            return path
-        last = WeightsCorrupted(copy.file_name, f"{copy.repos[0]} holds another file under that name")
     raise JudgeWeightsUnavailable(file.judge, file.places[0].file_name) from last
 
 
-def load_lpips(device: torch.device, *, on_progress: OnProgress | None = None) -> LpipsVgg16:
+def load_lpips(device: torch.device, *, on_progress: OnProgress = ignore_progress) -> LpipsVgg16:
     """LPIPS with VGG16. Raises `JudgeWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
     path = fetch_judge(LPIPS_FILE, on_progress=on_progress)
     try:
@@ -100,20 +72,20 @@ def load_lpips(device: torch.device, *, on_progress: OnProgress | None = None) -
         raise WeightsCorrupted(path.name, str(error)) from error
 
 
-def load_inception(device: torch.device, *, on_progress: OnProgress | None = None) -> Extractor:
+def load_inception(device: torch.device, *, on_progress: OnProgress = ignore_progress) -> Extractor:
     """FID's features. Raises `JudgeWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
     from core.networks.inception import FidInception
 
     path = fetch_judge(INCEPTION_FILE, on_progress=on_progress)
     network = FidInception()
     try:
-        load_into(network, weights.load_torch(path), source=path.name)
+        load_into(network, load_torch(path), source=path.name)
     except ValueError as error:
         raise WeightsCorrupted(path.name, str(error)) from error
     return inception_extractor(network.to(device))
 
 
-def load_arcface(device: torch.device, *, on_progress: OnProgress | None = None) -> ArcFaceEmbedding:
+def load_arcface(device: torch.device, *, on_progress: OnProgress = ignore_progress) -> ArcFaceEmbedding:
     """ArcFace's embedding. Raises `JudgeWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
     from core.networks.arcface import ArcFace
 
@@ -121,7 +93,7 @@ def load_arcface(device: torch.device, *, on_progress: OnProgress | None = None)
     with torch.device("meta"):
         network = ArcFace()
     try:
-        load_into(network, weights.load_torch(path), source=path.name)
+        load_into(network, load_torch(path), source=path.name)
     except ValueError as error:
         raise WeightsCorrupted(path.name, str(error)) from error
     return ArcFaceEmbedding(network.to(device))

@@ -5,7 +5,9 @@ On the authors' published watercolour pictures: 0.411 for their method, 0.404 fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -19,7 +21,7 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  
 
 
 def pair_pictures(inputs: Path, results: Path) -> list[tuple[Path, Path]]:
-    """Pairs the two folders' pictures by name: `7.jpeg` goes with `7.png`, else with `7-<anything>.png`.
+    """Pair the two folders' pictures by name: `7.jpeg` goes with `7.png`, else with `7-<anything>.png`.
 
     Raises:
         PicturesUnusable: a folder is empty, a picture has no partner, or more than one.
@@ -46,26 +48,42 @@ def pair_pictures(inputs: Path, results: Path) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def evaluate_table2(inputs: Path, results: Path) -> dict[str, object]:
-    """Mean SSIM over pairs.
+@dataclass(frozen=True)
+class Table2Pair:
+    """One input and its result, with their SSIM."""
 
-    Returns:
-        JSON-ready report: `ssim` (three decimals, as printed in papers), `n`, and every pair's value.
+    input: str
+    result: str
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Table2Report:
+    """Mean SSIM over `n` pairs with three decimals, as printed in papers, and every pair's value."""
+
+    n: int
+    ssim: float
+    pairs: tuple[Table2Pair, ...]
+    protocol: str = PROTOCOL
+    task: Literal["table2"] = "table2"
+
+
+def evaluate_table2(inputs: Path, results: Path) -> Table2Report:
+    """Compare every result with its input.
 
     Raises:
         PicturesUnusable: from `pair_pictures`, when the two pictures of a pair differ in size, or one holds NaN.
         PhotoUnreadable: a damaged picture, or one of absurdly many pixels.
     """
-    pairs = []
+    pairs, values = [], []
     for before, after in sorted(pair_pictures(inputs, results)):
         sizes = _size(before), _size(after)
         if sizes[0] != sizes[1]:
             shown = " and ".join(f"{width} x {height}" for width, height in sizes)
             raise PicturesUnusable(after.name, f"and its input '{before.name}' differ in size ({shown} pixels)")
-        value = ssim_gray_gauss11(_gray(before), _gray(after))
-        pairs.append({"input": before.name, "result": after.name, "ssim": round(value, 6), "exact": value})
-    mean = sum(pair.pop("exact") for pair in pairs) / len(pairs)
-    return {"task": "table2", "protocol": PROTOCOL, "n": len(pairs), "ssim": round(mean, 3), "pairs": pairs}
+        values.append(ssim_gray_gauss11(_gray(before), _gray(after)))
+        pairs.append(Table2Pair(before.name, after.name, round(values[-1], 6)))
+    return Table2Report(len(pairs), round(sum(values) / len(values), 3), tuple(pairs))
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The four arms that are compared: JoJoGAN and ours, each from one reference and from all of them.
+"""Trains the arms that are compared: JoJoGAN and ours, each from one reference and from all of them.
 
 The study's packs and `python -m core evaluate` train them here, so that both show the same pictures for the same seed.
 """
@@ -6,83 +6,59 @@ The study's packs and `python -m core evaluate` train them here, so that both sh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
-from core.config import FinetuneConfig, Method
-from core.engines.fewshot_gan.style_file import Style
+from core.config import Arm
+from core.engines.base import Stop, Style, TrainingConfig, TrainingStep, run_to_end
 from core.errors import NoReferences
 from core.imaging.align import AlignedFace
-from core.studio import Studio, TrainingStep
-
-ArmName = Literal["jojogan-one", "jojogan-few", "ours-one", "ours-few"]
+from core.studio import Studio
 
 
-@dataclass(frozen=True)
-class ArmSpec:
-    """One arm.
-
-    Attributes:
-        name: as in `core.study.protocol.packs.ARMS`.
-        title: for readers.
-        method: training method.
-        few: trains on all references; on the first one otherwise.
-    """
-
-    name: ArmName
-    title: str
-    method: Method
-    few: bool
-
-    def references(self, given: Sequence[AlignedFace]) -> list[AlignedFace]:
-        """The references that this arm sees; `NoReferences` when there are none."""
-        if not given:
-            raise NoReferences
-        return list(given) if self.few else [given[0]]
-
-
-ARM_SPECS: tuple[ArmSpec, ...] = (
-    ArmSpec("jojogan-one", "JoJoGAN, one-shot", "jojogan", few=False),
-    ArmSpec("jojogan-few", "JoJoGAN, few-shot", "jojogan", few=True),
-    ArmSpec("ours-one", "Ours, one-shot", "ours", few=False),
-    ArmSpec("ours-few", "Ours, few-shot", "ours", few=True),
-)
+def arm_references(arm: Arm, given: Sequence[AlignedFace]) -> list[AlignedFace]:
+    """Return the references that an arm sees. Raises NoReferences when there are none."""
+    if not given:
+        raise NoReferences
+    return list(given) if arm.few else [given[0]]
 
 
 def arm_config(
     studio: Studio,
-    spec: ArmSpec,
+    arm: Arm,
     *,
     preset: str,
     seed: int,
     steps: int | None = None,
-    overrides: Mapping[str, object] | None = None,
-) -> FinetuneConfig:
-    """Hyper-parameters of an arm: the preset's and the backbone's, with the arm's method and the shared seed.
+    overrides: Mapping[str, Any] | None = None,
+) -> TrainingConfig:
+    """Return an arm's settings: the preset's and the engine's, with the arm's method and the shared seed.
 
     Args:
+        studio: whose default engine trains.
+        arm: which one.
+        preset, seed: of all arms.
         steps: instead of the preset's.
-        overrides: other fields of `FinetuneConfig`, for ablations.
+        overrides: other settings, for ablations.
     """
-    given = {} if steps is None else {"steps": steps}
-    return studio.config(preset, **given, **(overrides or {}), method=spec.method, seed=seed)
+    given: dict[str, Any] = {} if steps is None else {"steps": steps}
+    return studio.config(preset, **given, **(overrides or {}), method=arm.method, seed=seed)
 
 
 def train_arm(
     studio: Studio,
-    spec: ArmSpec,
+    arm: Arm,
     references: Sequence[AlignedFace],
     *,
     preset: str,
     seed: int,
     steps: int | None = None,
-    overrides: Mapping[str, object] | None = None,
-    on_step: Callable[[TrainingStep], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    on_step: Callable[[TrainingStep], None] = lambda _: None,
+    stop: Stop = lambda: False,
 ) -> Style:
     """Train one arm: one style that serves every later photo, named after the arm.
 
     Args:
+        studio, arm, preset, seed, steps: as for `arm_config`.
         references: of the whole comparison; the arm takes the first one or all.
         on_step: hears of every step.
         stop: asked before every step.
@@ -91,10 +67,5 @@ def train_arm(
         NoReferences, TooManyReferences: other than 1 to 14 references.
         TrainingStopped: `stop` said so.
     """
-    config = arm_config(studio, spec, preset=preset, seed=seed, steps=steps, overrides=overrides)
-    for item in studio.train(spec.references(references), config, name=spec.name, stop=stop):
-        if isinstance(item, Style):
-            return item
-        if on_step is not None:
-            on_step(item)
-    raise RuntimeError("Studio.train ended without a style")
+    config = arm_config(studio, arm, preset=preset, seed=seed, steps=steps)
+    return run_to_end(studio.train(arm_references(arm, references), config, name=arm.id, stop=stop), on_step)

@@ -1,14 +1,15 @@
 """The align stage: from a photo to the face in the generator's framing, by detector, by hand, or as it is.
 
-The framing itself is in `core.imaging.geometry`, the detector in `core.imaging.faces`; both are offered here under the stage's name. One
-thing differs from the published scripts: a picture that has the framing already is resized, not resampled along a new
-square.
+The framing itself is in `core.imaging.geometry`, the detector in `core.imaging.faces`; what other rooms need of both is
+offered here. One thing differs from the published scripts: a picture that has the framing already is resized, not
+resampled along a new square.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
@@ -16,10 +17,12 @@ from PIL import Image
 from core.config import PhotoLimits
 from core.errors import FaceCutOff, FaceIndexOutOfRange, FaceTooSmall, NoFaceFound, PhotoTooSmall
 from core.imaging.faces import DetectedFace, FaceFinder
-from core.imaging.geometry import AlignedFace, box_quad, ffhq_quad, warp_to_quad
+from core.imaging.geometry import Box, box_quad, ffhq_quad, warp_to_quad
 
 if TYPE_CHECKING:
     from core.imaging.photo import Photo
+
+CropMode = Literal["detect", "aligned"]  # find the face, or take the picture's central square
 
 MIN_FACE_PX = 60  # width of the detector's box; below, a 256 px crop is mostly guesswork
 MAX_CUT_SHARE = 0.1  # of the face's width that may lie outside of the photo
@@ -27,6 +30,8 @@ ALIGNED_TOLERANCE = 0.12  # of the side, between the FFHQ square's corners and t
 
 __all__ = [
     "AlignedFace",
+    "Box",
+    "CropMode",
     "DetectedFace",
     "FaceFinder",
     "align",
@@ -40,8 +45,25 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
+class AlignedFace:
+    """A face in the generator's framing.
+
+    Attributes:
+        image: square RGB.
+        quad: [4, 2] corners in the photo's pixels, in the order top left, bottom left, bottom right, top right.
+        landmarks: [68, 2] in the photo's pixels, or None where no detector was asked.
+        name: the photo's name.
+    """
+
+    image: Image.Image
+    quad: np.ndarray
+    landmarks: np.ndarray | None
+    name: str
+
+
 def looks_aligned(photo: Photo, face: DetectedFace) -> bool:
-    """Whether a square picture already has the FFHQ framing: the face's square nearly has the picture's corners."""
+    """Tell whether a square picture has the FFHQ framing: the face's square nearly has the picture's corners."""
     width, height = photo.image.size
     side = max(width, height)
     if abs(width - height) > 0.02 * side:
@@ -51,9 +73,11 @@ def looks_aligned(photo: Photo, face: DetectedFace) -> bool:
 
 
 def align(photo: Photo, finder: FaceFinder, *, face_index: int = 0, size_px: int = 256) -> AlignedFace:
-    """Finds the faces and crops one of them.
+    """Find the faces and crop one of them.
 
     Args:
+        photo: the picture.
+        finder: the detector.
         face_index: 0 is the largest face.
         size_px: side of the crop.
 
@@ -68,7 +92,7 @@ def align(photo: Photo, finder: FaceFinder, *, face_index: int = 0, size_px: int
 def align_one_of(
     photo: Photo, faces: Sequence[DetectedFace], *, face_index: int = 0, size_px: int = 256
 ) -> AlignedFace:
-    """Crops one of the faces that were found before; raises as `align` does."""
+    """Crop one of the faces that were found before; raises as `align` does."""
     if not faces:
         raise NoFaceFound(photo.name)
     if not 0 <= face_index < len(faces):
@@ -77,7 +101,7 @@ def align_one_of(
 
 
 def align_face(photo: Photo, face: DetectedFace, *, size_px: int = 256) -> AlignedFace:
-    """Crops a face that was found before; raises FaceTooSmall and FaceCutOff as `align` does."""
+    """Crop a face that was found before; raises FaceTooSmall and FaceCutOff as `align` does."""
     face_px = face.box[2] - face.box[0]
     if face_px < MIN_FACE_PX:
         raise FaceTooSmall(photo.name, face_px, MIN_FACE_PX)
@@ -86,24 +110,24 @@ def align_face(photo: Photo, face: DetectedFace, *, size_px: int = 256) -> Align
     if outside > MAX_CUT_SHARE * face_px:
         raise FaceCutOff(photo.name)
     if looks_aligned(photo, face):
-        aligned = use_as_aligned(photo, size_px=size_px)
-        return AlignedFace(aligned.image, aligned.quad, face.landmarks, photo.name)
+        return replace(use_as_aligned(photo, size_px=size_px), landmarks=face.landmarks)
     quad = ffhq_quad(face.landmarks)
     return AlignedFace(warp_to_quad(photo.image, quad, size_px), quad, face.landmarks, photo.name)
 
 
 def use_as_aligned(photo: Photo, *, size_px: int) -> AlignedFace:
-    """Takes the centre square of the picture as the crop, for pictures that are aligned already."""
+    """Take the centre square of the picture as the crop, for pictures that are aligned already."""
     width, height = photo.image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     return _crop(photo, (left, top, left + side, top + side), size_px)
 
 
-def crop_manually(photo: Photo, box: tuple[int, int, int, int], *, size_px: int) -> AlignedFace:
-    """Crops the square around a box (left, top, right, bottom) that the visitor drew, kept inside the photo.
+def crop_manually(photo: Photo, box: Box, *, size_px: int) -> AlignedFace:
+    """Crop the square around a box that the visitor drew, kept inside the photo.
 
-    Raises PhotoTooSmall when the box's part inside the photo is shorter than `PhotoLimits.min_side_px`.
+    Raises:
+        PhotoTooSmall: the box's part inside the photo is shorter than `PhotoLimits.min_side_px`.
     """
     width, height = photo.image.size
     left, right = (round(min(max(float(v), 0), width)) for v in (box[0], box[2]))
@@ -117,7 +141,7 @@ def crop_manually(photo: Photo, box: tuple[int, int, int, int], *, size_px: int)
     return _crop(photo, (left, top, left + side, top + side), size_px)
 
 
-def _crop(photo: Photo, box: tuple[int, int, int, int], size_px: int) -> AlignedFace:
-    """An upright square of the photo, resized without another resampling."""
+def _crop(photo: Photo, box: Box, size_px: int) -> AlignedFace:
+    """Cut an upright square out of the photo, resized without another resampling."""
     image = photo.image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box)
     return AlignedFace(image, box_quad(*box), None, photo.name)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from core.errors import WeightsUnavailable
-from core.imaging.geometry import box_quad, ffhq_quad, from_crop, peek
+from core.imaging.geometry import Box, box_quad, ffhq_quad, from_crop, peek
 
 if TYPE_CHECKING:
     import dlib
@@ -44,15 +44,22 @@ class DetectedFace:
         landmarks: [68, 2] float64 in the order of the iBUG 300-W set: jaw, brows, nose, eyes, lips.
     """
 
-    box: tuple[int, int, int, int]
+    box: Box
     landmarks: np.ndarray
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way to search: `look` of the picture, `scale` against the working size, `pad` share, score `threshold`."""
+    """One way to search.
 
-    look: str
+    Attributes:
+        tone: the picture as it is, with equalized tones, or with hatching blurred away as well.
+        scale: against the working size.
+        pad: mirrored border, as a share of the shorter side.
+        threshold: least score of the detector.
+    """
+
+    tone: Literal["plain", "equalized", "smoothed"]
     scale: float
     pad: float
     threshold: float
@@ -61,14 +68,18 @@ class _Attempt:
 _ATTEMPTS = (
     _Attempt("plain", 1.0, 0.0, 0.0),
     _Attempt("plain", 1.6, 0.0, 0.0),
-    _Attempt("even", 1.0, 0.25, 0.1),
-    _Attempt("soft", 1.0, 0.25, 0.1),
+    _Attempt("equalized", 1.0, 0.25, 0.1),
+    _Attempt("smoothed", 1.0, 0.25, 0.1),
     _Attempt("plain", 1.0, 0.25, -0.1),
 )
 
 
 class FaceFinder:
-    """Finds faces with the predictor file at `predictor_path`; dlib is loaded at the first use. Can be shared."""
+    """Finds faces with the predictor file at `predictor_path`; dlib is loaded at the first use. Can be shared.
+
+    Args:
+        predictor_path: dlib's shape predictor for 68 points.
+    """
 
     def __init__(self, predictor_path: Path) -> None:
         self.predictor_path = Path(predictor_path)
@@ -79,9 +90,10 @@ class FaceFinder:
         return (FaceFinder, (self.predictor_path,))
 
     def find(self, photo: Photo) -> list[DetectedFace]:
-        """Faces of a photo, the largest first; an empty list where there is none.
+        """Find the faces of a photo, the largest first; an empty list where there is none.
 
-        Raises WeightsUnavailable when the predictor file is missing or damaged.
+        Raises:
+            WeightsUnavailable: the predictor file is missing or damaged.
         """
         grey = ImageOps.grayscale(photo.image)
         with self._lock:  # dlib's detector keeps scratch memory between calls
@@ -104,11 +116,11 @@ class FaceFinder:
 
 
 def _search(grey: Image.Image, detector: dlib.fhog_object_detector) -> list[np.ndarray]:
-    """Boxes [4] (left, top, right, bottom) in the picture's pixels, from the first attempt that finds any."""
+    """Return boxes [4] (left, top, right, bottom) in the picture's pixels, from the first attempt that finds any."""
     for attempt in _ATTEMPTS:
         scale = attempt.scale * min(MAX_ENLARGEMENT, WORK_SIDE_PX / max(grey.size))
         small = grey.resize([max(1, round(side * scale)) for side in grey.size], Image.Resampling.BILINEAR)
-        pixels = np.asarray(_look(small, attempt.look))
+        pixels = np.asarray(_toned(small, attempt))
         pad = round(attempt.pad * min(pixels.shape))
         pixels = np.pad(pixels, pad, mode="symmetric")
         rectangles, scores, _ = detector.run(pixels, 0, attempt.threshold)
@@ -123,11 +135,11 @@ def _search(grey: Image.Image, detector: dlib.fhog_object_detector) -> list[np.n
     return []
 
 
-def _look(grey: Image.Image, look: str) -> Image.Image:
-    """The picture as it is, with evened-out tones, or with hatching blurred away as well."""
-    if look == "plain":
+def _toned(grey: Image.Image, attempt: _Attempt) -> Image.Image:
+    """Bring a grey picture into the attempt's tone."""
+    if attempt.tone == "plain":
         return grey
-    if look == "soft":
+    if attempt.tone == "smoothed":
         grey = grey.filter(ImageFilter.GaussianBlur(max(grey.size) / 250))
     return ImageOps.equalize(grey)
 
@@ -138,7 +150,7 @@ def _centre_inside(box: np.ndarray, size: tuple[int, int]) -> bool:
 
 
 def _merge(found: list[tuple[float, np.ndarray]]) -> list[np.ndarray]:
-    """Drops boxes that mostly share their area with a better one, and ones that are far less sure than the best."""
+    """Drop boxes that mostly share their area with a better one, and ones that are far less sure than the best."""
     kept: list[np.ndarray] = []
     ordered = sorted(found, key=lambda item: -item[0])
     for score, box in ordered:
@@ -150,26 +162,27 @@ def _merge(found: list[tuple[float, np.ndarray]]) -> list[np.ndarray]:
 
 
 def _shared(a: np.ndarray, b: np.ndarray) -> float:
-    """Area of the overlap of two boxes as a share of the smaller one."""
+    """Measure the overlap of two boxes as a share of the smaller one's area."""
     extent = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     return float(np.prod(np.maximum(extent, 0)) / min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2])))
 
 
 def _landmarks(grey: Image.Image, box: np.ndarray, predictor: dlib.shape_predictor) -> DetectedFace:
-    """Landmarks of one face: a first answer around the detector's box [4], then twice in an upright crop."""
+    """Predict one face's landmarks: a first answer around the detector's box [4], then twice in an upright crop."""
     centre, half = (box[:2] + box[2:]) / 2, (box[2] - box[0]) / 2
     around = box_quad(*(centre - half * FIRST_REACH), *(centre + half * FIRST_REACH))
     inner = 0.5 - 0.5 / FIRST_REACH
     points = _predict(grey, around, (inner, inner, 1 - inner, 1 - inner), predictor)
     for _ in range(2):
         points = _predict(grey, ffhq_quad(points), CROP_BOX, predictor)
-    return DetectedFace(tuple(round(float(edge)) for edge in box), points)
+    left, top, right, bottom = (round(float(side)) for side in box)
+    return DetectedFace((left, top, right, bottom), points)
 
 
 def _predict(
     grey: Image.Image, quad: np.ndarray, box: tuple[float, float, float, float], predictor: dlib.shape_predictor
 ) -> np.ndarray:
-    """Median answer [68, 2] in the photo's pixels over start boxes near `box`, given as shares of the quad's side."""
+    """Return the median answer [68, 2] in the photo's pixels over start boxes near `box`, in shares of the quad."""
     import dlib
 
     pixels, side = peek(grey, quad, PEEK_PX), box[2] - box[0]

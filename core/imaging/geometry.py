@@ -7,35 +7,31 @@ expect exactly this framing. Difference: only the part of the photo that is need
 Coordinates: x to the right, y down, in the photo's pixels; whole numbers are pixel centres, so a photo that is W wide
 reaches from -0.5 to W - 0.5.
 """
+# scikit-image declares no types:
+# mypy: disallow-untyped-calls=False
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 from skimage.filters import gaussian
+from skimage.transform import ProjectiveTransform
 
-
-@dataclass(frozen=True)
-class AlignedFace:
-    """A face in the generator's framing.
-
-    Attributes:
-        image: square RGB.
-        quad: [4, 2] corners in the photo's pixels, in the order top left, bottom left, bottom right, top right.
-        landmarks: [68, 2] in the photo's pixels, or None where no detector was asked.
-        name: the photo's name.
-    """
-
-    image: Image.Image
-    quad: np.ndarray
-    landmarks: np.ndarray | None
-    name: str
+Box = tuple[int, int, int, int]  # left, top, right, bottom in whole pixels, as PIL counts
 
 
 def ffhq_quad(landmarks: np.ndarray) -> np.ndarray:
-    """Corners [4, 2] (TL, BL, BR, TR) of the FFHQ square for 68 landmarks [68, 2], in the same pixels."""
+    """Find the FFHQ square of a face.
+
+    Args:
+        landmarks: [68, 2] float, iBUG 300-W order, in pixels of any picture.
+
+    Returns:
+        The square's corners [4, 2] (TL, BL, BR, TR) in the same pixels.
+
+    Raises:
+        ValueError: other shapes, values that are not finite, or eyes and mouth in one place.
+    """
     points = np.asarray(landmarks, dtype=np.float64)
     if points.shape != (68, 2) or not np.isfinite(points).all():
         raise ValueError(f"ffhq_quad needs 68 finite points [68, 2], got {list(points.shape)}")
@@ -55,19 +51,27 @@ def ffhq_quad(landmarks: np.ndarray) -> np.ndarray:
 
 
 def box_quad(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """Quad [4, 2] of an upright box given as PIL does, from pixel edges (0) to pixel edges (width)."""
+    """Return the corners [4, 2] of an upright box given as PIL does, from pixel edges (0) to pixel edges (width)."""
     return np.array([[left, top], [left, bottom], [right, bottom], [right, top]], dtype=np.float64) - 0.5
 
 
 def side_of(quad: np.ndarray) -> float:
-    """Length of a quad's upper edge in pixels."""
+    """Measure a quad's upper edge in pixels."""
     return float(np.hypot(*(quad[3] - quad[0])))
 
 
 def warp_to_quad(image: Image.Image, quad: np.ndarray, size_px: int) -> Image.Image:
-    """The part of an RGB picture inside `quad` [4, 2] (TL, BL, BR, TR) as a square of `size_px`.
+    """Sample what lies inside a quad as a square picture.
 
     What lies outside of the picture is filled with its blurred reflection that fades to the median colour.
+
+    Args:
+        image: RGB.
+        quad: corners [4, 2] (TL, BL, BR, TR) in its pixels.
+        size_px: side of the result.
+
+    Raises:
+        ValueError: another mode or shape, values that are not finite, or a quad or size below 1 px.
     """
     corners = np.asarray(quad, dtype=np.float64)
     if image.mode != "RGB":
@@ -80,7 +84,7 @@ def warp_to_quad(image: Image.Image, quad: np.ndarray, size_px: int) -> Image.Im
     image, corners = _cut_out(image, corners, side)
     shrink = int(side / size_px * 0.5)
     if shrink > 1:
-        size = tuple(max(1, round(extent / shrink)) for extent in image.size)
+        size = max(1, round(image.width / shrink)), max(1, round(image.height / shrink))
         corners = (corners + 0.5) * (np.array(size) / np.array(image.size)) - 0.5
         image = image.resize(size, Image.Resampling.LANCZOS)
         side /= shrink
@@ -90,7 +94,7 @@ def warp_to_quad(image: Image.Image, quad: np.ndarray, size_px: int) -> Image.Im
 
 
 def peek(grey: Image.Image, quad: np.ndarray, size_px: int) -> np.ndarray:
-    """Quick uint8 [size_px, size_px] view of a grey picture inside `quad`, mirrored at the picture's edges."""
+    """Sample a grey picture inside `quad`, roughly and quickly, mirrored at its edges: uint8 [size_px, size_px]."""
     low, high = np.floor(quad.min(0)).astype(int) - 2, np.ceil(quad.max(0)).astype(int) + 3
     columns, rows = (_mirrored(low[axis], high[axis], grey.size[axis]) for axis in (0, 1))
     region = Image.fromarray(np.asarray(grey)[np.ix_(rows, columns)])
@@ -100,37 +104,55 @@ def peek(grey: Image.Image, quad: np.ndarray, size_px: int) -> np.ndarray:
     return np.asarray(region.transform((size_px, size_px), Image.Transform.QUAD, data, Image.Resampling.BILINEAR))
 
 
+def quad_to_square(quad: np.ndarray, side: float) -> ProjectiveTransform:
+    """Return the projection that takes a quad [4, 2] (TL, BL, BR, TR) to the corners of a square from 0 to `side`.
+
+    Raises:
+        ValueError: the quad has no area.
+    """
+    square = side * np.array([[0, 0], [0, 1], [1, 1], [1, 0]], dtype=np.float64)
+    projection: ProjectiveTransform = ProjectiveTransform.from_estimate(quad, square)
+    if not projection:
+        raise ValueError(f"expected a quad with an area, got {np.asarray(quad).tolist()}")
+    return projection
+
+
 def from_crop(points: np.ndarray, quad: np.ndarray, size_px: int) -> np.ndarray:
-    """Points [N, 2] in a crop of `size_px` made from a square `quad` -> points in the photo."""
-    share = (np.asarray(points, dtype=np.float64) + 0.5) / size_px
-    return quad[0] + share[:, :1] * (quad[3] - quad[0]) + share[:, 1:] * (quad[1] - quad[0])
+    """Find the photo's points [N, 2] of points [N, 2] in a crop of `size_px` made from `quad`."""
+    found: np.ndarray = quad_to_square(quad, size_px).inverse(np.asarray(points, dtype=np.float64) + 0.5)
+    return found
 
 
 def to_crop(points: np.ndarray, quad: np.ndarray, size_px: int) -> np.ndarray:
-    """Points [N, 2] in the photo -> points in a crop of `size_px` made from a square `quad`; undoes `from_crop`."""
-    across, down = quad[3] - quad[0], quad[1] - quad[0]
-    away = np.asarray(points, dtype=np.float64) - quad[0]
-    return np.stack([away @ across / (across @ across), away @ down / (down @ down)], axis=1) * size_px - 0.5
+    """Find the points [N, 2] in a crop of `size_px` made from `quad` of the photo's points; undoes `from_crop`."""
+    found: np.ndarray = quad_to_square(quad, size_px)(points) - 0.5
+    return found
+
+
+def blur(pixels: np.ndarray, sigma_px: float, *, mode: str) -> np.ndarray:
+    """Blur [H, W, C] with a Gaussian; `mode` is SciPy's for what lies outside. Same type and range."""
+    blurred: np.ndarray = gaussian(pixels, sigma_px, mode=mode, channel_axis=-1, preserve_range=True)
+    return blurred
 
 
 def _quarter_turn(vector: np.ndarray) -> np.ndarray:
-    """(x, y) turned by 90 degrees, from the right towards the bottom."""
+    """Turn (x, y) by 90 degrees, from the right towards the bottom."""
     return np.array([-vector[1], vector[0]])
 
 
 def _mirrored(low: int, high: int, length: int) -> np.ndarray:
-    """Indices low..high-1 folded back and forth into 0..length-1."""
+    """Return the indices low..high-1 folded back and forth into 0..length-1."""
     index = np.arange(low, high) % (2 * length)
     return np.where(index < length, index, 2 * length - 1 - index)
 
 
 def _margin(side: float) -> int:
-    """Pixels kept around the quad, so that its edge is sampled from real neighbours."""
+    """Return how many pixels to keep around a quad, so that its edge is sampled from real neighbours."""
     return max(round(side * 0.1), 3)
 
 
 def _cut_out(image: Image.Image, quad: np.ndarray, side: float) -> tuple[Image.Image, np.ndarray]:
-    """The photo's part around the quad, and the quad in its pixels."""
+    """Cut out the photo's part around the quad, and give the quad in its pixels."""
     margin, size = _margin(side), np.array(image.size)
     low = np.clip(np.floor(quad.min(0)).astype(int) - margin, 0, size - 1)
     high = np.clip(np.ceil(quad.max(0)).astype(int) + margin, low + 1, size)
@@ -138,7 +160,7 @@ def _cut_out(image: Image.Image, quad: np.ndarray, side: float) -> tuple[Image.I
 
 
 def _pad(image: Image.Image, quad: np.ndarray, side: float) -> tuple[Image.Image, np.ndarray]:
-    """Extends a picture that ends inside the quad by its reflection, the more blurred the further out."""
+    """Extend a picture that ends inside the quad by its reflection, the more blurred the further out."""
     margin, size = _margin(side), np.array(image.size)
     before = np.maximum(margin - np.floor(quad.min(0)).astype(int), 0)
     after = np.maximum(np.ceil(quad.max(0)).astype(int) + margin - size, 0)
@@ -151,13 +173,13 @@ def _pad(image: Image.Image, quad: np.ndarray, side: float) -> tuple[Image.Image
     padded = np.pad(pixels, widths, mode="reflect" if min(size) > 1 else "edge")  # [H, W, 3]
     out_y, out_x = (_outsideness(padded.shape[axis], *widths[axis]) for axis in (0, 1))
     outside = np.maximum(out_y[:, None], out_x[None, :])[..., None]  # 0 at the picture's edge, 1 at the far end
-    blurred = gaussian(padded, side * 0.02, mode="reflect", channel_axis=-1, preserve_range=True)
+    blurred = blur(padded, side * 0.02, mode="reflect")
     padded += (blurred - padded) * np.clip(3 * outside + 1, 0, 1)
     padded += (np.median(padded, axis=(0, 1)) - padded) * np.clip(outside, 0, 1)
     return Image.fromarray(np.clip(np.rint(padded), 0, 255).astype(np.uint8)), quad + before
 
 
 def _outsideness(length: int, before: int, after: int) -> np.ndarray:
-    """Per pixel of a padded axis: 1 at both ends, 0 where the picture begins, falling on inside (may be < 0)."""
+    """Say per pixel of a padded axis how far out it is: 1 at both ends, 0 where the picture begins, then below 0."""
     index = np.arange(length, dtype=np.float32)
     return np.maximum(1 - index / max(before, 1), 1 - (length - 1 - index) / max(after, 1))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from core.errors import PhotoUnreadable, PicturesUnusable
+
+T = TypeVar("T")
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -24,7 +27,7 @@ class Listed:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Picture files directly in a folder, by name. `PicturesUnusable` when there are none, or two with one stem."""
+    """List the picture files of a folder by name. `PicturesUnusable` when there are none, or two with one stem."""
     if not folder.is_dir():
         raise PicturesUnusable(folder.name, "is not a folder")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
@@ -52,16 +55,17 @@ def check_levels(path: Path) -> None:
 
 
 def find_index(folder: Path) -> Path | None:
-    """`index.csv` in the folder or beside it."""
+    """Find `index.csv` in the folder or beside it."""
     return next((path for path in (folder / "index.csv", folder.parent / "index.csv") if path.is_file()), None)
 
 
 def list_photos(
     folder: Path, *, index: Path | None = None, split: str | None = None, limit: int | None = None
 ) -> list[Listed]:
-    """Pictures of a folder with what the index says of them.
+    """List the pictures of a folder with what the index says of them.
 
     Args:
+        folder: holds the pictures.
         index: CSV with the columns file, source, split and colour (0 or 1); by default the folder's own, if any.
         split: keep only pictures of this split; needs an index.
         limit: keep at most this many, evenly spread over the list.
@@ -84,8 +88,8 @@ def list_photos(
     return spread(listed, limit) if limit is not None else listed
 
 
-def spread(items: list[Listed], count: int) -> list[Listed]:
-    """At most `count` items, evenly spaced, first one included."""
+def spread(items: list[T], count: int) -> list[T]:
+    """Keep at most `count` items, evenly spaced, first one included."""
     if count >= len(items):
         return items
     return [items[position * len(items) // count] for position in range(count)]

@@ -1,9 +1,9 @@
 """Puts a stylized crop back into its photo, so that no edge shows.
 
-The inverse of `core.imaging.geometry.warp_to_quad`: every photo pixel inside the quad reads the crop, weighted by a mask that is 1
-over the face and falls to 0 at the quad's edge; pixels outside keep their bytes. Before that, the crop takes the
-photo's large-scale colours around the face and keeps its own lines there, so that a style with a white or a glaring
-ground makes no halo; the face itself keeps the style's colours.
+The inverse of `core.imaging.geometry.warp_to_quad`: every photo pixel inside the quad reads the crop, weighted by a
+mask that is 1 over the face and falls to 0 at the quad's edge; pixels outside keep their bytes. Before that, the crop
+takes the photo's large-scale colours around the face and keeps its own lines there, so that a style with a white or a
+glaring ground makes no halo; the face itself keeps the style's colours.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from skimage.filters import gaussian
 
-from core.imaging.geometry import side_of, to_crop
+from core.imaging.geometry import blur, quad_to_square, side_of, to_crop
 
 if TYPE_CHECKING:
     from core.imaging.align import AlignedFace
@@ -31,7 +30,7 @@ TYPICAL_FACE = (0.24, 0.2, 0.76, 0.92)  # left, top, right, bottom in the FFHQ f
 
 
 def soft_mask(size_px: int) -> Image.Image:
-    """Weight of the crop, mode L [size_px, size_px]: 255 in the middle, 0 at the border, smooth between."""
+    """Draw the crop's weight, mode L [size_px, size_px]: 255 in the middle, 0 at the border, smooth between."""
     axis = np.abs((np.arange(size_px) + 0.5) / size_px * 2 - 1) ** ROUNDNESS
     radius = (axis[:, None] + axis[None, :]) ** (1 / ROUNDNESS)
     ramp = np.clip((EDGE_RADIUS - radius) / (EDGE_RADIUS - SOLID_RADIUS), 0, 1)
@@ -39,7 +38,7 @@ def soft_mask(size_px: int) -> Image.Image:
 
 
 def face_mask(face: AlignedFace) -> np.ndarray:
-    """Where the face is in its crop, float32 [SMALL_PX, SMALL_PX] in [0, 1]: jaw, cheeks and forehead, without hair."""
+    """Mark the face in its crop, float32 [SMALL_PX, SMALL_PX] in [0, 1]: jaw, cheeks and forehead, without hair."""
     mask = Image.new("L", (SMALL_PX, SMALL_PX))
     drawing = ImageDraw.Draw(mask)
     if face.landmarks is None:
@@ -53,23 +52,25 @@ def face_mask(face: AlignedFace) -> np.ndarray:
 
 
 def match_surroundings(result: Image.Image, face: AlignedFace) -> Image.Image:
-    """`result` (square RGB) with the large-scale colours of the face's own crop everywhere but in the face."""
+    """Give `result` (square RGB) the large-scale colours of the face's own crop everywhere but in the face."""
     small = (SMALL_PX, SMALL_PX)
     drawn, seen = (
         np.asarray(image.convert("RGB").resize(small, Image.Resampling.LANCZOS), dtype=np.float32)
         for image in (result, face.image)
     )
-    missing = gaussian(seen - drawn, COLOUR_SCALE * SMALL_PX, mode="nearest", channel_axis=-1, preserve_range=True)
-    missing *= 1 - face_mask(face)[..., None]
+    missing = blur(seen - drawn, COLOUR_SCALE * SMALL_PX, mode="nearest") * (1 - face_mask(face)[..., None])
     channels = (Image.fromarray(missing[..., i]).resize(result.size, Image.Resampling.BICUBIC) for i in range(3))
     matched = np.asarray(result, dtype=np.float32) + np.stack([np.asarray(channel) for channel in channels], axis=-1)
     return Image.fromarray(np.clip(np.rint(matched), 0, 255).astype(np.uint8))
 
 
 def paste_back(result: Image.Image, face: AlignedFace, photo: Photo) -> Image.Image:
-    """The photo with `result` (square RGB, any size) in the place of `face`; same size as the photo.
+    """Put `result` (square RGB, any size) in the place of `face`: a picture of the photo's size.
 
-    Only the quad's bounding box is touched. Raises ValueError when `result` is not square.
+    Only the quad's bounding box is touched.
+
+    Raises:
+        ValueError: `result` is not square.
     """
     if result.width != result.height:
         raise ValueError(f"paste_back needs a square result, got {result.width} x {result.height}")
@@ -78,31 +79,21 @@ def paste_back(result: Image.Image, face: AlignedFace, photo: Photo) -> Image.Im
     high = np.clip(np.ceil(face.quad.max(0)).astype(int) + 1, 0, photo.image.size)
     if (high <= low).any():
         return whole
-    box = (*low.tolist(), *high.tolist())
+    (left, top), (right, bottom) = low.tolist(), high.tolist()
     side = side_of(face.quad)
     crop = result.convert("RGB")
     if side < crop.width / 2:  # one photo pixel covers several of the crop: average them first
         crop = crop.resize((max(8, round(side)),) * 2, Image.Resampling.LANCZOS)
     crop = match_surroundings(crop, face)
-    size = tuple((high - low).tolist())
-    sampled = _warp(crop, face.quad - low, size, Image.Resampling.BICUBIC)
-    weight = _warp(soft_mask(max(crop.width, 256)), face.quad - low, size, Image.Resampling.BILINEAR)
-    whole.paste(Image.composite(sampled, whole.crop(box), weight), box)
+    frame, size = face.quad - low, (right - left, bottom - top)
+    drawn = _warp(crop, frame, size, Image.Resampling.BICUBIC)
+    weight = _warp(soft_mask(max(crop.width, SMALL_PX)), frame, size, Image.Resampling.BILINEAR)
+    box = (left, top, right, bottom)
+    whole.paste(Image.composite(drawn, whole.crop(box), weight), box)
     return whole
 
 
 def _warp(crop: Image.Image, quad: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> Image.Image:
-    """Draws a square `crop` over `quad` [4, 2] (pixel centres at whole numbers) on a black picture of `size` (W, H)."""
-    side = crop.width
-    source = np.array([[0, 0], [0, side], [side, side], [side, 0]], dtype=np.float64)
-    data = _projection(quad + 0.5, source)
-    return crop.transform(size, Image.Transform.PERSPECTIVE, data, how)
-
-
-def _projection(start: np.ndarray, end: np.ndarray) -> tuple[float, ...]:
-    """The 8 coefficients, in PIL's order, of the projective map from points `start` [4, 2] to points `end` [4, 2]."""
-    rows, values = [], []
-    for (x, y), (u, v) in zip(start, end, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    return tuple(np.linalg.solve(np.array(rows), np.array(values)).tolist())
+    """Draw a square `crop` over `quad` [4, 2] (pixel centres at whole numbers) on a black picture of `size` (W, H)."""
+    matrix = quad_to_square(quad + 0.5, crop.width).params  # [3, 3]; PIL counts from the pixels' outer corners
+    return crop.transform(size, Image.Transform.PERSPECTIVE, (matrix / matrix[2, 2]).ravel()[:8].tolist(), how)

@@ -6,35 +6,24 @@ colours brought to sRGB, transparency laid on white, 16-bit, palette, CMYK and g
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import re
 import struct
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from core.config import PhotoLimits
-from core.errors import DiskFull, NotAPicture, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
+from core.errors import NotAPicture, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
+from core.files import replacing
 
 # Raster formats that Pillow decodes by itself; the others (EPS, PDF, WMF ...) would start other programs.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "TGA", "ICO")
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # What Pillow's plugins raise over damaged files: whatever they stumble over, but for want of memory.
 _DECODE_ERRORS = (
     OSError,
@@ -71,7 +60,7 @@ def load_photo(
     name: str | None = None,
     limits: PhotoLimits = PhotoLimits(),
 ) -> Photo:
-    """Reads one picture.
+    """Read one picture.
 
     Args:
         source: a file's path, an encoded file's bytes, a PIL picture, or a uint8 array [H, W, 3].
@@ -99,7 +88,7 @@ def load_photo(
         with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
             return _finish(image, label, limits)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        got = f"more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} megapixels"
+        got = f"more than {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} megapixels"
         raise PhotoTooLarge(label, got, f"{limits.max_megapixels:g} megapixels") from error
     except PhotoUnreadable as error:
         raise _refusal(data, label) from error
@@ -108,9 +97,15 @@ def load_photo(
 
 
 def to_tensor(image: Image.Image, *, size_px: int | None = None, device: torch.device | str = "cpu") -> torch.Tensor:
-    """RGB picture -> float32 [1, 3, H, W] in [-1, 1] on `device`.
+    """Turn an RGB picture into float32 [1, 3, H, W] in [-1, 1] on `device`.
 
-    `size_px` resizes a square picture (Lanczos, which averages when it reduces); ValueError when it is not square.
+    Args:
+        image: mode RGB.
+        size_px: resize a square picture to this side (Lanczos, which averages when it reduces).
+        device: of the result.
+
+    Raises:
+        ValueError: another mode, or a size for a picture that is not square.
     """
     if image.mode != "RGB":
         raise ValueError(f"to_tensor needs an RGB picture, got mode {image.mode!r}")
@@ -123,7 +118,7 @@ def to_tensor(image: Image.Image, *, size_px: int | None = None, device: torch.d
 
 
 def to_image(tensor: torch.Tensor) -> Image.Image:
-    """[3, H, W] or [1, 3, H, W] in [-1, 1], any float type and device -> 8-bit RGB; clamps and rounds."""
+    """Turn [3, H, W] or [1, 3, H, W] in [-1, 1], any float type and device, into 8-bit RGB; clamp and round."""
     if tensor.ndim == 4 and tensor.shape[0] == 1:
         tensor = tensor[0]
     if tensor.ndim != 3 or tensor.shape[0] != 3:
@@ -133,32 +128,20 @@ def to_image(tensor: torch.Tensor) -> Image.Image:
 
 
 def save_png(image: Image.Image, path: str | Path) -> None:
-    """Writes a PNG without metadata; the file appears whole or not at all. Raises DiskFull when space runs out."""
-    path = Path(path)
+    """Write a PNG without metadata; the file appears whole or not at all. Raises DiskFull when space runs out."""
     plain = Image.fromarray(np.asarray(image)) if image.info else image
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            plain.save(file, format="PNG")
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DiskFull(path.name) from error
-        raise
+    with replacing(Path(path)) as part:
+        plain.save(part, format="PNG")
 
 
 def _known_formats() -> list[str]:
-    """The allowed formats that this Pillow was built with."""
+    """List the allowed formats that this Pillow was built with."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _refusal(data: bytes, name: str) -> PhotoUnreadable:
-    """What to say about bytes that Pillow can't read: by their kind where a visitor would know its name."""
+    """Choose what to say about bytes that Pillow can't read: by their kind where a visitor would know its name."""
     start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     kinds = {
         "an SVG drawing": start.startswith((b"<svg", b"<?xml")) and b"<svg" in start,
@@ -167,19 +150,19 @@ def _refusal(data: bytes, name: str) -> PhotoUnreadable:
         "a HEIC photo": start[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1"),
         "a video": start[4:12] in (b"ftypisom", b"ftypmp42", b"ftypqt  ") or start.startswith(b"\x1aE\xdf\xa3".lower()),
     }
-    kind = next((words for words, fits in kinds.items() if fits), None)
+    kind = next((known for known, fits in kinds.items() if fits), None)
     return PhotoUnreadable(name) if kind is None else NotAPicture(name, kind)
 
 
 def _short_name(name: str | os.PathLike[str] | None) -> str:
-    """Last part of a path of any system, printable and short; "photo" when there is none."""
+    """Return the last part of a path of any system, printable and short; "photo" when there is none."""
     last = re.split(r"[\\/]", os.fspath(name).rstrip("\\/"))[-1] if name else ""
     last = "".join(character for character in last if character.isprintable()).strip()
     return (last if len(last) <= 80 else last[:60] + "..." + last[-17:]) or "photo"
 
 
 def _read(path: Path, name: str, limits: PhotoLimits) -> bytes:
-    """A regular file's bytes, after a look at its size."""
+    """Read a regular file, after a look at its size."""
     try:
         if not path.is_file():
             raise PhotoUnreadable(name)
@@ -201,7 +184,10 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _finish(image: Image.Image, name: str, limits: PhotoLimits) -> Photo:
-    """Checks the size, decodes, and brings any picture to the one form of `Photo`."""
+    """Check the size, decode, and bring any picture to the one form of `Photo`.
+
+    A large picture is reduced before it is turned, which takes less memory.
+    """
     width, height = image.size
     if width * height > limits.max_megapixels * 1e6:
         raise PhotoTooLarge(name, f"{width * height / 1e6:.0f} megapixels", f"{limits.max_megapixels:g} megapixels")
@@ -213,27 +199,27 @@ def _finish(image: Image.Image, name: str, limits: PhotoLimits) -> Photo:
         image.load()  # also moves to the first frame of an animation
         if image.width * image.height > limits.max_megapixels * 1e6:  # an icon's header may tell less than it holds
             raise PhotoTooLarge(name, "more than its header says", f"{limits.max_megapixels:g} megapixels")
-        turn = _UPRIGHT.get(_orientation(image))
+        orientation = _orientation(image)
         rgb = _to_rgb(image)
     except _DECODE_ERRORS as error:
         raise PhotoUnreadable(name) from error
     if size != rgb.size:
         rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if turn is not None:
-        rgb = rgb.transpose(turn)
-    return Photo(Image.fromarray(np.array(rgb)), name)  # a fresh picture carries no metadata
+    rgb.info = {}  # else Pillow would write damaged metadata anew when it turns the picture
+    rgb.getexif()[ExifTags.Base.Orientation] = orientation
+    return Photo(ImageOps.exif_transpose(rgb), name)  # always a fresh picture, without metadata
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1..8; 1 when there is none or it is damaged."""
+    """Read the EXIF orientation, 1..8; 1 when there is none or it is damaged."""
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except _DECODE_ERRORS:
         return 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any decoded Pillow mode -> RGB."""
+    """Turn any decoded Pillow mode into RGB."""
     if image.mode == "F" or image.mode.startswith("I"):
         return _from_deep_grey(image).convert("RGB")
     if image.has_transparency_data:
@@ -246,18 +232,16 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Grey levels of 16 or 32 bits or floats -> 8 bits, by the smallest usual range that holds them."""
+    """Bring grey levels of 16 or 32 bits or floats to 8 bits, by the smallest usual range that holds them."""
     levels = np.nan_to_num(np.asarray(image).astype(np.float64))
-    if image.mode == "F":
-        ranges = (1.0, 255.0, 65535.0)
-    else:
-        ranges = (65535.0,) if image.mode.startswith("I;16") else (255.0, 65535.0)
-    top = next((limit for limit in ranges if levels.max() <= limit), max(levels.max(), 1.0))
+    ranges: dict[str, tuple[float, ...]] = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}
+    fitting = (top for top in ranges.get(image.mode, (65535.0,)) if levels.max() <= top)
+    top = next(fitting, max(levels.max(), 1.0))
     return Image.fromarray(np.clip(np.rint(levels * (255.0 / top)), 0, 255).astype(np.uint8))
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """Applies an embedded colour profile where it fits the picture; a damaged one is ignored."""
+    """Apply an embedded colour profile where it fits the picture; a damaged one is ignored."""
     profile = image.info.get("icc_profile")
     if profile and image.mode in ("RGB", "CMYK"):
         try:

@@ -11,7 +11,7 @@ import math
 
 
 def artfid(content: float, style: float) -> float:
-    """Lower is better, 1 is least.
+    """Combine both distances; lower is better, 1 is least.
 
     Args:
         content: mean perceptual distance of results to their photos, not negative.

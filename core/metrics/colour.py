@@ -17,7 +17,7 @@ def _check_rgb(name: str, picture: np.ndarray) -> None:
 
 
 def mean_absolute_colour_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean over pixels and channels of |a - b|, in levels 0-255; `a`, `b`: [H, W, 3] uint8 RGB of one shape."""
+    """Average |a - b| over pixels and channels, in levels 0-255; `a`, `b`: [H, W, 3] uint8 RGB of one shape."""
     _check_rgb("a", a)
     _check_rgb("b", b)
     if a.shape != b.shape:
@@ -26,30 +26,34 @@ def mean_absolute_colour_error(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def face_mask(height_px: int, width_px: int) -> np.ndarray:
-    """[H, W] bool: pixels of an FFHQ crop whose centre lies in the face ellipse."""
+    """Mark the pixels of an FFHQ crop whose centre lies in the face ellipse: [H, W] bool."""
     y = (np.arange(height_px) + 0.5) / height_px
     x = (np.arange(width_px) + 0.5) / width_px
     horizontal = ((x - FACE_CENTRE[0]) / FACE_RADII[0]) ** 2
     vertical = ((y - FACE_CENTRE[1]) / FACE_RADII[1]) ** 2
-    return vertical[:, None] + horizontal[None, :] <= 1
+    inside: np.ndarray = vertical[:, None] + horizontal[None, :] <= 1
+    return inside
 
 
 def mean_face_colour(crop: np.ndarray) -> np.ndarray:
-    """Mean RGB inside the face ellipse: [3] float64, levels 0-255; `crop`: [H, W, 3] uint8, an FFHQ crop."""
+    """Average the RGB inside the face ellipse: [3] float64, levels 0-255; `crop`: [H, W, 3] uint8, an FFHQ crop."""
     _check_rgb("crop", crop)
-    return crop[face_mask(*crop.shape[:2])].astype(np.float64).mean(axis=0)
+    mean: np.ndarray = crop[face_mask(*crop.shape[:2])].astype(np.float64).mean(axis=0)
+    return mean
 
 
 def face_colour_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Euclidean distance of the two mean face colours, in levels; crops as in `mean_face_colour`, sizes may differ."""
+    """Measure how far two mean face colours are apart, in levels; crops as in `mean_face_colour`, of any sizes."""
     return float(np.linalg.norm(mean_face_colour(a) - mean_face_colour(b)))
 
 
 def colour_gap_closed(result: np.ndarray, start: np.ndarray, target: np.ndarray) -> float:
-    """Share of the way from `start`'s face colour to `target`'s that `result` has gone: 0 none, 1 all of it.
+    """Measure how far `result`'s face colour has gone from `start`'s to `target`'s: 0 not at all, 1 all the way.
 
     `(|start - target| - |result - target|) / |start - target|`; negative when it moved away, at most 1.
-    `ValueError` when start and target have the same face colour.
+
+    Raises:
+        ValueError: start and target have the same face colour.
     """
     gap = face_colour_distance(start, target)
     if gap == 0:

@@ -22,13 +22,13 @@ Extractor = Callable[[Tensor], np.ndarray]  # [1, 3, H, W] in [-1, 1] -> [1, D]
 
 
 def inception_extractor(network: FidInception) -> Extractor:
-    """Features of one picture at a time, on the network's device."""
+    """Return an extractor of one picture at a time, on the network's device."""
     device = next(network.parameters()).device
     return lambda x: network.features(x.to(device)).cpu().numpy()
 
 
 def feature_rows(pictures: Sequence[Tensor], extractor: Extractor) -> np.ndarray:
-    """[N, D]: one row per picture [1, 3, H, W]; sizes may differ. `ValueError` without pictures."""
+    """Extract [N, D], one row per picture [1, 3, H, W]; sizes may differ. `ValueError` without pictures."""
     if not pictures:
         raise ValueError("expected at least one picture, got none")
     return np.concatenate([extractor(picture) for picture in pictures])

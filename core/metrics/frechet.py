@@ -14,7 +14,7 @@ import numpy as np
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Distance of two sets of feature vectors; symmetric, 0 for equal sets, blind to the order of rows.
+    """Measure the distance of two sets of feature vectors; symmetric, 0 for equal sets, blind to the order of rows.
 
     Args:
         a: [N_a, D]; two rows or more, finite.
@@ -41,5 +41,5 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _shorten(rows: np.ndarray) -> np.ndarray:
-    """At most D rows with the same `rows.T @ rows`: singular values of products stay, and large sets stay cheap."""
-    return np.linalg.qr(rows, mode="r") if len(rows) > rows.shape[1] else rows
+    """Return at most D rows with the same `rows.T @ rows`: products keep their singular values, and get cheap."""
+    return np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > rows.shape[1] else rows

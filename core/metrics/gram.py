@@ -18,7 +18,7 @@ Features = Callable[[Tensor], Sequence[Tensor]]  # [B, 3, H, W] in [-1, 1] -> on
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """[B, C, h, w] -> [B, C, C] float32: mean over positions of the outer product of a position's features."""
+    """Average the outer products of positions' features [B, C, h, w]: [B, C, C] float32."""
     if features.ndim != 4:
         raise ValueError(f"expected [B, C, h, w], got {list(features.shape)}")
     flat = features.float().flatten(2)
@@ -26,7 +26,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def gram_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """Relative distance of two pictures' Gram matrices: symmetric, 0 for equal ones, at most 2.
+    """Measure the relative distance of two pictures' Gram matrices: symmetric, 0 for equal ones, at most 2.
 
     Args:
         a, b: one [1, C, C] per layer, from `gram_matrix`; the same layers in both, else `ValueError`.
@@ -43,21 +43,21 @@ def gram_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
 
 @torch.no_grad()
 def picture_grams(picture: Tensor, features: Features) -> list[Tensor]:
-    """Gram matrices of one picture ([1, 3, H, W] in [-1, 1]): one [1, C, C] per layer."""
+    """Compute one picture's Gram matrices ([1, 3, H, W] in [-1, 1]): one [1, C, C] per layer."""
     if picture.ndim != 4 or picture.shape[:2] != (1, 3):
         raise ValueError(f"expected one picture [1, 3, H, W], got {list(picture.shape)}")
     return [gram_matrix(layer) for layer in features(picture)]
 
 
 def mean_gram_distance(grams: Sequence[Tensor], references: Sequence[Sequence[Tensor]]) -> float:
-    """Mean `gram_distance` from one picture's Gram matrices to each reference's; `ValueError` without references."""
+    """Average `gram_distance` from one picture's matrices to each reference's; `ValueError` without references."""
     if not references:
         raise ValueError("mean_gram_distance needs at least one reference")
     return sum(gram_distance(grams, other) for other in references) / len(references)
 
 
 def style_gap_closed(result: Tensor, photo: Tensor, references: Sequence[Tensor], features: Features) -> float:
-    """Share of the style distance between a photo and the references that the result has closed.
+    """Measure which share of the style distance between a photo and the references the result has closed.
 
     `(d_photo - d_result) / (d_photo - d_refs)`, with `d_x` the mean distance of x to the references and `d_refs` the
     mean distance of the references among themselves (0 for a single one). 0: still a photo, 1: as near to the
@@ -68,13 +68,13 @@ def style_gap_closed(result: Tensor, photo: Tensor, references: Sequence[Tensor]
     """
     if not references:
         raise ValueError("style_gap_closed needs at least one reference")
-    reference_grams = [picture_grams(reference, features) for reference in references]
-    pairs = [gram_distance(a, b) for a, b in combinations(reference_grams, 2)]
+    grams = [picture_grams(reference, features) for reference in references]
+    pairs = [gram_distance(a, b) for a, b in combinations(grams, 2)]
     among = sum(pairs) / len(pairs) if pairs else 0.0
-    of_photo = mean_gram_distance(picture_grams(photo, features), reference_grams)
+    of_photo = mean_gram_distance(picture_grams(photo, features), grams)
     if of_photo <= among:
         raise ValueError(
             f"no style gap: the photo is {of_photo:.3f} from the references, they differ by {among:.3f} themselves"
         )
-    of_result = mean_gram_distance(picture_grams(result, features), reference_grams)
+    of_result = mean_gram_distance(picture_grams(result, features), grams)
     return (of_photo - of_result) / (of_photo - among)

@@ -1,8 +1,8 @@
 """Identity, protocol `cosine112`: cosine of face-recognition embeddings of 112 px crops with fixed eye positions.
 
 The crop is the usual one of ArcFace-style recognisers (Deng et al. 2019), from the two eye centres alone. The embedding
-is a callable, so any recogniser serves; `core.metrics.own_networks` reads one from an ONNX file. Photo-trained recognisers
-see strong stylizations poorly: compare methods by it, do not read it as a probability.
+is a callable, so any recogniser serves; `core.metrics.own_networks` reads one from an ONNX file. Photo-trained
+recognisers see strong stylizations poorly: compare methods by it, do not read it as a probability.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Embedding = Callable[[Image.Image], np.ndarray]  # 112 px RGB -> [D]
 
 
 def ffhq_eyes(side_px: int) -> Eyes:
-    """Mean eye centres of an FFHQ crop of that side, in its pixels; picture's left eye first."""
+    """Return the mean eye centres of an FFHQ crop of that side, in its pixels; picture's left eye first."""
     (left_x, left_y), (right_x, right_y) = FFHQ_EYES
     return (left_x * side_px, left_y * side_px), (right_x * side_px, right_y * side_px)
 
 
 def eye_centres(landmarks: np.ndarray) -> Eyes:
-    """Centres of landmarks 36-41 and 42-47 ([68, 2], x and y in pixels), picture's left eye first."""
+    """Average landmarks 36-41 and 42-47 ([68, 2], x and y in pixels); picture's left eye first."""
     if landmarks.shape != (68, 2):
         raise ValueError(f"expected [68, 2] landmarks, got {landmarks.shape}")
     left, right = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
@@ -36,7 +36,7 @@ def eye_centres(landmarks: np.ndarray) -> Eyes:
 
 
 def similarity_crop(image: Image.Image, eyes: Eyes) -> Image.Image:
-    """Turns, scales and shifts a picture so that its eyes meet `CROP_EYES`.
+    """Turn, scale and shift a picture so that its eyes meet `CROP_EYES`.
 
     Args:
         image: RGB picture of any size.
@@ -66,7 +66,7 @@ def similarity_crop(image: Image.Image, eyes: Eyes) -> Image.Image:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine of two embeddings [D], in [-1, 1]; `ValueError` for other shapes or a zero vector."""
+    """Compute the cosine of two embeddings [D], in [-1, 1]; `ValueError` for other shapes or a zero vector."""
     if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(f"expected two embeddings [D], got {a.shape} and {b.shape}")
     a, b = a.astype(np.float64), b.astype(np.float64)
@@ -77,7 +77,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def identity_similarity(a: Image.Image, b: Image.Image, eyes: Eyes, embed: Embedding) -> float:
-    """Cosine between the faces of two pictures that share size and eye positions (a crop and what was made of it)."""
+    """Compare the faces of two pictures that share size and eye positions (a crop and what was made of it)."""
     if a.size != b.size:
         raise ValueError(f"the pictures differ in size: {a.size} and {b.size}")
     return cosine(embed(similarity_crop(a, eyes)), embed(similarity_crop(b, eyes)))

@@ -13,7 +13,7 @@ OUTER_CORNERS = (36, 45)
 
 
 def landmark_distance(photo: np.ndarray, drawing: np.ndarray) -> float:
-    """Distance in units of the photo's outer eye corners: 0 is unmoved; 0.05 is a twentieth of the eyes' distance.
+    """Measure in units of the photo's outer eye corners: 0 is unmoved; 0.05 is a twentieth of their distance.
 
     Args:
         photo, drawing: [68, 2] landmarks in pixels of one frame.

@@ -22,6 +22,7 @@ class LpipsVgg16:
 
     Args:
         vgg_state: torchvision's VGG16, as `core.networks.lpips_vgg.build_lpips_vgg` takes it.
+        device: where to measure.
     """
 
     def __init__(self, vgg_state: dict[str, Tensor], *, device: torch.device | str = "cpu") -> None:
@@ -30,14 +31,14 @@ class LpipsVgg16:
 
     @torch.no_grad()
     def __call__(self, a: Tensor, b: Tensor) -> float:
-        """Distance of two pictures [1, 3, H, W] in [-1, 1] of one size; 0 for equal ones."""
+        """Measure the distance of two pictures [1, 3, H, W] in [-1, 1] of one size; 0 for equal ones."""
         if a.shape != b.shape or a.shape[:2] != (1, 3):
             raise ValueError(f"expected two pictures [1, 3, H, W] of one size, got {list(a.shape)} and {list(b.shape)}")
         return float(self._metric(self._sized(a), self._sized(b)))
 
     @torch.no_grad()
     def features(self, x: Tensor) -> list[Tensor]:
-        """VGG16's relu1_2, 2_2, 3_3, 4_3 and 5_3 of [B, 3, H, W] at 256 px: one [B, C, h, w] each."""
+        """Return VGG16's relu1_2, 2_2, 3_3, 4_3 and 5_3 of [B, 3, H, W] at 256 px: one [B, C, h, w] each."""
         return list(self._metric.net(self._metric.scaling_layer(self._sized(x))))
 
     def _sized(self, x: Tensor) -> Tensor:

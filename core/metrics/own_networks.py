@@ -1,4 +1,4 @@
-"""Optional judges that a user lays in a folder; they are never shipped with the project.
+"""Optional metric networks that a user lays in a folder; they are never shipped with the project.
 
 `mobileface_v2.onnx`: face recogniser, 112 px RGB 0-255 crop -> embedding; needs onnxruntime, which is optional too.
 `squeezenet11_features.npz`: SqueezeNet 1.1 features for the style distance. They were also a training loss of the
@@ -18,23 +18,35 @@ from PIL import Image
 from core.errors import JudgeUnavailable
 from core.metrics.gram import Features
 from core.metrics.identity import CROP_PX, Embedding
+from core.networks.squeezenet import WEIGHTS_FILE as FEATURES_FILE
 from core.networks.squeezenet import SqueezeNetFeatures
 
 IDENTITY_FILE = "mobileface_v2.onnx"
-FEATURES_FILE = "squeezenet11_features.npz"
 TRAINING_LOSS_NOTE = "SqueezeNet features were also a training loss of the embedded backbone 'mini'."
 
 
 @dataclass(frozen=True)
-class Oracles:
-    """The judges that were found; a measure whose judge is None is left out of the report."""
+class OwnNetworks:
+    """The networks that were found; a measure whose network is None is left out of the report.
+
+    Attributes:
+        identity: face recogniser, a 112 px RGB crop -> [D].
+        features: for a style distance, [B, 3, H, W] in [-1, 1] -> one [B, C, h, w] per layer.
+    """
 
     identity: Embedding | None
     features: Features | None
 
 
 class OnnxEmbedding:
-    """A face recogniser from an ONNX file, on the CPU: `embedding(crop) -> [D]`."""
+    """A face recogniser from an ONNX file, on the CPU: `embedding(crop) -> [D]`.
+
+    Args:
+        path: the file; its network takes one [1, 3, 112, 112] picture of levels 0-255.
+
+    Raises:
+        JudgeUnavailable: onnxruntime is missing, or the file can't be read or takes something else.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -54,15 +66,16 @@ class OnnxEmbedding:
         self._input = inputs[0].name
 
     def __call__(self, crop: Image.Image) -> np.ndarray:
-        """Embedding [D] float32 of a 112 px RGB crop (`core.metrics.identity.similarity_crop`)."""
+        """Return the embedding [D] float32 of a 112 px RGB crop (`core.metrics.identity.similarity_crop`)."""
         if crop.size != (CROP_PX, CROP_PX):
             raise ValueError(f"expected a {CROP_PX} px crop, got {crop.size}")
         levels = np.asarray(crop.convert("RGB"), dtype=np.float32).transpose(2, 0, 1)[None]  # [1, 3, 112, 112], 0-255
-        return self._session.run(None, {self._input: levels})[0][0]
+        embedding: np.ndarray = self._session.run(None, {self._input: levels})[0][0]
+        return embedding
 
 
-def load_oracles(folder: Path) -> Oracles:
-    """Loads every judge the folder holds.
+def load_own_networks(folder: Path) -> OwnNetworks:
+    """Load every network the folder holds.
 
     Raises:
         JudgeUnavailable: when the folder holds none, or when one is damaged or lacks its package.
@@ -70,7 +83,7 @@ def load_oracles(folder: Path) -> Oracles:
     identity, features = folder / IDENTITY_FILE, folder / FEATURES_FILE
     if not identity.is_file() and not features.is_file():
         raise JudgeUnavailable(folder.name, f"the folder holds neither {IDENTITY_FILE} nor {FEATURES_FILE}")
-    return Oracles(
+    return OwnNetworks(
         identity=OnnxEmbedding(identity) if identity.is_file() else None,
         features=_load_features(features) if features.is_file() else None,
     )

@@ -23,7 +23,7 @@ MIN_SIDE_PX = PATCH_PX * 2 ** (LEVELS - 1)
 
 
 def pyramid(x: Tensor) -> list[Tensor]:
-    """Laplacian pyramid of [B, 3, H, W]: details of 3 scales, then what is left at an eighth of the size."""
+    """Build the Laplacian pyramid of [B, 3, H, W]: details of 3 scales, then what is left at an eighth of the size."""
     levels = []
     for _ in range(LEVELS - 1):
         small = F.avg_pool2d(x, 2)
@@ -53,7 +53,7 @@ class PatchStyle:
         self._spread = [level.std().clamp_min(1e-6) for level in self._wanted]
 
     def distance(self, picture: Tensor) -> float:
-        """Mean over levels of the distance of sorted projections, in units of the references' spread; 0 is alike."""
+        """Average over levels the distance of sorted projections, in units of the references' spread; 0 is alike."""
         found = self._projected(picture, PATCHES)
         parts = [
             (level.sort(dim=1).values - wanted).abs().mean() / spread
@@ -63,7 +63,7 @@ class PatchStyle:
 
     @torch.no_grad()
     def _projected(self, picture: Tensor, count: int) -> list[Tensor]:
-        """Per level [projections, count] of patches at seeded places, the same places for pictures of one size."""
+        """Project patches at seeded places, the same for pictures of one size: per level [projections, count]."""
         if picture.ndim != 4 or picture.shape[:2] != (1, 3) or min(picture.shape[2:]) < MIN_SIDE_PX:
             raise ValueError(f"expected [1, 3, H, W] of {MIN_SIDE_PX} px or more, got {list(picture.shape)}")
         if not bool(torch.isfinite(picture).all()):

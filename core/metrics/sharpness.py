@@ -10,7 +10,7 @@ import numpy as np
 
 
 def laplacian_deviation(gray: np.ndarray) -> float:
-    """Deviation of `4 x - up - down - left - right` over the inner pixels, in grey levels (0 is flat).
+    """Measure the deviation of `4 x - up - down - left - right` over the inner pixels, in grey levels (0 is flat).
 
     Args:
         gray: [H, W], levels 0-255 of any number type, sides of 3 px or more; `ValueError` otherwise.
@@ -23,7 +23,7 @@ def laplacian_deviation(gray: np.ndarray) -> float:
 
 
 def sharpness_ratio(result: np.ndarray, original: np.ndarray) -> float:
-    """Sharpness of `result` over that of `original` (1: alike, below 1: softer); both [H, W] grey of one shape."""
+    """Divide `result`'s sharpness by `original`'s (1: alike, below 1: softer); both [H, W] grey of one shape."""
     if result.shape != original.shape:
         raise ValueError(f"the pictures differ in shape: {result.shape} and {original.shape}")
     return laplacian_deviation(result) / max(laplacian_deviation(original), 1e-6)

@@ -17,7 +17,7 @@ PROTOCOL = "mini_structure_cosine"
 
 
 def structure_similarity(a: np.ndarray, b: np.ndarray, mean: np.ndarray) -> float:
-    """Cosine of two maps without their mean inside the face ellipse, in [-1, 1].
+    """Compute the cosine of two maps without their mean inside the face ellipse, in [-1, 1].
 
     Args:
         a, b: [C, h, w] structure maps of aligned crops.

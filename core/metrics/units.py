@@ -17,12 +17,13 @@ from core.metrics.gram import Features
 
 
 def _units(x: Tensor) -> Tensor:
-    return x.float() / x.float().norm(dim=1, keepdim=True).clamp_min(1e-10)
+    length: Tensor = x.float().norm(dim=1, keepdim=True)
+    return x.float() / length.clamp_min(1e-10)
 
 
 @torch.no_grad()
 def unit_distance(a: Tensor, b: Tensor, features: Features) -> float:
-    """Mean over layers and positions of the squared distance of unit features: 0 for equal pictures, at most 4.
+    """Average the squared distance of unit features over layers and positions: 0 for equal pictures, at most 4.
 
     Args:
         a, b: pictures [1, 3, H, W] in [-1, 1] of one size.
@@ -36,5 +37,5 @@ def unit_distance(a: Tensor, b: Tensor, features: Features) -> float:
 
 @torch.no_grad()
 def pooled_features(x: Tensor, features: Features) -> np.ndarray:
-    """Mean over positions, layers side by side: [B, sum of C] float64, for a Frechet distance."""
+    """Average over positions, layers side by side: [B, sum of C] float64, for a Frechet distance."""
     return torch.cat([layer.float().mean(dim=(2, 3)) for layer in features(x)], dim=1).double().cpu().numpy()

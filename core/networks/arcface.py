@@ -30,7 +30,7 @@ class ArcFace(IRSE50):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Aligned crops; the eyes belong where `core.metrics.identity.CROP_EYES` says."""
+        """Embed aligned crops; the eyes belong where `core.metrics.identity.CROP_EYES` says."""
         if x.shape[1:] != (3, CROP_PX, CROP_PX):
             raise ValueError(f"expected [B, 3, {CROP_PX}, {CROP_PX}], got {list(x.shape)}")
         return F.normalize(self.output_layer(self.body(self.input_layer(x))))

@@ -1,7 +1,7 @@
 """Foreign checkpoints against our modules: pick the right part, check it name by name, load it strictly.
 
-Works on dictionaries already in memory; reading, hashing and downloading files belongs to `core.weights.fetch`. Key names
-follow the public PyTorch checkpoints of StyleGAN2 (`g_ema`, `d`) and of e4e (`state_dict` with `encoder.*`,
+Works on dictionaries already in memory; reading, hashing and downloading files belongs to `core.weights.fetch`. Key
+names follow the public PyTorch checkpoints of StyleGAN2 (`g_ema`, `d`) and of e4e (`state_dict` with `encoder.*`,
 `latent_avg`). The rule: every weight that the module needs must be there with its shape; buffers that a module makes
 itself (`*.kernel`, `noises.*`, `*.num_batches_tracked`) may be absent; any other name is refused.
 """
@@ -21,12 +21,12 @@ _LISTED = 8  # offending names spelled out per kind; the rest is counted
 
 
 def may_be_absent(name: str) -> bool:
-    """True for buffers that a module makes itself: blur kernels, stored noise and batch counters."""
+    """Tell whether a module makes this buffer itself: a blur kernel, stored noise or a batch counter."""
     return name.rpartition(".")[2] in ("kernel", "num_batches_tracked") or name.startswith("noises.")
 
 
 def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of everything in the module's state dict (also on the meta device)."""
+    """Return name -> shape of everything in the module's state dict (also on the meta device)."""
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
@@ -43,15 +43,15 @@ def check_state(state: Mapping[str, object], expected: nn.Module | Shapes, *, so
             names with got and expected.
     """
     shapes = shapes_of(expected) if isinstance(expected, nn.Module) else expected
-    problems = [
+    problems: list[tuple[str, list[str | None]]] = [
         ("missing", [_described(n, shapes[n]) for n in shapes if n not in state and not may_be_absent(n)]),
         ("unknown", [f"{n!r} ({_kind(value)})" for n, value in state.items() if n not in shapes]),
         ("unfit", [_misfit(n, state[n], shapes[n]) for n in shapes if n in state]),
     ]
     found = [(kind, [line for line in lines if line]) for kind, lines in problems]
-    if any(lines for _, lines in found):
+    details = "; ".join(f"{kind}: {_listing(lines)}" for kind, lines in found if lines)
+    if details:
         counts = f"got {len(state)} names, expected {len(shapes)}"
-        details = "; ".join(f"{kind}: {_listing(lines)}" for kind, lines in found if lines)
         raise ValueError(f"{source} does not fit the network ({counts}). {details}")
 
 
@@ -80,7 +80,7 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], *, source: str = "
 
 
 def pick_part(checkpoint: Mapping[str, object], part: str, *, source: str = "checkpoint") -> Mapping[str, Tensor]:
-    """One network's state dict from a checkpoint of several: `g_ema` or `d` of StyleGAN2, `g` of a style.
+    """Pick one network's state dict from a checkpoint of several: `g_ema` or `d` of StyleGAN2, `g` of a style.
 
     Raises:
         ValueError: the checkpoint or the part is not a dictionary, or the part is absent.
@@ -96,7 +96,7 @@ def pick_part(checkpoint: Mapping[str, object], part: str, *, source: str = "che
 
 
 def pick_prefixed(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    """One network's weights out of a flat file, `part.name` -> `name`, in float32."""
+    """Pick one network's weights out of a flat file, `part.name` -> `name`, in float32."""
     prefix = f"{part}."
     return {name.removeprefix(prefix): tensor.float() for name, tensor in state.items() if name.startswith(prefix)}
 
@@ -104,7 +104,7 @@ def pick_prefixed(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 def pick_encoder(
     checkpoint: Mapping[str, object], *, n_latent: int = 18, style_dim: int = 512, source: str = "checkpoint"
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """The encoder and the average code of an e4e checkpoint.
+    """Pick the encoder and the average code of an e4e checkpoint.
 
     Returns:
         The weights under `encoder.` without that prefix, and `latent_avg` [n_latent, style_dim] as float32, which is
@@ -127,22 +127,22 @@ def pick_encoder(
         raise ValueError(f"{source}: expected weights under 'encoder.', got none of {len(everything)} names")
     average = checkpoint.get("latent_avg")
     misfit = _misfit("latent_avg", average, (n_latent, style_dim))
-    if misfit:
+    if misfit or not isinstance(average, Tensor):
         raise ValueError(f"{source}: {misfit}")
     return encoder, average.detach().float()
 
 
 def _fresh_counter(name: str, tensor: Tensor, source: str) -> Tensor:
-    """A zero batch counter for a module without memory of its own; other buffers can't be made up."""
+    """Make a zero batch counter for a module without memory of its own; other buffers can't be made up."""
     if not name.endswith("num_batches_tracked"):
         raise ValueError(f"{source} lacks the buffer {name!r}: expected it, since the module is on the meta device")
     return torch.zeros(tensor.shape, dtype=tensor.dtype)
 
 
 def _misfit(name: str, value: object, shape: Sequence[int]) -> str | None:
-    """What is wrong with one entry, or None."""
-    right_kind = isinstance(value, Tensor) and (value.is_floating_point() or name.endswith("num_batches_tracked"))
-    if right_kind and tuple(value.shape) == tuple(shape):
+    """Say what is wrong with one entry, or None."""
+    counter = name.endswith("num_batches_tracked")
+    if isinstance(value, Tensor) and tuple(value.shape) == tuple(shape) and (counter or value.is_floating_point()):
         return None
     return f"{name!r} got {_kind(value)}, expected {list(shape)}"
 
@@ -152,13 +152,13 @@ def _described(name: str, shape: Sequence[int]) -> str:
 
 
 def _kind(value: object) -> str:
-    """A tensor's shape (and its dtype where that is not a float), or the type's name."""
+    """Describe a tensor by its shape (and its dtype where that is not a float), or the type's name."""
     if not isinstance(value, Tensor):
         return type(value).__name__
     return f"{list(value.shape)}" + ("" if value.is_floating_point() else f" {value.dtype}")
 
 
 def _listing(lines: Sequence[str]) -> str:
-    """The first lines joined, and how many follow."""
+    """Join the first lines, and say how many follow."""
     more = len(lines) - _LISTED
     return ", ".join(lines[:_LISTED]) + (f" and {more} more" if more > 0 else "")

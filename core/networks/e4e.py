@@ -26,7 +26,7 @@ COARSE_PX, MIDDLE_PX, FINE_PX = 16, 32, 64
 
 
 def layer_count(resolution: int) -> int:
-    """Number of style codes of a StyleGAN2 generator: `2 * log2(resolution) - 2`; `ValueError` below 8 px."""
+    """Count the style codes of a StyleGAN2 generator: `2 * log2(resolution) - 2`; `ValueError` below 8 px."""
     exponent = resolution.bit_length() - 1
     if resolution < 8 or resolution != 1 << exponent:
         raise ValueError(f"resolution: expected a power of two of at least 8, got {resolution}")
@@ -34,7 +34,7 @@ def layer_count(resolution: int) -> int:
 
 
 def head_size_px(layer: int) -> int:
-    """Side of the feature map that the head of this layer reads."""
+    """Return the side of the feature map that the head of this layer reads."""
     if layer < COARSE_LAYERS:
         return COARSE_PX
     return MIDDLE_PX if layer < MIDDLE_LAYERS else FINE_PX
@@ -54,7 +54,8 @@ class StyleHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`features` [B, 512, size_px, size_px] -> [B, 512]."""
-        return self.linear(self.convs(features).flatten(1))
+        code: Tensor = self.linear(self.convs(features).flatten(1))
+        return code
 
 
 class Encoder4Editing(IRSE50):
@@ -73,7 +74,7 @@ class Encoder4Editing(IRSE50):
         self.latlayer2 = nn.Conv2d(128, STYLE_DIM, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Codes of aligned faces, before the checkpoint's `latent_avg` is added.
+        """Encode aligned faces; the checkpoint's `latent_avg` is still to be added.
 
         Args:
             x: [B, 3, 256, 256], RGB in [-1, 1].
@@ -92,7 +93,7 @@ class Encoder4Editing(IRSE50):
         return torch.stack([shared, *(shared + delta for delta in outputs[1:])], dim=1)
 
     def _pyramid(self, x: Tensor) -> dict[int, Tensor]:
-        """Feature maps [B, 512, S, S] by their side S: coarse ones enlarged and added to finer trunk features."""
+        """Compute feature maps [B, 512, S, S] by their side S: coarse ones enlarged and added to finer ones."""
         fine, middle, coarse = self.taps(x)
         middle = _enlarge_and_add(coarse, self.latlayer1(middle))
         fine = _enlarge_and_add(middle, self.latlayer2(fine))
@@ -100,5 +101,5 @@ class Encoder4Editing(IRSE50):
 
 
 def _enlarge_and_add(small: Tensor, large: Tensor) -> Tensor:
-    """`small` [B, C, h, w], brought bilinearly to the size of `large` [B, C, H, W] corner on corner, plus `large`."""
+    """Bring `small` [B, C, h, w] bilinearly to the size of `large` [B, C, H, W], corner on corner, and add them."""
     return F.interpolate(small, size=large.shape[-2:], mode="bilinear", align_corners=True) + large

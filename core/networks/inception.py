@@ -4,10 +4,10 @@ The published weights are those of the TensorFlow graph of 2015-12-05, ported by
 `pt_inception-2015-12-05-6726825d.pth`). That graph has 1008 classes, averages without counting the padding, and takes
 the maximum in its last block's pooling. Names of parameters follow torchvision's and so that file's.
 """
+# torchvision declares no types:
+# mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -24,32 +24,31 @@ _PATH = (
 )  # fmt: skip
 
 
-def _average(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+def _average_inside(block: nn.Module, outputs: list[Tensor], x: Tensor) -> list[Tensor]:
+    """Replace torchvision's pooled branch, which comes last, by one that averages over real pixels only."""
+    pooled = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+    return [*outputs[:-1], block.get_submodule("branch_pool")(pooled)]
 
 
-class _Pooling(Protocol):
-    branch_pool: nn.Module
-
-
-class _AverageInside:
-    """Mixed into torchvision's blocks: the pooled branch, which they put last, averages over real pixels only."""
-
-    def _forward(self: _Pooling, x: Tensor) -> list[Tensor]:
-        *others, _ = super()._forward(x)
-        return [*others, self.branch_pool(_average(x))]
-
-
-class _BlockA(_AverageInside, inception.InceptionA):
+class _BlockA(inception.InceptionA):
     """35 x 35."""
 
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        return _average_inside(self, super()._forward(x), x)
 
-class _BlockC(_AverageInside, inception.InceptionC):
+
+class _BlockC(inception.InceptionC):
     """17 x 17."""
 
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        return _average_inside(self, super()._forward(x), x)
 
-class _BlockE(_AverageInside, inception.InceptionE):
+
+class _BlockE(inception.InceptionE):
     """8 x 8."""
+
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        return _average_inside(self, super()._forward(x), x)
 
 
 class _LastBlock(inception.InceptionE):
@@ -74,14 +73,15 @@ class FidInception(inception.Inception3):
         self.eval()
 
     def train(self, mode: bool = True) -> FidInception:
-        """Stays in evaluation mode: the network is a judge."""
-        return super().train(False)
+        """Do nothing: features are measured, never trained."""
+        super().train(False)
+        return self
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] in [-1, 1] -> [B, 2048] float32 after the last average.
+        """Compute [B, 2048] float32, after the last average, of pictures [B, 3, H, W] in [-1, 1].
 
-        Resized to 299 px bilinearly without antialias, as pytorch-fid does.
+        They are resized to 299 px bilinearly without antialias, as pytorch-fid does.
         """
         if x.ndim != 4 or x.shape[1] != 3:
             raise ValueError(f"expected [B, 3, H, W], got {list(x.shape)}")

@@ -1,7 +1,7 @@
 """IR-SE50 feature trunk: residual units with squeeze-and-excitation, tapped at three scales.
 
 Sources: the ArcFace variant of ResNet-50 (Deng et al. 2019, arXiv:1801.07698), whose unit normalises first and
-activates with PReLU; channel gates after Hu et al. 2018 (arXiv:1709.01507). This is the form that pSp
+activates with PReLU; squeeze-and-excitation is that of Hu et al. 2018 (arXiv:1709.01507). This is the form that pSp
 (Richardson et al. 2021) and e4e (Tov et al. 2021) put below their style heads. Names of parameters follow the
 published checkpoints, so `input_layer`, `body`, `res_layer`, `shortcut_layer`, `fc1` and `fc2` can't be renamed.
 """
@@ -37,8 +37,8 @@ def unit_shapes() -> Iterator[UnitShape]:
             yield UnitShape(out_channels, out_channels, stride=1)
 
 
-class ChannelGate(nn.Module):
-    """Squeeze-and-excitation: scale every channel by a gate in (0, 1) computed from all channel means."""
+class SqueezeExcitation(nn.Module):
+    """Scales every channel by a factor in (0, 1) computed from all channel means."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ChannelGate(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """One IR-SE unit: norm, 3x3, PReLU, strided 3x3, norm, channel gate; plus a shortcut.
+    """One IR-SE unit: norm, 3x3, PReLU, strided 3x3, norm, squeeze-and-excitation; plus a shortcut.
 
     Where the width stays the shortcut holds no weights: it takes every `stride`-th pixel.
     """
@@ -71,14 +71,15 @@ class ResidualUnit(nn.Module):
             nn.PReLU(wide_out),
             nn.Conv2d(wide_out, wide_out, 3, stride=self.stride, padding=1, bias=False),
             nn.BatchNorm2d(wide_out),
-            ChannelGate(wide_out),
+            SqueezeExcitation(wide_out),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` [B, C_in, H, W] -> [B, C_out, ceil(H / stride), ceil(W / stride)]."""
         picked = x[:, :, :: self.stride, :: self.stride]
         shortcut = picked if self.shortcut_layer is None else self.shortcut_layer(x)
-        return self.res_layer(x) + shortcut
+        residual: Tensor = self.res_layer(x)
+        return residual + shortcut
 
 
 class IRSE50(nn.Module):
@@ -93,7 +94,7 @@ class IRSE50(nn.Module):
         self.body = nn.Sequential(*(ResidualUnit(shape) for shape in unit_shapes()))
 
     def taps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features at three scales.
+        """Compute features at three scales.
 
         Args:
             x: pictures, [B, 3, H, W], RGB in [-1, 1]; any memory format.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build_lpips_vgg(vgg_state: dict[str, Tensor]) -> lpips.LPIPS:
-    """The frozen metric.
+    """Build the frozen metric.
 
     Args:
         vgg_state: `features.N.weight` and `features.N.bias` of torchvision's VGG16; classifier entries are ignored.

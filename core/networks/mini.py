@@ -6,8 +6,8 @@ A W+ code alone loses the person when a generator has seen only a few thousand f
 - `w_plus` [B, L, 512], read from the colours at low resolution, holds appearance (light, skin, hair, background).
 
 The generator is StyleGAN2's from R/8 up, started from that map instead of a constant. The map is trained to be the
-same for a photo and for artworks of it (see `core.make_assets.pretrain`), so that an inverted artwork looks like a photo of the
-drawn person: the pairs of equation 1 of StyleIdentityGAN need that.
+same for a photo and for artworks of it, so that an inverted artwork looks like a photo of the drawn person: the pairs
+of equation 1 of StyleIdentityGAN need that.
 
 Layers: Karras et al. 2020 (StyleGAN2). The split into a structure map and an appearance code follows the idea of
 identity-preserving face recovery; the architecture is this project's own.
@@ -16,21 +16,29 @@ identity-preserving face recovery; the architecture is this project's own.
 from __future__ import annotations
 
 import math
-from types import MappingProxyType
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.networks.ops import BiasedLeakyReLU, EqualConv2d, EqualLinear, conv_layer
+from core.networks.ops import BiasedLeakyReLU, EqualConv2d, EqualLinear, conv_layer, luminance
 from core.networks.stylegan2 import Noise, Synthesis
+
+
+class DiscriminatorSize(TypedDict):
+    """Arguments of `core.networks.stylegan2.Discriminator`."""
+
+    resolution: int
+    channel_multiplier: float
+    max_channels: int
+
 
 STYLE_DIM = 512
 MAP_CHANNELS = 32
 MAP_STRIDE = 8
-# The discriminator judges crops at full resolution; its features measure pictures in the few-shot fine-tune.
-DISCRIMINATOR = MappingProxyType({"resolution": 128, "channel_multiplier": 0.1875, "max_channels": 128})
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+# The discriminator sees crops at full resolution; its features measure pictures in the few-shot fine-tune.
+DISCRIMINATOR: DiscriminatorSize = {"resolution": 128, "channel_multiplier": 0.1875, "max_channels": 128}
 
 
 class MiniGenerator(Synthesis):
@@ -41,6 +49,9 @@ class MiniGenerator(Synthesis):
         widths: channels at 1/8, 1/4, 1/2 and the full resolution.
         factors: directions of appearance that the fitted distribution keeps.
     """
+
+    appearance_mean: Tensor
+    appearance_factors: Tensor
 
     def __init__(
         self, resolution: int = 256, *, widths: tuple[int, int, int, int] = (128, 96, 48, 24), factors: int = 64
@@ -54,7 +65,7 @@ class MiniGenerator(Synthesis):
         self.register_buffer("appearance_factors", torch.zeros(factors, STYLE_DIM))
 
     def mapping(self, z: Tensor) -> Tensor:
-        """z [B, D], standard normal -> a natural appearance code w [B, D].
+        """Turn z [B, D], standard normal, into a natural appearance code w [B, D].
 
         A Gaussian fitted to the codes of the training faces stands where StyleGAN2 has a mapping network; the first
         `factors` entries of z are used.
@@ -71,9 +82,14 @@ class MiniGenerator(Synthesis):
         dtype: torch.dtype = torch.float32,
         levels: int | None = None,
     ) -> Tensor:
-        """Codes [B, L, D] and map [B, 32, R/8, R/8] -> picture [B, 3, R, R] in float32, about [-1, 1].
+        """Draw codes [B, L, D] and map [B, 32, R/8, R/8]: a picture [B, 3, R, R] in float32, about [-1, 1].
 
-        `levels` (0 to 3) stops after so many doublings of R/8; None runs all.
+        Args:
+            w_plus: codes.
+            features: the structure map.
+            noise: as in `core.networks.stylegan2.Generator`.
+            dtype: of the arithmetic.
+            levels: stop after so many doublings of R/8 (0 to 3); None runs all.
         """
         if features is None:
             raise ValueError("the embedded generator needs the encoder's feature map, got None")
@@ -90,7 +106,8 @@ class PlainBlock(nn.Module):
         self.conv2 = conv_layer(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W]
-        return (x + self.conv2(self.conv1(x))) / math.sqrt(2)
+        residual: Tensor = self.conv2(self.conv1(x))
+        return (x + residual) / math.sqrt(2)
 
 
 class StructureEncoder(nn.Module):
@@ -120,7 +137,8 @@ class StructureEncoder(nn.Module):
         low = self.low(self.to_low(F.pixel_unshuffle(sixteenth, 2)))
         sixteenth = self.sixteenth_up((sixteenth + _double(self.from_low(low))) / math.sqrt(2))
         eighth = self.merge((eighth + _double(self.from_sixteenth(sixteenth))) / math.sqrt(2))
-        return self.to_map(eighth)
+        features: Tensor = self.to_map(eighth)
+        return features
 
 
 def _double(x: Tensor) -> Tensor:
@@ -142,7 +160,8 @@ class AppearanceEncoder(nn.Module):
     def forward(self, small: Tensor) -> Tensor:
         x = self.blocks[0](self.stem(F.pixel_unshuffle(small, 4).contiguous(memory_format=torch.channels_last)))
         x = self.blocks[1](self.down(F.pixel_unshuffle(x, 2)))
-        return self.code(x.flatten(1))
+        w: Tensor = self.code(x.flatten(1))
+        return w
 
 
 class MiniEncoder(nn.Module):
@@ -161,17 +180,18 @@ class MiniEncoder(nn.Module):
         self.appearance = AppearanceEncoder()
 
     def encode_structure(self, x: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Picture [B, 3, R, R] in [-1, 1] -> map [B, 32, R/8, R/8] in float32; only the luminance is read."""
-        luma = (x * x.new_tensor(LUMA)[None, :, None, None]).sum(dim=1, keepdim=True)
-        return self.structure(luma.to(dtype)).float()
+        """Read the map [B, 32, R/8, R/8] in float32 of a picture [B, 3, R, R] in [-1, 1] from its luminance alone."""
+        features: Tensor = self.structure(luminance(x).to(dtype)).float()
+        return features
 
     def encode_appearance(self, x: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Picture [B, 3, R, R] in [-1, 1] -> code w [B, 512] in float32."""
+        """Read the code w [B, 512] in float32 of a picture [B, 3, R, R] in [-1, 1]."""
         small = F.interpolate(x, size=(64, 64), mode="area")
-        return self.appearance(small.to(dtype)).float()
+        w: Tensor = self.appearance(small.to(dtype)).float()
+        return w
 
     def forward(self, x: Tensor, *, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-        """Picture [B, 3, R, R] in [-1, 1] -> (w_plus [B, L, 512], features [B, 32, R/8, R/8]), both float32."""
+        """Encode a picture [B, 3, R, R] in [-1, 1]: w_plus [B, L, 512] and features [B, 32, R/8, R/8], both float32."""
         if x.shape[1:] != (3, self.resolution, self.resolution):
             raise ValueError(f"expected [B, 3, {self.resolution}, {self.resolution}], got {tuple(x.shape)}")
         w = self.encode_appearance(x, dtype=dtype)

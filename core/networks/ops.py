@@ -7,6 +7,7 @@ PyTorch. Parameters stay in float32; a layer computes in the dtype of its input,
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +16,18 @@ from torch import Tensor, nn
 LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2.0)
 CPU_VECTOR = 32  # bfloat16 numbers in 512 bits
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def luminance(x: Tensor) -> Tensor:
+    """Weigh the colours of [B, 3, H, W] to one channel [B, 1, H, W], by ITU-R BT.601."""
+    return (x * x.new_tensor(LUMA)[None, :, None, None]).sum(dim=1, keepdim=True)
 
 
 def fir_kernel(*, gain: float = 1.0) -> Tensor:
-    """The [1, 3, 3, 1] binomial low-pass filter as a 4x4 kernel [4, 4] whose entries sum to `gain`."""
+    """Make the [1, 3, 3, 1] binomial low-pass filter, a kernel [4, 4] whose entries sum to `gain`."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
     kernel = torch.outer(taps, taps)
     return kernel / kernel.sum() * gain
@@ -54,12 +63,12 @@ def fir_upsample(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def scaled_leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2 times sqrt(2), which keeps the variance of unit Gaussians."""
+    """Apply leaky ReLU of slope 0.2 times sqrt(2), which keeps the variance of unit Gaussians."""
     return F.leaky_relu(x, LRELU_SLOPE) * LRELU_GAIN
 
 
 def broadcasts_slowly(x: Tensor, channels: int) -> bool:
-    """Whether adding one value per channel or pixel to channels-last pictures like `x` is slow.
+    """Tell whether adding one value per channel or pixel to channels-last pictures like `x` is slow.
 
     A CPU adds pixel by pixel there; where the channels fill no whole vectors, 24 of them at 256 px take 3 ms.
     """
@@ -69,7 +78,7 @@ def broadcasts_slowly(x: Tensor, channels: int) -> bool:
 def narrow_leaky_relu(
     x: Tensor, bias: Tensor, *, noise: Tensor | None = None, strength: Tensor | None = None, gain: float = 1.0
 ) -> Tensor:
-    """Leaky ReLU of `gain * x + bias + strength * noise`, where `broadcasts_slowly`.
+    """Apply leaky ReLU to `gain * x + bias + strength * noise`, where `broadcasts_slowly`.
 
     One product [B*H*W, 2] @ [2, C] adds both in 0.2 ms.
 
@@ -159,7 +168,7 @@ class Blur(nn.Module):
         return fir_filter(x, self.kernel, self.padding)
 
 
-def channels_last(module: nn.Module) -> nn.Module:
+def channels_last(module: M) -> M:
     """Lay out all 4-D parameters for channels-last convolution, in place; returns the module."""
     for parameter in module.parameters():
         if parameter.ndim == 4:
@@ -167,10 +176,15 @@ def channels_last(module: nn.Module) -> nn.Module:
     return module
 
 
-def conv_layer(in_channels: int, out_channels: int, kernel_size: int, *, down: bool = False, activate: bool = True):
-    """Sequence of [blur and stride 2], convolution and [bias, leaky ReLU], numbered as in published checkpoints.
+def conv_layer(
+    in_channels: int, out_channels: int, kernel_size: int, *, down: bool = False, activate: bool = True
+) -> nn.Sequential:
+    """Chain [blur and stride 2], convolution and [bias, leaky ReLU], numbered as in published checkpoints.
 
     Args:
+        in_channels: of the input.
+        out_channels: of the result.
+        kernel_size: side of the kernel; odd.
         down: halve the resolution: blur, then a strided convolution without padding.
         activate: add bias and `scaled_leaky_relu`; without it the layer has no bias.
     """

@@ -1,8 +1,8 @@
-"""SqueezeNet 1.1 as a frozen feature network (Iandola et al., 2016, arXiv:1602.07360, table of version 1.1).
+"""SqueezeNet 1.1 as a frozen feature network (Iandola et al. 2016, arXiv:1602.07360): torchvision's, tapped.
 
-It judges pictures, and it was also a training loss of the embedded backbone `mini`: a report that shows numbers from
-these features must say so. The weights are never shipped; the caller gives the path of an `.npz` with the Caffe
-model's arrays (`conv1.weight`, `fire2_squeeze1x1.weight`, ...). Unlike the classifier, nothing follows `fire9`.
+It measures pictures, and it was also a training loss of the embedded backbone `mini`: a report that shows numbers from
+these features must say so. The weights are never shipped or downloaded; the caller gives the path of an `.npz` with the
+Caffe model's arrays (`conv1.weight`, `fire2_squeeze1x1.weight`, ...), whose input is BGR without its ImageNet mean.
 """
 
 from __future__ import annotations
@@ -13,48 +13,30 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from core.networks.checkpoints import check_state
+
+WEIGHTS_FILE = "squeezenet11_features.npz"
 BGR_MEAN = (103.939, 116.779, 123.68)  # Caffe's ImageNet means on the 0-255 scale; no division follows
 MIN_SIDE_PX = 32
-_FIRES: Mapping[str, tuple[int, int, int]] = {  # name: input, squeezed and expanded channels (each of two branches)
-    "fire2": (64, 16, 64),
-    "fire3": (128, 16, 64),
-    "fire4": (128, 32, 128),
-    "fire5": (256, 32, 128),
-    "fire6": (256, 48, 192),
-    "fire7": (384, 48, 192),
-    "fire8": (384, 64, 256),
-    "fire9": (512, 64, 256),
+STAGE_CHANNELS: Mapping[str, int] = {
+    "conv1": 64,
+    **{"fire2": 128, "fire3": 128, "fire4": 256, "fire5": 256, "fire6": 384, "fire7": 384, "fire8": 512, "fire9": 512},
 }
-_POOL_BEFORE = ("fire2", "fire4", "fire6")
-STAGES = ("conv1", *_FIRES)
-STAGE_CHANNELS: Mapping[str, int] = {"conv1": 64, **{name: 2 * sizes[2] for name, sizes in _FIRES.items()}}
+STAGES = tuple(STAGE_CHANNELS)
 DEFAULT_TAPS = ("conv1", "fire3", "fire5", "fire7", "fire9")
-
-
-class Fire(nn.Module):
-    """A 1x1 squeeze, then 1x1 and 3x3 expansions side by side; each with ReLU."""
-
-    def __init__(self, channels_in: int, squeezed: int, expanded: int) -> None:
-        super().__init__()
-        self.squeeze1x1 = nn.Conv2d(channels_in, squeezed, 1)
-        self.expand1x1 = nn.Conv2d(squeezed, expanded, 1)
-        self.expand3x3 = nn.Conv2d(squeezed, expanded, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:  # [B, channels_in, h, w] -> [B, 2 * expanded, h, w]
-        """Features after the concatenated expansions, 1x1 first."""
-        x = functional.relu(self.squeeze1x1(x))
-        return functional.relu(torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1))
+_STAGE_AT = dict(zip((1, 3, 4, 6, 7, 9, 10, 11, 12), STAGES, strict=True))  # by the last layer's place, ReLU included
 
 
 class SqueezeNetFeatures(nn.Module):
-    """Frozen SqueezeNet 1.1 that returns the features of chosen stages.
+    """Frozen SqueezeNet 1.1 that returns the features of chosen stages. Stays in evaluation mode.
 
     Args:
         npz_path: the weights; refused with `ValueError` when a key is missing, unknown or of another shape.
         taps: names out of `STAGES`, in any order; features come back in the network's order.
     """
+
+    mean: Tensor
 
     def __init__(self, npz_path: str | Path, *, taps: Sequence[str] = DEFAULT_TAPS) -> None:
         super().__init__()
@@ -62,17 +44,16 @@ class SqueezeNetFeatures(nn.Module):
         if unknown or not taps:
             raise ValueError(f"taps must be some of {STAGES}, got {tuple(taps)}")
         self.taps = tuple(name for name in STAGES if name in taps)
-        self.conv1 = nn.Conv2d(3, 64, 3, stride=2)
-        last = max(STAGES.index(name) for name in self.taps)
-        self.fires = nn.ModuleDict({name: Fire(*sizes) for name, sizes in _FIRES.items() if STAGES.index(name) <= last})
+        last = max(place for place, stage in _STAGE_AT.items() if stage in taps)
+        self.layers = nn.Sequential(*list(_read_npz(Path(npz_path)))[: last + 1])
         self.register_buffer("mean", torch.tensor(BGR_MEAN).view(1, 3, 1, 1), persistent=False)
-        _load_npz(self, npz_path)
         self.requires_grad_(False)
         self.eval()
 
     def train(self, mode: bool = True) -> SqueezeNetFeatures:
-        """Stays in evaluation mode: the network is a judge."""
-        return super().train(False)
+        """Do nothing: features are measured, never trained."""
+        super().train(False)
+        return self
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Features of the tapped stages, after ReLU; gradients flow to `x`.
@@ -86,34 +67,31 @@ class SqueezeNetFeatures(nn.Module):
         """
         if x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < MIN_SIDE_PX:
             raise ValueError(f"expected [B, 3, H, W] with sides of {MIN_SIDE_PX} px or more, got {list(x.shape)}")
-        x = ((x.float().flip(1) + 1) * 127.5 - self.mean).to(self.conv1.weight.dtype)
-        x = functional.relu(self.conv1(x))
-        features = [x] if "conv1" in self.taps else []
-        for name, fire in self.fires.items():
-            if name in _POOL_BEFORE:
-                x = functional.max_pool2d(x, 3, stride=2, ceil_mode=True)
-            x = fire(x)
-            if name in self.taps:
+        x = ((x.float().flip(1) + 1) * 127.5 - self.mean).to(next(self.parameters()).dtype)
+        features = []
+        for place, layer in enumerate(self.layers):
+            x = layer(x)
+            if _STAGE_AT.get(place) in self.taps:
                 features.append(x)
         return features
 
 
-def _module_key(npz_key: str) -> str:
-    """`fire2_squeeze1x1.weight` -> `fires.fire2.squeeze1x1.weight`; `conv1.*` stays."""
-    stage, _, rest = npz_key.partition("_")
-    return f"fires.{stage}.{rest}" if rest else npz_key
+def _read_npz(path: Path) -> nn.Sequential:
+    """Load torchvision's layers with the file's arrays."""
+    from torchvision.models import squeezenet1_1  # takes seconds to import
+
+    with torch.device("meta"):
+        layers: nn.Sequential = squeezenet1_1(weights=None).features
+    shapes = {_caffe_name(name): tuple(tensor.shape) for name, tensor in layers.state_dict().items()}
+    with np.load(path, allow_pickle=False) as arrays:
+        weights = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files}
+    check_state(weights, shapes, source=path.name)
+    layers.load_state_dict({name: weights[_caffe_name(name)] for name in layers.state_dict()}, assign=True)
+    return layers
 
 
-def _load_npz(network: SqueezeNetFeatures, npz_path: str | Path) -> None:
-    """Copies the arrays in; stages above the highest tap are checked by name and left out."""
-    with np.load(npz_path, allow_pickle=False) as arrays:
-        weights = {_module_key(key): torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays.files}
-    built = network.state_dict()
-    above = {f"fires.{name}." for name in _FIRES if name not in network.fires}
-    unused = [key for key in weights if key not in built and not key.startswith(tuple(above))]
-    missing = sorted(set(built) - set(weights))
-    misshapen = [key for key in built if key in weights and built[key].shape != weights[key].shape]
-    if unused or missing or misshapen:
-        problems = f"missing {missing}, unknown {unused}, of another shape {misshapen}"
-        raise ValueError(f"{Path(npz_path).name} is not SqueezeNet 1.1: {problems}")
-    network.load_state_dict({key: weights[key] for key in built}, strict=True)
+def _caffe_name(name: str) -> str:
+    """Turn torchvision's `3.squeeze.weight` into `fire2_squeeze1x1.weight`, and `0.*` into `conv1.*`."""
+    place, _, rest = name.partition(".")
+    stage = _STAGE_AT[max(1, int(place))]
+    return f"{stage}.{rest}" if stage == "conv1" else f"{stage}_{rest.replace('squeeze.', 'squeeze1x1.')}"

@@ -36,7 +36,7 @@ Noise = Literal["fixed", "random", "none"] | Sequence[Tensor]
 
 
 def channel_plan(resolution: int, channel_multiplier: float = 2, max_channels: int = 512) -> dict[int, int]:
-    """Channels at every resolution from 4 to `resolution`: 16384 * multiplier / size, at most `max_channels`."""
+    """Plan the channels at every resolution from 4 to `resolution`: 16384 * multiplier / size, but bounded."""
     levels = _log2(resolution)
     return {2**k: min(max_channels, int(16384 * channel_multiplier) // 2**k) for k in range(2, levels + 1)}
 
@@ -94,7 +94,7 @@ class ModulatedConv2d(nn.Module):
         self.up = up
 
     def forward(self, x: Tensor, w: Tensor, *, bias: Tensor | None = None, gain: float = 1.0) -> Tensor:
-        """Modulated convolution of x [B, Cin, H, W] by w [B, D], times `gain`, plus bias [Cout]: [B, Cout, H', W'].
+        """Convolve x [B, Cin, H, W] as w [B, D] says, times `gain`, plus bias [Cout]: [B, Cout, H', W'].
 
         The result is not used by the backward pass, so it may be changed in place.
         """
@@ -169,7 +169,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, skip: Tensor | None = None) -> Tensor:
         """x [B, C, H, W], w [B, D], skip [B, 3, H/2, W/2] in float32 -> [B, 3, H, W] in float32."""
-        rgb = self.conv(x, w).float() + self.bias
+        rgb: Tensor = self.conv(x, w).float() + self.bias
         return rgb if skip is None else rgb + self.upsample(skip)
 
 
@@ -215,7 +215,7 @@ class Synthesis(nn.Module):
             self.noises.register_buffer(f"noise_{index}", torch.randn(1, 1, size, size))
 
     def draw_noise(self, seed: int) -> list[Tensor]:
-        """Noise pictures [1, 1, h, w] of every layer from a seed, the same on every device."""
+        """Draw the noise pictures [1, 1, h, w] of every layer from a seed, the same on every device."""
         rng = torch.Generator().manual_seed(seed)
         stored = [getattr(self.noises, f"noise_{index}") for index in range(self.n_latent - 1)]
         return [torch.randn(buffer.shape, generator=rng).to(buffer.device) for buffer in stored]
@@ -229,9 +229,12 @@ class Synthesis(nn.Module):
         return stored if noise == "fixed" else torch.randn(batch, *stored.shape[1:], device=stored.device)
 
     def synthesize(self, x: Tensor, w_plus: Tensor, noise: Noise, *, levels: int | None = None) -> Tensor:
-        """Start picture x [B, C, start, start], codes w_plus [B, L, D] -> picture [B, 3, H, W] in float32.
+        """Turn a start picture x [B, C, start, start] and codes w_plus [B, L, D] into [B, 3, H, W] in float32.
 
         `levels` stops after so many doublings, for a smaller picture; None runs all.
+
+        Raises:
+            ValueError: codes of another shape, or noise of another kind or count.
         """
         if w_plus.ndim != 3 or w_plus.shape[1:] != (self.n_latent, self.style_dim):
             raise ValueError(
@@ -244,13 +247,13 @@ class Synthesis(nn.Module):
         batch = len(w_plus)
         if batch == 1 or x.device.type != "cpu" or torch.compiler.is_compiling():
             return self._synthesize(x, w_plus, noise, levels)
-        parts = zip(x.split(1), w_plus.split(1), (_row_of(noise, row) for row in range(batch)), strict=True)
-        return torch.cat([self._synthesize(*part, levels) for part in parts])
+        rows = [(x[row : row + 1], w_plus[row : row + 1], _row_of(noise, row)) for row in range(batch)]
+        return torch.cat([self._synthesize(*row, levels) for row in rows])
 
     def _synthesize(self, x: Tensor, w_plus: Tensor, noise: Noise, levels: int | None) -> Tensor:
         batch = len(w_plus)
         x = self.conv1(x, w_plus[:, 0], self._noise(0, noise, batch))
-        rgb = self.to_rgb1(x, w_plus[:, 1])
+        rgb: Tensor = self.to_rgb1(x, w_plus[:, 1])
         for level, to_rgb in enumerate(self.to_rgbs[:levels]):
             index = 2 * level + 1
             x = self.convs[index - 1](x, w_plus[:, index], self._noise(index, noise, batch))
@@ -260,7 +263,7 @@ class Synthesis(nn.Module):
 
 
 def _row_of(noise: Noise, row: int) -> Noise:
-    """What `noise` means for one picture of a batch."""
+    """Return what `noise` means for one picture of a batch."""
     return noise if isinstance(noise, str) else [part if len(part) == 1 else part[row : row + 1] for part in noise]
 
 
@@ -284,8 +287,9 @@ class Generator(Synthesis):
         self.input = ConstantInput(channels[4])
 
     def mapping(self, z: Tensor) -> Tensor:
-        """z [B, D], standard normal -> w [B, D]."""
-        return self.style(z)
+        """Map z [B, D], standard normal, to w [B, D]."""
+        w: Tensor = self.style(z)
+        return w
 
     def forward(
         self,
@@ -295,9 +299,10 @@ class Generator(Synthesis):
         noise: Noise = "fixed",
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        """Codes [B, L, D] -> picture [B, 3, H, W] in float32, about [-1, 1].
+        """Draw codes [B, L, D]: a picture [B, 3, H, W] in float32, about [-1, 1].
 
         Args:
+            w_plus: codes.
             features: must be None; the embedded backbone's generator takes a map here.
             noise: the stored noise pictures, fresh ones, none, or those of `draw_noise`.
             dtype: of the arithmetic.
@@ -318,16 +323,20 @@ class ResBlock(nn.Module):
         self.skip = conv_layer(in_channels, out_channels, 1, down=True, activate=False)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, Cin, H, W] -> [B, Cout, H/2, W/2]
-        return (self.conv2(self.conv1(x)) + self.skip(x)) / math.sqrt(2)
+        both: Tensor = self.conv2(self.conv1(x)) + self.skip(x)
+        return both / math.sqrt(2)
 
 
 class Discriminator(nn.Module):
     """StyleGAN2 discriminator with residual blocks.
 
     Args:
-        resolution: side of the pictures it judges; `features` takes any multiple of 4.
+        resolution: side of the pictures; `features` takes any multiple of 4.
         channel_multiplier: 2 for config-f.
         max_channels: 512 for config-f.
+
+    Attributes:
+        feature_channels: C_i of `features`, by block.
     """
 
     STDDEV_GROUP = 4
@@ -339,13 +348,14 @@ class Discriminator(nn.Module):
         blocks: list[nn.Module] = [conv_layer(3, channels[resolution], 1)]
         blocks += [ResBlock(channels[size], channels[size // 2]) for size in sizes[:-1]]
         self.convs = nn.ModuleList(blocks)
+        self.feature_channels = [channels[size // 2] for size in sizes[:-1]]
         self.final_conv = conv_layer(channels[4] + 1, channels[4], 3)
         self.final_linear = nn.Sequential(
             EqualLinear(channels[4] * 16, channels[4], activate=True), EqualLinear(channels[4], 1)
         )
 
     def features(self, x: Tensor, *, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-        """Picture x [B, 3, H, W] -> outputs of the residual blocks, [B, C_i, H / 2^i, W / 2^i] for i = 1, 2, ...
+        """Compute the residual blocks' outputs [B, C_i, H / 2^i, W / 2^i], i = 1, 2, ..., for x [B, 3, H, W].
 
         Item i - 1 is block i in JoJoGAN's count, where the 1x1 stem is block 0.
         """
@@ -357,11 +367,11 @@ class Discriminator(nn.Module):
         return outputs
 
     def forward(self, x: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Picture [B, 3, resolution, resolution] -> logit [B, 1] in float32, larger for real ones."""
-        return self.judge(self.features(x, dtype=dtype)[-1])
+        """Rate pictures [B, 3, resolution, resolution]: logits [B, 1] in float32, larger for real ones."""
+        return self.logits(self.features(x, dtype=dtype)[-1])
 
-    def judge(self, x: Tensor) -> Tensor:
-        """Last features [B, C, 4, 4] -> logit [B, 1] in float32; appends the batch's deviation as a channel."""
+    def logits(self, x: Tensor) -> Tensor:
+        """Turn the last features [B, C, 4, 4] into [B, 1] in float32; appends the batch's deviation as a channel."""
         x = x.float()
         batch, channels, height, width = x.shape
         group = min(batch, self.STDDEV_GROUP)
@@ -370,4 +380,5 @@ class Discriminator(nn.Module):
         spread = x.view(group, -1, channels, height, width)
         spread = (spread.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3), keepdim=True)
         x = torch.cat([x, spread.repeat(group, 1, height, width)], dim=1)
-        return self.final_linear(self.final_conv(x).flatten(1))
+        logits: Tensor = self.final_linear(self.final_conv(x).flatten(1))
+        return logits

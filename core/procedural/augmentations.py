@@ -1,7 +1,8 @@
-"""Procedural art styles: what the embedded encoder learns to see through, and six that training never shows it.
+"""Art styles drawn from photos while the embedded encoder trains, and six that its training never shows.
 
 Every style maps photos [B, 3, H, W] in [-1, 1] to pictures of the same shape and range, with its parameters drawn from
-a `torch.Generator`. `TRAINING` teaches the encoder, `HELD_OUT` judges whether it generalises ("destylization").
+a `torch.Generator`. `TRAINING` teaches the encoder to see through them, `HELD_OUT` tests whether it can
+("destylization").
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from core.networks.ops import luminance
 from core.procedural import filters as f
 
 StyleFilter = Callable[[Tensor, torch.Generator], Tensor]
@@ -38,7 +40,7 @@ class _Dice:
 
 
 def _ink_on_paper(coverage: Tensor, dice: _Dice) -> Tensor:
-    """Ink coverage [B, 1, H, W] (1 is full ink) to colour: mostly black on white, sometimes tinted or faded."""
+    """Colour ink coverage [B, 1, H, W] (1 is full ink): mostly black on white, sometimes tinted or faded."""
     paper = dice.colour(0.82, 1.0) if dice.chance(0.4) else torch.ones(1, 3, 1, 1)
     ink = dice.colour(0.0, 0.35) if dice.chance(0.4) else torch.full((1, 3, 1, 1), dice.uniform(0, 0.15))
     return paper + (ink - paper) * coverage.clamp(0, 1)
@@ -57,7 +59,7 @@ def _fade_background(x: Tensor, dice: _Dice) -> Tensor:
 
 
 def _lines(x: Tensor, dice: _Dice) -> Tensor:
-    grey = f.luminance(x)
+    grey = luminance(x)
     edge = dice.uniform(0.25, 0.65)
     return 1 - f.line_response(grey, dice.uniform(0.7, 2.2), sharpness=dice.uniform(8, 28), edge=edge)
 
@@ -78,7 +80,7 @@ def hatching(x: Tensor, dice: _Dice) -> Tensor:
     """One to three layers of parallel strokes whose width follows the tone, with or without outlines."""
     if dice.chance(0.5):
         x = _fade_background(x, dice)
-    grey = f.gaussian_blur(f.luminance(x), dice.uniform(0.6, 1.6))
+    grey = f.gaussian_blur(luminance(x), dice.uniform(0.6, 1.6))
     height, width = grey.shape[-2:]
     coverage = torch.zeros_like(grey)
     angle, period = dice.uniform(0, math.pi), dice.uniform(2.5, 7)
@@ -86,7 +88,7 @@ def hatching(x: Tensor, dice: _Dice) -> Tensor:
     layers = dice.integer(1, 3)
     for layer in range(layers):
         phase = f.rotated_phase(height, width, angle + layer * dice.uniform(0.5, 1.2), period)
-        phase = phase + bend * grey + 2 * f.value_noise(tuple(grey.shape), 30, dice.rng)
+        phase = phase + bend * grey + 2 * f.value_noise(grey.shape, 30, dice.rng)
         darkness = ((1 - grey) * (1 + 0.35 * layers) - 0.3 * layer).clamp(0, 1)
         stroke = 0.5 + 0.5 * torch.cos(phase)
         coverage = torch.maximum(coverage, f.soft_step(stroke, 1.02 - darkness, dice.uniform(0.1, 0.5)))
@@ -99,7 +101,7 @@ def bilevel(x: Tensor, dice: _Dice) -> Tensor:
     """Black and white by a local threshold: stamps, old prints, bad photocopies."""
     if dice.chance(0.5):
         x = _fade_background(x, dice)
-    grey = f.gaussian_blur(f.luminance(x), dice.uniform(0.5, 1.5))
+    grey = f.gaussian_blur(luminance(x), dice.uniform(0.5, 1.5))
     local = f.box_blur(grey, dice.integer(8, 40))
     edge = dice.uniform(0, 1) * local + dice.uniform(0.05, 0.35)
     coverage = 1 - f.soft_step(grey, edge, dice.uniform(0.02, 0.15))
@@ -119,7 +121,7 @@ def posterized(x: Tensor, dice: _Dice) -> Tensor:
 
 def halftone(x: Tensor, dice: _Dice) -> Tensor:
     """Clustered dots on a turned grid."""
-    grey = f.luminance(x)
+    grey = luminance(x)
     height, width = grey.shape[-2:]
     angle, period = dice.uniform(0, math.pi / 2), dice.uniform(3, 7)
     screen = torch.cos(f.rotated_phase(height, width, angle, period))
@@ -152,11 +154,11 @@ def oil(x: Tensor, dice: _Dice) -> Tensor:
 
 def pencil(x: Tensor, dice: _Dice) -> Tensor:
     """Grey divided by its own blur, with graphite grain."""
-    grey = f.luminance(x)
+    grey = luminance(x)
     sketch = (grey / f.gaussian_blur(grey, dice.uniform(2, 9)).clamp(min=0.05)).clamp(0, 1) ** dice.uniform(1, 5)
     shade = dice.uniform(0, 0.6)
     sketch = sketch * (1 - shade) + grey * shade
-    grain = f.value_noise(tuple(grey.shape), 1.6, dice.rng, stretch=dice.uniform(1, 4))
+    grain = f.value_noise(grey.shape, 1.6, dice.rng, stretch=dice.uniform(1, 4))
     return _ink_on_paper((1 - sketch) * (0.7 + 0.6 * grain), dice)
 
 
@@ -165,7 +167,7 @@ def duotone(x: Tensor, dice: _Dice) -> Tensor:
     count = dice.integer(2, 4)
     palette = torch.rand((count, 3), generator=dice.rng)
     palette = palette * 0.6 + torch.linspace(0, 0.4, count)[:, None]
-    grey = f.luminance(x)
+    grey = luminance(x)
     if dice.chance(0.4):
         levels = dice.integer(2, 5)
         grey = (grey * levels).floor().clamp(max=levels - 1) / (levels - 1)
@@ -174,8 +176,8 @@ def duotone(x: Tensor, dice: _Dice) -> Tensor:
 
 def stippled(x: Tensor, dice: _Dice) -> Tensor:
     """Random dots, denser where it is dark."""
-    grey = f.luminance(x)
-    noise = f.value_noise(tuple(grey.shape), dice.uniform(1.2, 2.6), dice.rng)
+    grey = luminance(x)
+    noise = f.value_noise(grey.shape, dice.uniform(1.2, 2.6), dice.rng)
     coverage = f.soft_step(noise, grey * dice.uniform(0.7, 1.1), dice.uniform(0.05, 0.4))
     return _ink_on_paper(coverage, dice)
 
@@ -191,7 +193,7 @@ def worn_photo(x: Tensor, dice: _Dice) -> Tensor:
 
 def _contour_engraving(x: Tensor, dice: _Dice) -> Tensor:
     """Held out: one set of bent lines that swell with the tone."""
-    grey = f.gaussian_blur(f.luminance(x), 1.0)
+    grey = f.gaussian_blur(luminance(x), 1.0)
     rows, _ = f.pixel_grid(*grey.shape[-2:])
     swell = f.gaussian_blur(grey, 5.0) * dice.uniform(10, 20)
     wave = 0.5 + 0.5 * torch.sin(rows * (2 * math.pi / dice.uniform(3.5, 5)) + swell)
@@ -200,8 +202,8 @@ def _contour_engraving(x: Tensor, dice: _Dice) -> Tensor:
 
 def _charcoal(x: Tensor, dice: _Dice) -> Tensor:
     """Held out: smeared dark masses on rough paper."""
-    grey = f.displace(f.luminance(x), 2.0, 5, dice.rng)
-    tooth = f.value_noise(tuple(grey.shape), 1.8, dice.rng)
+    grey = f.displace(luminance(x), 2.0, 5, dice.rng)
+    tooth = f.value_noise(grey.shape, 1.8, dice.rng)
     smear = f.gaussian_blur(grey, 2.0) ** dice.uniform(1.1, 1.6)
     return (smear + (tooth - 0.5) * 0.45 * (1 - smear)).clamp(0, 1).expand(-1, 3, -1, -1)
 
@@ -219,9 +221,9 @@ def _mosaic(x: Tensor, dice: _Dice) -> Tensor:
 
 def _chalkboard(x: Tensor, dice: _Dice) -> Tensor:
     """Held out: light chalk on a dark board; the tone stays, the paper is black."""
-    grey = f.luminance(x)
+    grey = luminance(x)
     edges = (f.gaussian_blur(grey, 0.8) - f.gaussian_blur(grey, 2.4)).clamp(min=0) * 6
-    dust = f.value_noise(tuple(grey.shape), 1.5, dice.rng)
+    dust = f.value_noise(grey.shape, 1.5, dice.rng)
     return ((edges + 0.75 * grey**1.5) * (0.6 + 0.5 * dust)).clamp(0, 1).expand(-1, 3, -1, -1)
 
 
@@ -235,7 +237,7 @@ def _bayer_dither(x: Tensor, dice: _Dice) -> Tensor:
 
 def _relief(x: Tensor, dice: _Dice) -> Tensor:
     """Held out: tone with strong carved edges, as in a cast medal."""
-    grey = f.gaussian_blur(f.luminance(x), 0.8)
+    grey = f.gaussian_blur(luminance(x), 0.8)
     shift = dice.integer(1, 2)
     carved = grey - torch.roll(grey, (shift, shift), (2, 3))
     return (0.3 + 0.45 * grey + 2.2 * carved).clamp(0, 1) * torch.tensor([1.0, 0.86, 0.6]).view(1, 3, 1, 1)

@@ -1,4 +1,4 @@
-"""The drawn references: six looks that ready-made styles are trained on, two that visitors can train on themselves.
+"""The drawn references: six that ready-made styles are trained on, two that visitors can train on themselves.
 
 Each takes a face [1, 3, H, W] in [-1, 1] and a `torch.Generator` for its strokes, and returns the drawing. The filters
 are those of `core.procedural.filters`; their settings here were chosen by eye.
@@ -14,24 +14,25 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from core.networks.ops import luminance
 from core.procedural import filters as f
 
-Drawing = Callable[[Tensor, torch.Generator], Tensor]
+Draw = Callable[[Tensor, torch.Generator], Tensor]  # face in [0, 1] -> drawing in [0, 1]
 
 
 @dataclass(frozen=True)
-class Look:
-    """A ready-made style.
+class DrawnStyle:
+    """A way to draw.
 
     Attributes:
-        title: on the shelf.
+        title: for visitors.
         preset: "sketch" or "cartoon", whose steps it is trained with.
-        draw: face in [0, 1] -> drawing in [0, 1].
+        draw: makes the drawing.
     """
 
     title: str
     preset: str
-    draw: Drawing
+    draw: Draw
 
 
 def _colour(red: int, green: int, blue: int) -> Tensor:
@@ -43,7 +44,7 @@ def _ink(coverage: Tensor, ink: Tensor, paper: Tensor) -> Tensor:
 
 
 def _oval(height: int, width: int, *, start: float, end: float, rng: torch.Generator) -> Tensor:
-    """Mask [1, 1, H, W] that falls from 1 to 0 outside of an ellipse, along a loose edge."""
+    """Make a mask [1, 1, H, W] that falls from 1 to 0 outside of an ellipse, along a loose edge."""
     rows, columns = f.pixel_grid(height, width)
     distance = (((rows / height - 0.52) / 0.5) ** 2 + ((columns / width - 0.5) / 0.42) ** 2).sqrt()
     distance = distance[None, None] + (f.value_noise((1, 1, height, width), 28, rng) - 0.5) * 0.22
@@ -64,7 +65,7 @@ def _even_light(grey: Tensor) -> Tensor:
 
 def ink_line(x: Tensor, rng: torch.Generator) -> Tensor:
     """Brush-pen outlines with solid blacks on white."""
-    grey = _even_light(f.luminance(_to_paper(x, start=0.95, end=1.2, rng=rng)))
+    grey = _even_light(luminance(_to_paper(x, start=0.95, end=1.2, rng=rng)))
     lines = 1 - f.line_response(grey, 1.1, sharpness=20.0, edge=0.42)
     solid = 1 - f.soft_step(f.gaussian_blur(grey, 1.4), 0.2, 0.08)
     return _ink(f.soft_step(torch.maximum(lines, solid), 0.5, 0.3), _colour(18, 18, 24), _colour(255, 255, 255))
@@ -85,11 +86,11 @@ def watercolour(x: Tensor, rng: torch.Generator) -> Tensor:
 def cartoon(x: Tensor, rng: torch.Generator) -> Tensor:
     """Flat, saturated tones with dark outlines."""
     smooth = f.kuwahara(f.kuwahara(x, 4), 3)
-    grey = f.luminance(smooth)
+    grey = luminance(smooth)
     tones = 4
     stepped = ((_even_light(grey) * tones - 0.5).round().clamp(0, tones - 1) + 0.5) / tones
     flat = f.saturate((smooth * (stepped / grey.clamp(min=0.08)).clamp(0.4, 1.9)).clamp(0, 1), 1.75)
-    outline = 1 - f.line_response(_even_light(f.luminance(x)), 1.5, sharpness=18.0, edge=0.3)
+    outline = 1 - f.line_response(_even_light(luminance(x)), 1.5, sharpness=18.0, edge=0.3)
     return flat * (1 - 0.9 * f.soft_step(f.gaussian_blur(outline, 0.6), 0.5, 0.3)) + 0.02
 
 
@@ -108,7 +109,7 @@ def oil(x: Tensor, rng: torch.Generator) -> Tensor:
 
 def pop_art(x: Tensor, rng: torch.Generator) -> Tensor:
     """Four poster inks, with a dot screen between two of them."""
-    grey = _even_light(f.gaussian_blur(f.kuwahara(f.luminance(x), 3), 0.8))
+    grey = _even_light(f.gaussian_blur(f.kuwahara(luminance(x), 3), 0.8))
     height, width = grey.shape[-2:]
     screen = torch.cos(f.rotated_phase(height, width, math.pi / 4, 6.0))
     screen = screen + torch.cos(f.rotated_phase(height, width, 3 * math.pi / 4, 6.0))
@@ -122,7 +123,7 @@ def pop_art(x: Tensor, rng: torch.Generator) -> Tensor:
 
 def pencil(x: Tensor, rng: torch.Generator) -> Tensor:
     """Soft graphite with strokes in one direction."""
-    grey = _even_light(f.luminance(_to_paper(x, start=0.75, end=1.1, rng=rng)))
+    grey = _even_light(luminance(_to_paper(x, start=0.75, end=1.1, rng=rng)))
     sketch = (grey / f.gaussian_blur(grey, 6.0).clamp(min=0.05)).clamp(0, 1) ** 2.2
     tone = sketch * (0.45 + 0.55 * grey)
     strokes = f.value_noise((1, 1, *x.shape[2:]), 1.7, rng, stretch=6.0)
@@ -130,8 +131,8 @@ def pencil(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _in_tones(x: Tensor, grain: Tensor, *palette: Tensor) -> Tensor:
-    """The picture in the palette's colours, dark to light, with crisp edges and grain [1, 1, H, W] around 0."""
-    grey = _even_light(f.luminance(f.kuwahara(x, 1)))
+    """Draw in the palette's colours, dark to light, with crisp edges and grain [1, 1, H, W] around 0."""
+    grey = _even_light(luminance(f.kuwahara(x, 1)))
     crisp = (grey + 1.1 * (grey - f.gaussian_blur(grey, 2.5))).clamp(0, 1)
     return f.gradient_map(crisp + grain, torch.cat(palette).flatten(1))
 
@@ -154,27 +155,27 @@ def red_chalk(x: Tensor, rng: torch.Generator) -> Tensor:
     return _ink(_oval(*x.shape[2:], start=0.85, end=1.15, rng=rng), drawn, paper)
 
 
-LOOKS: Mapping[str, Look] = MappingProxyType(
+READY_MADE: Mapping[str, DrawnStyle] = MappingProxyType(
     {
-        "ink-line": Look("Ink line", "sketch", ink_line),
-        "watercolour": Look("Watercolour", "cartoon", watercolour),
-        "cartoon": Look("Cartoon", "cartoon", cartoon),
-        "oil": Look("Oil paint", "cartoon", oil),
-        "pop-art": Look("Pop art", "cartoon", pop_art),
-        "pencil": Look("Pencil", "sketch", pencil),
+        "ink-line": DrawnStyle("Ink line", "sketch", ink_line),
+        "watercolour": DrawnStyle("Watercolour", "cartoon", watercolour),
+        "cartoon": DrawnStyle("Cartoon", "cartoon", cartoon),
+        "oil": DrawnStyle("Oil paint", "cartoon", oil),
+        "pop-art": DrawnStyle("Pop art", "cartoon", pop_art),
+        "pencil": DrawnStyle("Pencil", "sketch", pencil),
     }
 )
 
 # Sets of pictures for visitors who have none at hand; no ready-made style looks like them.
-SET_LOOKS: Mapping[str, Look] = MappingProxyType(
+EXAMPLE_SETS: Mapping[str, DrawnStyle] = MappingProxyType(
     {
-        "cyanotype": Look("Cyanotype", "sketch", cyanotype),
-        "red-chalk": Look("Red chalk", "sketch", red_chalk),
+        "cyanotype": DrawnStyle("Cyanotype", "sketch", cyanotype),
+        "red-chalk": DrawnStyle("Red chalk", "sketch", red_chalk),
     }
 )
 
 
-def draw(look: Look, face: Tensor, rng: torch.Generator) -> Tensor:
-    """Face [1, 3, H, W] in [-1, 1] -> drawing of the same shape and range."""
-    drawn = look.draw((face.clamp(-1, 1) + 1) / 2, rng)
+def draw(style: DrawnStyle, face: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw a face [1, 3, H, W] in [-1, 1]: same shape and range."""
+    drawn = style.draw((face.clamp(-1, 1) + 1) / 2, rng)
     return drawn.expand(-1, 3, -1, -1).clamp(0, 1) * 2 - 1

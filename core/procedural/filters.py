@@ -7,21 +7,17 @@ Textbook constructions: extended difference of Gaussians (Winnemoeller et al. 20
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)
-
-
-def luminance(x: Tensor) -> Tensor:
-    """[B, 3, H, W] -> [B, 1, H, W], ITU-R BT.601."""
-    return (x * x.new_tensor(LUMA)[None, :, None, None]).sum(dim=1, keepdim=True)
+from core.networks.ops import luminance
 
 
 def gaussian_blur(x: Tensor, sigma_px: float) -> Tensor:
-    """Separable Gaussian, reflecting at the border."""
+    """Blur by a separable Gaussian, reflecting at the border."""
     radius = max(1, math.ceil(2.5 * sigma_px))
     axis = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     taps = torch.exp(-0.5 * (axis / sigma_px) ** 2)
@@ -33,19 +29,19 @@ def gaussian_blur(x: Tensor, sigma_px: float) -> Tensor:
 
 
 def box_blur(x: Tensor, radius_px: int) -> Tensor:
-    """Mean over a square of side 2 * radius + 1, reflecting at the border."""
+    """Average over a square of side 2 * radius + 1, reflecting at the border."""
     side = 2 * radius_px + 1
     padded = F.pad(x, (radius_px,) * 4, mode="reflect")
     return F.avg_pool2d(F.avg_pool2d(padded, (side, 1), stride=1), (1, side), stride=1)
 
 
 def soft_step(x: Tensor, edge: float | Tensor, width: float) -> Tensor:
-    """Smooth threshold: 0 well below `edge`, 1 well above, over about `width`."""
+    """Rise from 0 well below `edge` to 1 well above it, over about `width`."""
     return torch.sigmoid((x - edge) * (4.0 / max(width, 1e-4)))
 
 
 def line_response(grey: Tensor, sigma_px: float, *, sharpness: float, edge: float) -> Tensor:
-    """Extended difference of Gaussians of [B, 1, H, W]: 1 on paper, towards 0 on lines and dark areas."""
+    """Take the extended difference of Gaussians of [B, 1, H, W]: 1 on paper, towards 0 on lines and dark areas."""
     fine, coarse = gaussian_blur(grey, sigma_px), gaussian_blur(grey, 1.6 * sigma_px)
     sharpened = (1 + sharpness) * fine - sharpness * coarse
     return torch.where(sharpened >= edge, torch.ones_like(sharpened), 1 + torch.tanh(8.0 * (sharpened - edge)))
@@ -65,10 +61,8 @@ def kuwahara(x: Tensor, radius_px: int) -> Tensor:
     return means.gather(0, calmest)[0]
 
 
-def value_noise(
-    shape: tuple[int, int, int, int], cell_px: float, rng: torch.Generator, *, stretch: float = 1.0
-) -> Tensor:
-    """Smooth noise in [0, 1] of the given shape, with features of `cell_px` (times `stretch` along x)."""
+def value_noise(shape: Sequence[int], cell_px: float, rng: torch.Generator, *, stretch: float = 1.0) -> Tensor:
+    """Draw smooth noise in [0, 1] of a shape [B, C, H, W], with features of `cell_px` (times `stretch` along x)."""
     batch, channels, height, width = shape
     rows = max(2, round(height / cell_px))
     columns = max(2, round(width / (cell_px * stretch)))
@@ -77,13 +71,13 @@ def value_noise(
 
 
 def pixel_grid(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Row and column index of every pixel, each [H, W] in float32."""
+    """Return the row and column index of every pixel, each [H, W] in float32."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     return rows.float(), columns.float()
 
 
 def rotated_phase(height: int, width: int, angle_rad: float, period_px: float) -> Tensor:
-    """Phase in radians [H, W] of stripes across the direction `angle_rad`, one turn per `period_px`."""
+    """Return the phase in radians [H, W] of stripes across the direction `angle_rad`, one turn per `period_px`."""
     rows, columns = pixel_grid(height, width)
     return (rows * math.cos(angle_rad) + columns * math.sin(angle_rad)) * (2 * math.pi / period_px)
 

@@ -14,26 +14,28 @@ import secrets
 import tempfile
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
-from gradio.data_classes import FileData
-from gradio.processing_utils import ssrf_protected_download
-from gradio.utils import get_upload_folder
+from gradio import FileData
 
-from core.ui.components import style_gallery as styles
-from core.ui.friendly_errors import friendly
-from core.ui.server import runtime as engine
+from core.engines.base import DrawOptions
+from core.errors import TrainingStopped
+from core.execution.jobs import AlignFace, DrawPortrait, PictureFile, TrainStyle
+from core.ui.components import style_gallery
+from core.ui.friendly_errors import PageProblem, friendly
+from core.ui.server import gradio_adapter
 from core.ui.server.fetching import UNREACHABLE
 from core.ui.server.limits import MAX_SEED, check_training, limits
+from core.ui.server.runtime import ACCELERATOR, EXECUTOR, forget_styles, studio
 from core.ui.server.uploads import uploaded_path
 from core.ui.server.visitors import SESSIONS
 
 if TYPE_CHECKING:
-    from core.config import FinetuneConfig
+    from core.engines.base import TrainingConfig
 
 STEPS_BETWEEN_REPORTS = 5
 MAX_NAME = 60
@@ -43,19 +45,20 @@ MAX_NAME = 60
 
 
 def _decoded(address: str) -> bytes:
-    """Return the bytes of a data address. Raises gr.Error."""
+    """Return the bytes of a data address. Raises PageProblem."""
     encoded = address.partition(",")[2]
     if len(encoded) * 3 / 4 > limits().photo_bytes:
-        raise gr.Error(f"A data address may hold {limits().photo_bytes // 10**6} MB. Upload the file instead.")
+        limit_mb = limits().photo_bytes // 10**6
+        raise PageProblem("A data address may hold {limit} MB. Upload the file instead.", limit=limit_mb)
     try:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise gr.Error("This data address can't be read. Encode the file in base64.") from error
+        raise PageProblem("This data address can't be read. Encode the file in base64.") from error
 
 
 def _own_result(address: str) -> Path | None:
     """Return the file behind an address that an earlier call returned, None for any other address."""
-    folder = Path(get_upload_folder()).resolve()
+    folder = gradio_adapter.upload_folder()
     try:
         path = Path(unquote(urlsplit(address).path.partition("/file=")[2])).resolve()
         return path if path.is_relative_to(folder) and path.is_file() else None
@@ -65,64 +68,73 @@ def _own_result(address: str) -> Path | None:
 
 @contextmanager
 def _file(given: object, request: gr.Request) -> Iterator[Path]:
-    """Give the path of a file that a caller sent: uploaded, or as a web or data address. Raises gr.Error."""
+    """Give the path of a file that a caller sent: uploaded, or as a web or data address. Raises PageProblem."""
     if isinstance(given, Mapping):
-        path = uploaded_path(given, request.session_hash)
-        if path is not None:
-            yield Path(path)
+        upload = uploaded_path(given, request.session_hash)
+        if upload is not None:
+            yield Path(upload)
             return
     if isinstance(given, str) and (own := _own_result(given)) is not None:
         yield own
         return
     if not isinstance(given, str) or not given.startswith(("http://", "https://", "data:")):
-        raise gr.Error("Send each file as an upload, a web address or a base64 data address.")
+        raise PageProblem("Send each file as an upload, a web address or a base64 data address.")
     with tempfile.TemporaryDirectory() as folder:
         if given.startswith("data:"):
             path = Path(folder) / "picture"
             path.write_bytes(_decoded(given))
         else:
             try:
-                path = Path(ssrf_protected_download(given, cache_dir=folder))
+                path = gradio_adapter.download(given, folder)
             except ValueError as error:
-                raise gr.Error(UNREACHABLE) from error
+                raise PageProblem(UNREACHABLE) from error
         yield path
+
+
+def _quoted(value: object) -> str:
+    return repr(str(value)[:40])
 
 
 def _number(value: object, name: str, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise gr.Error(f"'{name}' is a number from {low:g} to {high:g}, not {str(value)[:40]!r}.")
+        raise PageProblem(
+            "'{name}' is a number from {low} to {high}, not {got}.",
+            name=name,
+            low=f"{low:g}",
+            high=f"{high:g}",
+            got=_quoted(value),
+        )
     return float(value)
 
 
 def _whole(value: object, name: str, low: int, high: int) -> int:
     number = _number(value, name, low, high)
     if number != int(number):
-        raise gr.Error(f"'{name}' is a whole number, not {number:g}.")
+        raise PageProblem("'{name}' is a whole number, not {got}.", name=name, got=f"{number:g}")
     return int(number)
 
 
 def _one_of(value: object, name: str, choices: Sequence[str]) -> str:
     if value not in choices:
-        raise gr.Error(f"'{name}' is one of {', '.join(choices)}, not {str(value)[:40]!r}.")
+        raise PageProblem(
+            "'{name}' is one of {choices}, not {got}.", name=name, choices=", ".join(choices), got=_quoted(value)
+        )
     return str(value)
 
 
-def _face(given: object, request: gr.Request, *, number: int = 1, aligned: bool = False) -> tuple[Any, Any]:
-    """Return a picture and its face, the largest being number 1."""
-    from core.imaging.photo import load_photo
-
+@contextmanager
+def _picture(given: object, request: gr.Request) -> Iterator[PictureFile]:
+    """Give a picture that a caller sent. Raises PageProblem."""
     with _file(given, request) as path:
         name = given.get("orig_name") if isinstance(given, Mapping) else None
-        photo = load_photo(path, name=str(name or path.name), limits=limits().photo)
-    crop = "aligned" if aligned else "detect"
-    return photo, engine.studio().align(photo, face_index=number - 1, crop=crop)
+        yield PictureFile(path, str(name or path.name), limits().photo)
 
 
 # --- what callers get --------------------------------------------------------------------------------------
 
 
 def _result_path(name: str) -> Path:
-    folder = Path(get_upload_folder()) / secrets.token_hex(16)
+    folder = gradio_adapter.upload_folder() / secrets.token_hex(16)
     folder.mkdir(parents=True)
     return folder / name
 
@@ -133,9 +145,7 @@ def list_styles() -> list[dict[str, str | int]]:
     Returns:
         One entry per style: "slug" for stylize, "title", and "references", the number of pictures behind it.
     """
-    return [
-        {"slug": card.slug, "title": card.title, "references": card.references} for card in engine.studio().presets()
-    ]
+    return [{"slug": card.slug, "title": card.title, "references": card.references} for card in studio().ready_styles()]
 
 
 def stylize(
@@ -168,11 +178,11 @@ def stylize(
 
     strength = _number(strength, "strength", 0, 1)
     number, seed = _whole(face, "face", 1, 100), _whole(seed, "seed", 0, MAX_SEED)
-    source, aligned = _face(photo, request, number=number)
-    with _chosen_style(style, style_file, request) as (title, path):
-        _, stylized = engine.draw(aligned, None, path, strength, bool(keep_colours), seed)
-    image = engine.studio().paste_back(stylized, aligned, source) if into_photo else stylized.image
-    target = _result_path(f"portrait-{styles.file_name(title)}.png")
+    options = DrawOptions(strength, bool(keep_colours), seed)
+    with _picture(photo, request) as source, _chosen_style(style, style_file, request) as (title, path):
+        job = DrawPortrait(source, Path(path), options, face_index=number - 1, blend=bool(into_photo))
+        image = EXECUTOR.result(job).after
+    target = _result_path(f"portrait-{style_gallery.file_name(title)}.png")
     save_png(image, target)
     return FileData(path=str(target), orig_name=target.name, mime_type="image/png")
 
@@ -184,30 +194,32 @@ def _chosen_style(slug: object, file: object, request: gr.Request) -> Iterator[t
         with _file(file, request) as upload, tempfile.TemporaryDirectory() as folder:
             named = Path(folder) / "style.safetensors"  # a data or web address may have no such ending
             named.symlink_to(upload.resolve())
-            opened = styles.open_file(str(named), Path(folder))
+            opened = style_gallery.open_file(str(named), Path(folder))
             try:
                 yield opened.title, opened.path
             finally:
-                engine.forget_styles(named)
+                forget_styles(named)
         return
-    found = styles.find(str(slug) if slug else styles.first_style(), ())
+    found = style_gallery.find(str(slug) if slug else style_gallery.first_style(), ())
     if found is None:
-        slugs = ", ".join(card.slug for card in engine.studio().presets()) or "none are installed"
-        raise gr.Error(f"There is no ready-made style {str(slug)[:40]!r}. Choose one of these: {slugs}.")
+        slugs = ", ".join(card.slug for card in studio().ready_styles()) or "none are installed"
+        raise PageProblem(
+            "There is no ready-made style {got}. Choose one of these: {slugs}.", got=_quoted(slug), slugs=slugs
+        )
     yield found
 
 
 def _config(
     references: object, preset: object, method: object, steps: object, seed: object, anchor: str
-) -> FinetuneConfig:
-    """Return a run's settings from what the caller sent. Raises gr.Error."""
+) -> TrainingConfig:
+    """Return a run's settings from what the caller sent. Raises PageProblem."""
     if not isinstance(references, list) or not 1 <= len(references) <= limits().references:
-        raise gr.Error(f"'references' is a list of 1 to {limits().references} pictures.")
-    given: dict[str, object] = {"method": _one_of(method, "method", ("ours", "jojogan")), "anchor": anchor}
+        raise PageProblem("'references' is a list of 1 to {limit} pictures.", limit=limits().references)
+    given: dict[str, object] = {"method": _one_of(method, "method", ("ours", "paper", "jojogan")), "anchor": anchor}
     given["seed"] = _whole(seed, "seed", 0, MAX_SEED)
     if steps is not None:
         given["steps"] = _whole(steps, "steps", 1, limits().steps)
-    return engine.studio().config(_one_of(preset, "preset", ("sketch", "cartoon")), **given)
+    return studio().config(_one_of(preset, "preset", ("sketch", "cartoon")), **given)
 
 
 def train(
@@ -217,7 +229,7 @@ def train(
     name: str = "My style",
     photo: FileData | None = None,
     steps: int | None = None,
-    method: Literal["ours", "jojogan"] = "ours",
+    method: Literal["ours", "paper", "jojogan"] = "ours",
     aligned: bool = False,
     seed: int = 0,
 ) -> Iterator[FileData | None]:
@@ -240,18 +252,24 @@ def train(
     config = _config(references, preset, method, steps, seed, "style" if photo is None else "photo")
     progress = gr.Progress()  # no parameter, since `gr.api` would ask callers for it
     progress((0, config.steps), desc="Reading every picture", unit="steps")
-    faces = tuple(_face(item, request, aligned=bool(aligned))[1] for item in references)
-    person = None if photo is None else _face(photo, request)[1]
-    check_training(config, len(faces), seconds=engine.train_seconds(faces, config))
+    check_training(config, len(references), seconds=EXECUTOR.accelerator_seconds(config, len(references)))
     flag = SESSIONS.begin_run(request.session_hash)
     try:
-        for item in engine.train(faces, config, title, person, None, str(flag)):
-            if not hasattr(item, "step"):
-                target = _result_path(f"{styles.file_name(title)}.safetensors")
-                yield FileData(path=str(engine.studio().save_style(item, target)), orig_name=target.name)
-            elif item.step % STEPS_BETWEEN_REPORTS == 0 or item.step == item.steps:
-                progress((item.step, item.steps), desc="Training", unit="steps")
-                yield None  # lets a caller who cancels or leaves end the run here
+        with ExitStack() as opened:
+            faces = []
+            for item in references:
+                source = opened.enter_context(_picture(item, request))
+                faces.append(EXECUTOR.result(AlignFace(source, "aligned" if aligned else "detect")))
+            person = None if photo is None else opened.enter_context(_picture(photo, request))
+            for step in EXECUTOR.stream(TrainStyle(tuple(faces), config, title, flag, person=person)):
+                if step.style is not None:
+                    target = _result_path(f"{style_gallery.file_name(title)}.safetensors")
+                    yield FileData(path=str(studio().save_style(step.style, target)), orig_name=target.name)
+                elif step.step % STEPS_BETWEEN_REPORTS == 0:
+                    progress((step.step, step.steps), desc="Training", unit="steps")
+                    yield None  # lets a caller who cancels or leaves end the run here
+    except TrainingStopped:
+        return
     finally:
         SESSIONS.end_run(request.session_hash, flag)
 
@@ -272,7 +290,8 @@ def _published(handler: Callable[..., Any]) -> Callable[..., Any]:
         parameter.replace(annotation=hints.get(name, parameter.annotation))
         for name, parameter in signature.parameters.items()
     ]
-    safe.__signature__ = signature.replace(parameters=parameters, return_annotation=result)
+    published = signature.replace(parameters=parameters, return_annotation=result)
+    setattr(safe, "__signature__", published)  # noqa: B010  # the attribute that `inspect` reads, which no type declares
     return safe
 
 
@@ -280,7 +299,7 @@ def add_endpoints() -> None:
     """Register the public endpoints in the current `gr.Blocks`; every event of the page itself is private."""
     for handler, options in (
         (list_styles, {"queue": False}),
-        (stylize, engine.ACCELERATOR),
-        (train, engine.ACCELERATOR),
+        (stylize, ACCELERATOR),
+        (train, ACCELERATOR),
     ):
-        gr.api(_published(handler), api_name=handler.__name__, **options)
+        gr.api(_published(handler), api_name=handler.__name__, **options)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The edge between handlers and the page: every failure leaves as one friendly sentence.
+"""Handlers fail with one friendly sentence, in the visitor's language.
 
 Expected failures carry their own sentence (`core.errors`); anything else is logged and described in general words,
 so that no stack trace ever reaches a visitor.
@@ -6,38 +6,60 @@ so that no stack trace ever reaches a visitor.
 
 from __future__ import annotations
 
-import errno
 import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from html import escape
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import gradio as gr
 
-from core.errors import DiskFull, StyleIdentityError
-from core.ui.i18n import translated
+from core.errors import DiskFull, Sentence, StyleIdentityError
+from core.files import is_disk_full
+from core.ui.components.rendering import escaped_text
+from core.ui.i18n import t
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 LOGGER = logging.getLogger(__name__)
 
-UNEXPECTED = "Something went wrong on our side. Your pictures are still here: please try again in a moment."
-OUT_OF_MEMORY = "There is not enough memory for this just now. Try fewer pictures, or try again in a moment."
+FAILED = Sentence("That didn't work")
+UNEXPECTED = Sentence("Something went wrong on our side. Your pictures are still here: please try again in a moment.")
+OUT_OF_MEMORY = Sentence("There is not enough memory for this just now. Try fewer pictures, or try again in a moment.")
+
+
+class PageProblem(StyleIdentityError):
+    """Something on the page that the visitor must put right first.
+
+    Args:
+        template: the sentence that says what to do, with a field in braces for each of `values`.
+        title: the message's heading.
+    """
+
+    def __init__(self, template: str, /, *, title: str = FAILED, **values: object) -> None:
+        self.title = title
+        self.say(Sentence(template, **values))
 
 
 def sentence(error: Exception) -> str:
     """Return what a visitor reads about `error`; an unexpected one is logged with its traceback first."""
     if isinstance(error, StyleIdentityError):
-        return str(error)
+        return error.sentence
     if isinstance(error, gr.Error):
-        return error.message
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return str(DiskFull("the result"))
+        return str(error.message)
+    if is_disk_full(error):
+        return DiskFull("the result").sentence
     LOGGER.error("unexpected failure in a handler", exc_info=error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return OUT_OF_MEMORY
     return UNEXPECTED
+
+
+def for_gradio(error: Exception) -> gr.Error:
+    """Return the error that Gradio shows; it takes the text for HTML, and names in it come from strangers."""
+    title = error.title if isinstance(error, PageProblem) else FAILED
+    return gr.Error(escaped_text(t(sentence(error))), title=t(title), print_exception=False)
 
 
 @contextmanager
@@ -46,14 +68,12 @@ def _as_gradio_error() -> Iterator[None]:
         yield
     except gr.Error as error:
         error.print_exception = False  # it is meant for the visitor, not for the log
-        error.message, error.title = translated(error.message), translated(error.title)
         raise
-    except Exception as error:  # the page shows the text as HTML, and names in it come from strangers
-        text = escape(translated(sentence(error)), quote=False)
-        raise gr.Error(text, title=translated("That didn't work"), print_exception=False) from error
+    except Exception as error:
+        raise for_gradio(error) from error
 
 
-def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
+def friendly(handler: Handler) -> Handler:
     """Wrap a handler (plain, generator or coroutine) so that every exception becomes `gr.Error` with a sentence.
 
     The signature is kept, since Gradio reads `gr.Request`, `gr.EventData` and `gr.Progress` from it.
@@ -65,7 +85,7 @@ def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
             with _as_gradio_error():
                 yield from handler(*args, **options)
 
-        return stream
+        return cast(Handler, stream)
 
     if inspect.iscoroutinefunction(handler):
 
@@ -74,11 +94,11 @@ def friendly(handler: Callable[..., Any]) -> Callable[..., Any]:
             with _as_gradio_error():
                 return await handler(*args, **options)
 
-        return wait
+        return cast(Handler, wait)
 
     @functools.wraps(handler)
     def call(*args: Any, **options: Any) -> Any:
         with _as_gradio_error():
             return handler(*args, **options)
 
-    return call
+    return cast(Handler, call)

@@ -78,16 +78,16 @@ def app_url(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def opened(page: Page, url: str) -> Page:
-    """Open the app and wait until the styles are on the shelf."""
+    """Open the app and wait until the styles are there."""
     page.set_default_timeout(SLOW_MS)
     page.goto(url, wait_until="load")
-    page.wait_for_selector("#shelf button.si-tile")
+    page.wait_for_selector("#styles button.si-tile")
     return page
 
 
 @pytest.fixture
 def visit(chromium: Browser, app_url: str) -> Iterator[Callable[..., Page]]:
-    """Function that opens the page (`width`, `height`, `dark`, `locale`) and waits until the styles are on the shelf.
+    """Function that opens the page (`width`, `height`, `dark`, `locale`) and waits until the styles are there.
 
     What moves by itself is summed up as `window.layoutShift` (web.dev's CLS, without its session windows).
     """

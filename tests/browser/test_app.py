@@ -66,7 +66,7 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
     photo = shared_dir / "photos" / "portrait_00.jpg"
     upload_photo(page, photo)
 
-    page.click("#shelf button.new")
+    page.click("#styles button.new")
     references = sorted((shared_dir / "styles").glob("engraving_*.webp"))[:4]
     page.set_input_files("#references input[type=file]", [str(path) for path in references])
     page.wait_for_function(
@@ -84,7 +84,7 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
     page.click("#use")
 
     page.wait_for_selector("#result img")
-    assert "Old engraving" in page.inner_text("#shelf [aria-pressed=true]")
+    assert "Old engraving" in page.inner_text("#styles [aria-pressed=true]")
     page.screenshot(path=screenshots / "portrait.png", full_page=True)
     with Image.open(download(page, "#download", tmp_path / "portrait.png")) as portrait:
         assert portrait.format == "PNG"
@@ -108,7 +108,7 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
 def test_first_click_on_a_style_gives_a_picture(visit: Visit, screenshots: Path, tmp_path: Path) -> None:
     page = visit()
     side = model_side(page)
-    page.click("#shelf button.si-tile >> nth=0")
+    page.click("#styles button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     page.screenshot(path=screenshots / "first-click.png")
     with Image.open(download(page, "#download", tmp_path / "first.png")) as portrait:
@@ -124,7 +124,7 @@ def test_a_webcam_picture_becomes_a_portrait(
     page.click("#photo button[aria-label='capture photo']")
     page.wait_for_selector("#photo-view .face")
     assert page.locator("#photo-view .face").count() == 1
-    page.click("#shelf button.si-tile >> nth=0")
+    page.click("#styles button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     page.screenshot(path=screenshots / "webcam.png")
     with Image.open(download(page, "#download", tmp_path / "webcam-portrait.png")) as portrait:
@@ -134,7 +134,7 @@ def test_a_webcam_picture_becomes_a_portrait(
 
 def test_strength_and_colour_redraw(visit: Visit) -> None:
     page = visit()
-    page.click("#shelf button.si-tile >> nth=0")
+    page.click("#styles button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     page.wait_for_selector("#download:not([disabled])")
     address = "Array.from(document.querySelectorAll('#result img')).map(i => i.src).join()"
@@ -168,22 +168,22 @@ def test_a_photo_without_a_face_gets_a_sentence_and_a_way_on(visit: Visit, tmp_p
     page.screenshot(path=screenshots / "no-face.png")
 
 
-def test_an_own_style_is_taken_off_the_shelf_and_brought_back(visit: Visit, screenshots: Path) -> None:
+def test_an_own_style_is_removed_and_that_is_undone(visit: Visit, screenshots: Path) -> None:
     page = visit()
-    presets = page.locator("#shelf button.si-tile").count()
+    presets = page.locator("#styles button.si-tile").count()
     with page.expect_file_chooser() as choosing:
         page.click("#open-style")
     choosing.value.set_files(ASSETS_DIR / "styles" / "pencil.safetensors")
-    own = page.locator("#shelf .si-own")
+    own = page.locator("#styles .si-own")
     own.wait_for()
-    page.wait_for_selector("#shelf .si-own img[src^='data:image/jpeg']")  # an example, drawn in it
+    page.wait_for_selector("#styles .si-own img[src^='data:image/jpeg']")  # an example, drawn in it
     page.screenshot(path=screenshots / "own-style.png")
     own.locator("button.off").click()
     own.wait_for(state="detached")
-    assert page.locator("#shelf button.si-tile").count() == presets
-    assert page.locator("#shelf [aria-pressed=true]").count() == 1
-    page.screenshot(path=screenshots / "taken-off.png")
-    page.click("#shelf button:has-text('Bring it back')")
+    assert page.locator("#styles button.si-tile").count() == presets
+    assert page.locator("#styles [aria-pressed=true]").count() == 1
+    page.screenshot(path=screenshots / "removed.png")
+    page.click("#styles button:has-text('Undo')")
     own.wait_for()
     own.locator("button.si-tile").click()
     page.wait_for_selector("#result img")
@@ -191,7 +191,7 @@ def test_an_own_style_is_taken_off_the_shelf_and_brought_back(visit: Visit, scre
 
 def test_a_visitor_without_pictures_takes_a_set_of_ours(visit: Visit, screenshots: Path) -> None:
     page = visit()
-    page.click("#shelf button.new")
+    page.click("#styles button.new")
     page.screenshot(path=screenshots / "sets.png", full_page=True)
     page.click("#cards button:has-text('Cyanotype')")
     page.wait_for_function("document.querySelectorAll('#cards .si-card:not(.bad) img').length === 8")
@@ -208,7 +208,7 @@ def test_a_reference_without_a_face_is_named(visit: Visit, tmp_path: Path) -> No
     wall = tmp_path / "pattern.png"
     Image.new("RGB", (480, 360), "#8fa08a").save(wall)
     page = visit()
-    page.click("#shelf button.new")
+    page.click("#styles button.new")
     page.set_input_files("#references input[type=file]", str(wall))
     page.get_by_text("We couldn't find a face in 'pattern.png'.").wait_for()
     assert page.locator("#train").is_disabled()
@@ -218,7 +218,7 @@ def test_a_reference_without_a_face_is_named(visit: Visit, tmp_path: Path) -> No
 
 def test_phone_stacks_without_sideways_scrolling(visit: Visit, screenshots: Path) -> None:
     page = visit(width=390, height=844)
-    page.click("#shelf button.si-tile >> nth=0")
+    page.click("#styles button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     gap = """() => document.querySelector("#result").getBoundingClientRect().top

@@ -22,7 +22,7 @@ TOLD = "getComputedStyle(document.querySelector('#run .progress-text'), '::after
 
 def with_reference(page: Page, number: int) -> None:
     """One picture on the New style page."""
-    page.click("#shelf button.new")
+    page.click("#styles button.new")
     page.set_input_files("#references input[type=file]", str(ROOT / "assets" / "examples" / f"face_{number}.png"))
     page.wait_for_selector("#cards .si-card:not(.bad) img", timeout=TRAINING_MS)
     page.wait_for_selector("#train:not([disabled])", timeout=TRAINING_MS)
@@ -70,6 +70,6 @@ def test_a_reload_keeps_the_own_styles(visit: Visit) -> None:
     page.press("#steps input[type=number]", "Tab")
     page.click("#train")
     page.wait_for_selector("#use", timeout=TRAINING_MS)
-    page.wait_for_function("document.querySelector('#shelf')?.innerText.includes('My style')")
+    page.wait_for_function("document.querySelector('#styles')?.innerText.includes('My style')")
     page.reload()
-    page.wait_for_function("document.querySelector('#shelf')?.innerText.includes('My style')")
+    page.wait_for_function("document.querySelector('#styles')?.innerText.includes('My style')")

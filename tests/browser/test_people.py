@@ -65,7 +65,7 @@ def violations(page: Page) -> list[str]:
 
 def first_portrait(page: Page) -> None:
     """Draw the first example in the first style."""
-    page.click("#shelf button.si-tile >> nth=0")
+    page.click("#styles button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     page.wait_for_selector("#download:not([disabled])")
 
@@ -134,7 +134,7 @@ def test_the_main_flow_works_from_the_keyboard(visit: Visit) -> None:
     tab_to(page, "#examples button")
     page.keyboard.press("Enter")
     page.wait_for_selector("#photo-view .face")
-    tab_to(page, "#shelf button")
+    tab_to(page, "#styles button")
     page.keyboard.press("Enter")
     page.wait_for_selector("#result img")
     page.wait_for_selector("#download:not([disabled])")
@@ -157,7 +157,7 @@ def test_the_main_flow_works_from_the_keyboard(visit: Visit) -> None:
 def test_training_works_from_the_keyboard(visit: Visit, shared_dir: Path) -> None:
     page = visit()
     page.on("filechooser", lambda _: None)  # the browser begins to tell of choosers some time after the first listener
-    tab_to(page, "#shelf button.new")
+    tab_to(page, "#styles button.new")
     page.keyboard.press("Enter")
     page.wait_for_selector("#references")
     tab_to(page, "#references button")

@@ -392,30 +392,30 @@ def test_a_run_survives_a_killed_server(study_app: AppProcess, browser_of: Open)
     assert [vote.position for vote in votes_of(study_app, code)] == [0, 2]
 
 
-def test_a_quick_vote_on_an_own_photo(study_app: AppProcess, browser_of: Open, screenshots: Path) -> None:
+def test_a_photo_vote_on_an_own_photo(study_app: AppProcess, browser_of: Open, screenshots: Path) -> None:
     folder, styles = study_app.data / "arms" / "pencil", ASSETS_DIR / "styles"
     folder.mkdir(parents=True)
     for arm, style in zip(ARMS, ("pencil", "watercolour", "oil", "cartoon"), strict=True):
         (folder / f"{arm}.safetensors").write_bytes((styles / f"{style}.safetensors").read_bytes())
     page = visit(browser_of(), study_app, "stylize")
-    page.click("#shelf button[data-pick=pencil]")
-    page.wait_for_selector("#quick", timeout=DRAWING_MS)
-    page.click("#quick > button")
-    page.click("#quick-start")
-    page.wait_for_selector("#quick-stage .st.ready", timeout=DRAWING_MS)
-    pictures = page.locator("#quick-stage .st-card img").evaluate_all("all => all.map((one) => one.src)")
+    page.click("#styles button[data-pick=pencil]")
+    page.wait_for_selector("#photo-vote", timeout=DRAWING_MS)
+    page.click("#photo-vote > button")
+    page.click("#photo-vote-start")
+    page.wait_for_selector("#photo-vote-stage .st.ready", timeout=DRAWING_MS)
+    pictures = page.locator("#photo-vote-stage .st-card img").evaluate_all("all => all.map((one) => one.src)")
     assert len(set(pictures)) == len(ARMS)
     assert all(picture.startswith("data:image/png") for picture in pictures)
-    assert not METHODS_NAMED.search(re.sub(r"base64,[^\"]+", "", page.inner_html("#quick-stage")))
-    page.screenshot(path=screenshots / "quick-vote.png", full_page=True)
-    page.click("#quick-stage .st-card >> nth=1")
-    page.click("#quick-stage [data-do=choose]")
+    assert not METHODS_NAMED.search(re.sub(r"base64,[^\"]+", "", page.inner_html("#photo-vote-stage")))
+    page.screenshot(path=screenshots / "photo-vote.png", full_page=True)
+    page.click("#photo-vote-stage .st-card >> nth=1")
+    page.click("#photo-vote-stage [data-do=choose]")
     page.get_by_text("Thank you, your vote is saved").wait_for()
     (row,) = Store(study_app.data / "votes.sqlite3").quick_votes()
     assert row.style == "pencil"
     assert row.choice == row.order[1]
-    page.click("#shelf button[data-pick=pop-art]")
-    page.wait_for_selector("#quick", state="hidden", timeout=DRAWING_MS)
+    page.click("#styles button[data-pick=pop-art]")
+    page.wait_for_selector("#photo-vote", state="hidden", timeout=DRAWING_MS)
 
 
 def test_the_stage_can_be_used_by_keyboard_alone(study_app: AppProcess, browser_of: Open) -> None:

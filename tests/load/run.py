@@ -126,7 +126,7 @@ async def _draw(server: Running, number: int, scenes: list[Marked], seen: Seen, 
 async def _draw_once(visitor: Visitor, number: int, scenes: list[Marked], seen: Seen) -> None:
     marked = scenes[number]
     started = time.monotonic()
-    outcomes = await visitor.fire("shelf", "click", {"pick": marked.slug})
+    outcomes = await visitor.fire("styles", "click", {"pick": marked.slug})
     seen.light(visitor)
     if seen.complain(outcomes):
         return

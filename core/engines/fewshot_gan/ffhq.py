@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,18 +10,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from core.engines.fewshot_gan.backbone import Backbone, OnProgress, Recipe, compute_dtype, freeze
+from core.engines.devices import compute_dtype, freeze
+from core.engines.fewshot_gan.backbone import Backbone, Recipe
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, Perceptual, VggLpips
 from core.errors import StyleIdentityError, WeightsCorrupted
 from core.imaging.faces import FaceFinder
 from core.networks.checkpoints import load_into, pick_encoder, pick_part
 from core.networks.e4e import Encoder4Editing
 from core.networks.stylegan2 import Discriminator, Generator
-from core.weights import fetch as weights
+from core.progress import OnProgress, ignore_progress
+from core.weights.fetch import fetch
+from core.weights.load import load_torch
+from core.weights.pins import E4E_FFHQ, LANDMARKS_68, STYLEGAN2_FFHQ, VGG16
 
 RESOLUTION = 1024
 ENCODER_PX = 256
-VGG16 = weights.HubFile("model.safetensors", ("timm/vgg16.tv_in1k",), about_mb=553)
 JOJOGAN_BLOCKS = (1, 3, 4, 5)
 PAPER_SWAP_LAYERS = (7, 9, 11, 15, 16, 17)
 
@@ -45,7 +47,9 @@ class E4eInverter(nn.Module):
         return codes.float() + self.latent_avg, None
 
 
-def load_ffhq(device: torch.device, on_progress: OnProgress | None = None, *, resolution: int = RESOLUTION) -> Backbone:
+def load_ffhq(
+    device: torch.device, on_progress: OnProgress = ignore_progress, *, resolution: int = RESOLUTION
+) -> Backbone:
     """Download what is missing, check it, and build the networks.
 
     The mixed layers and lambda are the paper's; the public program mixes layers 7 to 17 by default and weighs identity
@@ -57,13 +61,13 @@ def load_ffhq(device: torch.device, on_progress: OnProgress | None = None, *, re
         resolution: of the generator in the file; layers and blocks that a smaller one lacks are left out.
 
     Raises:
-        WeightsUnavailable, WeightsCorrupted, DiskFull: a file of weights can't be had.
+        WeightsUnavailable, WeightsCorrupted, WeightsChanged, DiskFull: a file of weights can't be had.
     """
-    stylegan_path = weights.fetch(weights.STYLEGAN2_FFHQ, on_progress=on_progress)
-    e4e_path = weights.fetch(weights.E4E_FFHQ, on_progress=on_progress)
-    landmarks_path = weights.fetch(weights.LANDMARKS_68, on_progress=on_progress)
-    generator, discriminator = load_stylegan2(stylegan_path, resolution)
-    encoder = load_e4e(e4e_path, resolution)
+    stylegan2 = fetch(STYLEGAN2_FFHQ, on_progress=on_progress)
+    e4e = fetch(E4E_FFHQ, on_progress=on_progress)
+    landmarks = fetch(LANDMARKS_68, on_progress=on_progress)
+    generator, discriminator = load_stylegan2(stylegan2.path, resolution)
+    encoder = load_e4e(e4e.path, resolution)
     for module in (generator, discriminator, encoder):
         freeze(module, device)
     dtype = compute_dtype(device)
@@ -72,18 +76,18 @@ def load_ffhq(device: torch.device, on_progress: OnProgress | None = None, *, re
     paper_layers = tuple(layer for layer in PAPER_SWAP_LAYERS if layer < generator.n_latent)
     return Backbone(
         name="ffhq",
-        fingerprint=_fingerprint(stylegan_path),
+        fingerprint=stylegan2.sha256[:16],
         resolution=resolution,
         encoder_px=ENCODER_PX,
         device=device,
         dtype=dtype,
         generator=generator,
         encoder=encoder,
-        measures=MappingProxyType({"ours": _load_lpips(device, dtype, on_progress) or jojogan, "jojogan": jojogan}),
-        finder=FaceFinder(landmarks_path),
+        measures=MappingProxyType({"paper": _load_lpips(device, dtype, on_progress) or jojogan, "jojogan": jojogan}),
+        finder=FaceFinder(landmarks.path),
         recipes=MappingProxyType(
             {
-                "ours": Recipe(paper_layers, alpha=0.5, identity_weight=0.001),
+                "paper": Recipe(paper_layers, alpha=0.5, identity_weight=0.001),
                 "jojogan": Recipe(tuple(range(7, generator.n_latent)), alpha=0.0, identity_weight=0.0),
             }
         ),
@@ -94,7 +98,7 @@ def load_stylegan2(path: Path, resolution: int) -> tuple[Generator, Discriminato
     """Generator and discriminator of a published checkpoint (`g_ema`, `d`). Raises `WeightsCorrupted`."""
     generator, discriminator = Generator(resolution), Discriminator(resolution)
     try:
-        checkpoint = weights.load_torch(path)
+        checkpoint = load_torch(path)
         load_into(generator, pick_part(checkpoint, "g_ema"), source=path.name)
         load_into(discriminator, pick_part(checkpoint, "d"), source=path.name)
     except ValueError as error:
@@ -107,16 +111,16 @@ def load_e4e(path: Path, resolution: int) -> E4eInverter:
     with torch.device("meta"):
         encoder = Encoder4Editing(resolution)
     try:
-        state, latent_avg = pick_encoder(weights.load_torch(path), n_latent=encoder.n_latent)
+        state, latent_avg = pick_encoder(load_torch(path), n_latent=encoder.n_latent)
         load_into(encoder, state, source=path.name)
     except ValueError as error:
         raise WeightsCorrupted(path.name, str(error)) from error
     return E4eInverter(encoder, latent_avg)
 
 
-def _load_lpips(device: torch.device, dtype: torch.dtype, on_progress: OnProgress | None) -> Perceptual | None:
+def _load_lpips(device: torch.device, dtype: torch.dtype, on_progress: OnProgress) -> Perceptual | None:
     try:
-        path = weights.fetch(VGG16, on_progress=on_progress)
+        path = fetch(VGG16, on_progress=on_progress).path
     except StyleIdentityError:
         return None
     try:
@@ -124,11 +128,3 @@ def _load_lpips(device: torch.device, dtype: torch.dtype, on_progress: OnProgres
     except (KeyError, RuntimeError, SafetensorError) as error:
         raise WeightsCorrupted(path.name, str(error)) from error
     return metric.to(device)
-
-
-def _fingerprint(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:16]

@@ -25,11 +25,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from core.config import MAX_REFERENCES, FinetuneConfig
+from core.config import MAX_REFERENCES
+from core.engines.base import TrainingStep
 from core.engines.fewshot_gan.backbone import Backbone
-from core.engines.fewshot_gan.perceptual import Look, Perceptual, style_distance
-from core.engines.fewshot_gan.style_file import Style, StyleMeta, config_values
-from core.errors import NoReferences, TooManyReferences, TrainingStopped
+from core.engines.fewshot_gan.config import FinetuneConfig
+from core.engines.fewshot_gan.perceptual import Perceptual, PerceptualFeatures, style_distance
+from core.engines.fewshot_gan.style_file import GanStyle, StyleMeta, config_values
+from core.errors import NoReferences, TooManyReferences
+from core.imaging.photo import to_image
 from core.networks.stylegan2 import Synthesis
 
 MICRO_BATCH = 3  # pictures that are drawn together; a step's memory grows no further
@@ -55,24 +58,6 @@ class Example:
     sha256: str = ""
 
 
-@dataclass(frozen=True)
-class StepReport:
-    """What a run tells after each step.
-
-    Attributes:
-        step: 1 .. steps.
-        loss: weighted sum that was minimised.
-        seconds_left: estimate from the steps so far; None at the first step.
-        preview: [1, 3, R, R] in [-1, 1] every `preview_every` steps, else None.
-    """
-
-    step: int
-    steps: int
-    loss: float
-    seconds_left: float | None
-    preview: Tensor | None
-
-
 def mix_codes(w_plus: Tensor, w_random: Tensor, *, swap_layers: Sequence[int], alpha: float) -> Tensor:
     """Eq. 1: codes [B, L, D] whose layers `swap_layers` move to the random code [B, D] by 1 - alpha."""
     mixed = w_plus.clone()
@@ -89,25 +74,6 @@ def check_reference_count(count: int) -> None:
         raise TooManyReferences(count, MAX_REFERENCES)
 
 
-def finetune(
-    references: Sequence[Example],
-    anchors: Sequence[Example],
-    config: FinetuneConfig,
-    backbone: Backbone,
-    *,
-    name: str,
-    preview: Example | None = None,
-    on_step: Callable[[StepReport], None] | None = None,
-) -> Style:
-    """Train a style; `on_step` hears of every step and may raise to stop. See `finetune_steps`."""
-    for item in finetune_steps(references, anchors, config, backbone, name=name, preview=preview):
-        if isinstance(item, Style):
-            return item
-        if on_step is not None:
-            on_step(item)
-    raise TrainingStopped
-
-
 def finetune_steps(
     references: Sequence[Example],
     anchors: Sequence[Example],
@@ -116,8 +82,8 @@ def finetune_steps(
     *,
     name: str,
     preview: Example | None = None,
-) -> Iterator[StepReport | Style]:
-    """Train a style step by step: reports, then the style. Closing the iterator leaves nothing behind.
+) -> Iterator[TrainingStep]:
+    """Train a style step by step; the last step holds it. Closing the iterator leaves nothing behind.
 
     Args:
         references: 1 to 14 artworks with inversions.
@@ -132,20 +98,14 @@ def finetune_steps(
     check_reference_count(len(references))
     config = backbone.resolve(config)
     run = _Run(references, anchors, config, backbone)
-    started, loss = time.monotonic(), 0.0
+    started = time.monotonic()
     for step in range(1, config.steps + 1):
         loss = run.step()
         left = (time.monotonic() - started) / step * (config.steps - step) if step > 1 else None
         due = preview is not None and (step % config.preview_every == 0 or step in (1, config.steps))
-        yield StepReport(step, config.steps, loss, left, run.render(preview) if due else None)
-    meta = StyleMeta(
-        backbone=backbone.name,
-        fingerprint=backbone.fingerprint,
-        config=config_values(config),
-        reference_hashes=tuple(reference.sha256 for reference in references),
-        final_loss=loss,
-    )
-    yield Style(name, run.changes(), meta)
+        picture = to_image(run.render(preview)) if preview is not None and due else None
+        style = run.style(name, loss) if step == config.steps else None
+        yield TrainingStep(step, config.steps, loss, left, picture, style)
 
 
 @dataclass(frozen=True)
@@ -154,11 +114,11 @@ class _Task:
 
     w_plus: Tensor
     features: Tensor | None
-    loss: Callable[[Look], Tensor]
+    loss: Callable[[PerceptualFeatures], Tensor]
 
 
 class _Run:
-    """State of one fine-tune: the tuned copy, its optimiser, and the targets' remembered looks."""
+    """State of one fine-tune: the tuned copy, its optimiser, and the targets' remembered features."""
 
     def __init__(
         self, references: Sequence[Example], anchors: Sequence[Example], config: FinetuneConfig, backbone: Backbone
@@ -173,9 +133,9 @@ class _Run:
         self.optimiser = torch.optim.Adam(trainable, lr=config.learning_rate, betas=ADAM_BETAS)
         self.references = [_to_device(example, backbone.device) for example in references]
         with torch.no_grad():
-            self.looks = [self.measure(reference.picture) for reference in self.references]
+            self.reference_features = [self.measure(reference.picture) for reference in self.references]
         self.anchors: list[Example] = []
-        self.anchor_looks: list[Look] = []
+        self.anchor_features: list[PerceptualFeatures] = []
         self.grams: list[Tensor] = []
         if config.identity_weight or self.style_weight:
             self._remember_anchors(anchors)
@@ -190,12 +150,13 @@ class _Run:
                 example = (w_plus[part], None if features is None else features[part])
                 chosen.append(Example(self._draw(self.backbone.generator, *example), *example))
         self.anchors = chosen
-        self.anchor_looks = [self.measure(anchor.picture) for anchor in chosen]
-        layers = zip(*(look.grams() for look in self.looks), strict=True)
+        self.anchor_features = [self.measure(anchor.picture) for anchor in chosen]
+        layers = zip(*(found.grams() for found in self.reference_features), strict=True)
         self.grams = [torch.cat(layer).mean(dim=0, keepdim=True) for layer in layers]
 
     def _draw(self, generator: Synthesis, w_plus: Tensor, features: Tensor | None) -> Tensor:
-        return generator(w_plus, features=features, noise="fixed", dtype=self.backbone.dtype)
+        picture: Tensor = generator(w_plus, features=features, noise="fixed", dtype=self.backbone.dtype)
+        return picture
 
     def step(self) -> float:
         """One Adam step over references and anchors; returns the loss."""
@@ -210,7 +171,7 @@ class _Run:
         w_plus = torch.cat([task.w_plus for task in tasks])
         drawn = self.measure(self._draw(self.tuned, w_plus, _stack([task.features for task in tasks])))
         loss = torch.stack([task.loss(drawn.rows(slice(i, i + 1))) for i, task in enumerate(tasks)]).sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         return loss.detach()
 
     def _reference_tasks(self) -> list[_Task]:
@@ -225,9 +186,9 @@ class _Run:
             alpha=config.alpha or 0.0,
         )
 
-        def loss(drawn: Look, *, row: int) -> Tensor:
+        def loss(drawn: PerceptualFeatures, *, row: int) -> Tensor:
             weight = self.recipe.colour_weight
-            return self.measure.distance(drawn, self.looks[row], colour_weight=weight) / len(order)
+            return self.measure.distance(drawn, self.reference_features[row], colour_weight=weight) / len(order)
 
         return [
             _Task(mixed[i : i + 1], self.references[row].features, partial(loss, row=row))
@@ -240,8 +201,8 @@ class _Run:
             return []
         picks = torch.randperm(len(self.anchors), generator=self.rng)[: self.config.anchors_per_step].tolist()
 
-        def loss(drawn: Look, *, pick: int) -> Tensor:
-            kept = (self.config.identity_weight or 0.0) * self.measure.distance(drawn, self.anchor_looks[pick])
+        def loss(drawn: PerceptualFeatures, *, pick: int) -> Tensor:
+            kept = (self.config.identity_weight or 0.0) * self.measure.distance(drawn, self.anchor_features[pick])
             if self.style_weight:
                 kept = kept + self.style_weight * style_distance(drawn, self.grams)
             return kept / len(picks)
@@ -251,10 +212,8 @@ class _Run:
         ]
 
     @torch.no_grad()
-    def render(self, example: Example | None) -> Tensor | None:
+    def render(self, example: Example) -> Tensor:
         """What the tuned generator makes of an example, on the CPU."""
-        if example is None:
-            return None
         example = _to_device(example, self.backbone.device)
         return self._draw(self.tuned, example.w_plus, example.features).cpu()
 
@@ -264,6 +223,17 @@ class _Run:
         base = dict(self.backbone.generator.named_parameters())
         moved = {name: parameter - base[name] for name, parameter in self.tuned.named_parameters()}
         return {name: change.half().cpu() for name, change in moved.items() if bool(change.any())}
+
+    def style(self, name: str, loss: float) -> GanStyle:
+        """The style as it is now."""
+        meta = StyleMeta(
+            backbone=self.backbone.name,
+            fingerprint=self.backbone.fingerprint,
+            config=config_values(self.config),
+            reference_hashes=tuple(reference.sha256 for reference in self.references),
+            final_loss=loss,
+        )
+        return GanStyle.of(name, self.changes(), meta)
 
 
 def _synthesis_parameters(generator: Synthesis) -> list[torch.nn.Parameter]:

@@ -5,30 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from PIL import Image
 from torch import Tensor
 
+from core.engines.base import Prepared
 from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.config import NAME
 from core.engines.fewshot_gan.refine import refine
-from core.imaging.geometry import AlignedFace
+from core.imaging.align import AlignedFace
 from core.imaging.photo import to_tensor
 
 
 @dataclass(frozen=True)
-class Inversion:
+class Inversion(Prepared):
     """Codes that rebuild a face, on the CPU.
 
     Attributes:
         w_plus: [1, L, 512] float32.
         features: structure map [1, C, h, w] float32 for backbones that start at one, else None.
-        crop: the aligned picture, whose colours a result can keep.
-        name: of the picture, for messages.
     """
 
     w_plus: Tensor
     features: Tensor | None
-    crop: Image.Image
-    name: str
 
 
 @torch.no_grad()
@@ -43,4 +40,4 @@ def invert(face: AlignedFace, backbone: Backbone) -> Inversion:
         steps = backbone.refining_steps
         w_plus, features = refine(backbone.generator, w_plus, features, x, steps=steps, dtype=backbone.dtype)
     kept = None if features is None else features.float().cpu()
-    return Inversion(w_plus.float().cpu().clone(), kept, face.image, face.name)
+    return Inversion(NAME, face, w_plus.float().cpu().clone(), kept)

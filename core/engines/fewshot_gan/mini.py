@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
 
-from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces, compute_dtype, freeze
+from core.config import ASSETS_DIR
+from core.engines.devices import compute_dtype, freeze
+from core.engines.fewshot_gan.backbone import Backbone, Recipe, SampleFaces
+from core.engines.fewshot_gan.config import Method
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures
-from core.errors import EmbeddedFileDamaged
 from core.imaging.faces import FaceFinder
 from core.networks.checkpoints import load_into, pick_prefixed
 from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
 from core.networks.stylegan2 import Discriminator
-from core.weights import fetch as weights
+from core.weights.load import load_embedded, read_fingerprint
 
+MINI_DIR = ASSETS_DIR / "mini"
 WEIGHTS_FILE = "mini.safetensors"
 FACES_FILE = "faces.safetensors"
 LANDMARKS_FILE = "landmarks68.dat"
 REFINING_STEPS = 8
-BLOCKS = MappingProxyType({"ours": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
+BLOCKS: Mapping[Method, tuple[int, ...]] = MappingProxyType({"paper": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
 
 
 def load_mini(folder: Path, device: torch.device) -> Backbone:
@@ -32,17 +35,17 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
     Raises:
         WeightsCorrupted: a file is missing or differs from the manifest.
     """
-    state = weights.load_embedded(folder / WEIGHTS_FILE)
+    state = load_embedded(folder / WEIGHTS_FILE)
     generator, discriminator = MiniGenerator(), Discriminator(**DISCRIMINATOR)
     encoder = MiniEncoder(generator.resolution, generator.n_latent)
     for part, module in (("generator", generator), ("encoder", encoder), ("discriminator", discriminator)):
         load_into(module, pick_prefixed(state, part), source=WEIGHTS_FILE)
         freeze(module, device)
-    faces = weights.load_embedded(folder / FACES_FILE)
+    faces = load_embedded(folder / FACES_FILE)
     layers, dtype = tuple(range(generator.n_latent)), compute_dtype(device)
     return Backbone(
         name="mini",
-        fingerprint=_fingerprint(folder),
+        fingerprint=read_fingerprint(folder),
         resolution=generator.resolution,
         encoder_px=generator.resolution,
         device=device,
@@ -55,7 +58,7 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
         finder=FaceFinder(folder / LANDMARKS_FILE),
         recipes=MappingProxyType(
             {
-                "ours": Recipe(
+                "paper": Recipe(
                     layers, alpha=0.0, identity_weight=0.05, style_weight=0.25, colour_weight=1.0, references_per_step=2
                 ),
                 "jojogan": Recipe(layers, alpha=0.0, identity_weight=0.0, references_per_step=2),
@@ -64,11 +67,3 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
         sample_faces=SampleFaces(faces["features"].float(), faces["codes"].float()),
         refining_steps=REFINING_STEPS,
     )
-
-
-def _fingerprint(folder: Path) -> str:
-    try:
-        sums = json.loads((folder / weights.MANIFEST_NAME).read_text())["files"]
-        return str(sums[WEIGHTS_FILE])[:16]
-    except (OSError, ValueError, KeyError) as error:
-        raise EmbeddedFileDamaged(weights.MANIFEST_NAME, "it can't be read") from error

@@ -21,7 +21,7 @@ COLOUR_PX = 32
 
 
 @dataclass(frozen=True)
-class Look:
+class PerceptualFeatures:
     """What training remembers of a target picture: its features, its small colours and its Gram matrices.
 
     Attributes:
@@ -36,9 +36,9 @@ class Look:
         """Per layer [B, C, C]."""
         return [gram(x) for x in self.features]
 
-    def rows(self, index: slice) -> Look:
+    def rows(self, index: slice) -> PerceptualFeatures:
         """The part of the batch that `index` selects."""
-        return Look(tuple(x[index] for x in self.features), self.colours[index])
+        return PerceptualFeatures(tuple(x[index] for x in self.features), self.colours[index])
 
 
 def gram(features: Tensor) -> Tensor:
@@ -61,12 +61,12 @@ class DiscriminatorFeatures(nn.Module):
         self.blocks = tuple(blocks)
         self.dtype = dtype
 
-    def forward(self, x: Tensor) -> Look:
+    def forward(self, x: Tensor) -> PerceptualFeatures:
         """x [B, 3, H, W] in [-1, 1]."""
         found = self.discriminator.features(x, dtype=self.dtype)
-        return Look(tuple(found[block - 1] for block in self.blocks), _small_colours(x))
+        return PerceptualFeatures(tuple(found[block - 1] for block in self.blocks), _small_colours(x))
 
-    def distance(self, a: Look, b: Look, *, colour_weight: float = 0.0) -> Tensor:
+    def distance(self, a: PerceptualFeatures, b: PerceptualFeatures, *, colour_weight: float = 0.0) -> Tensor:
         """Mean over layers of the mean absolute difference, relative to `b`'s mean size; a scalar.
 
         `colour_weight` adds the mean absolute difference of the pictures at 32 px.
@@ -87,16 +87,16 @@ class VggLpips(nn.Module):
         self.metric = build_lpips_vgg(vgg_state)
         self.dtype = dtype
 
-    def forward(self, x: Tensor) -> Look:
+    def forward(self, x: Tensor) -> PerceptualFeatures:
         """x [B, 3, H, W] in [-1, 1]; features are unit-length per position, as LPIPS compares them."""
         import lpips
 
         small = F.interpolate(x, size=(LPIPS_PX, LPIPS_PX), mode="area")
         with torch.autocast(x.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             found = self.metric.net(self.metric.scaling_layer(small))
-        return Look(tuple(lpips.normalize_tensor(y.float()) for y in found), _small_colours(x))
+        return PerceptualFeatures(tuple(lpips.normalize_tensor(y.float()) for y in found), _small_colours(x))
 
-    def distance(self, a: Look, b: Look, *, colour_weight: float = 0.0) -> Tensor:
+    def distance(self, a: PerceptualFeatures, b: PerceptualFeatures, *, colour_weight: float = 0.0) -> Tensor:
         """LPIPS, averaged over the batch; a scalar. `colour_weight` as in `DiscriminatorFeatures.distance`."""
         parts = [
             weigh((x - y).square()).mean() for weigh, x, y in zip(self.metric.lins, a.features, b.features, strict=True)
@@ -107,14 +107,14 @@ class VggLpips(nn.Module):
 Perceptual = DiscriminatorFeatures | VggLpips
 
 
-def style_distance(look: Look, wanted: Sequence[Tensor]) -> Tensor:
+def style_distance(drawn: PerceptualFeatures, wanted: Sequence[Tensor]) -> Tensor:
     """Mean over layers of the relative absolute difference between Gram matrices; a scalar.
 
     Args:
-        look: of pictures [B, ...].
+        drawn: of pictures [B, ...].
         wanted: per layer [1, C, C].
     """
-    return torch.stack([_relative_l1(x, y.expand_as(x)) for x, y in zip(look.grams(), wanted, strict=True)]).mean()
+    return torch.stack([_relative_l1(x, y.expand_as(x)) for x, y in zip(drawn.grams(), wanted, strict=True)]).mean()
 
 
 def _relative_l1(a: Tensor, b: Tensor) -> Tensor:

@@ -6,14 +6,12 @@ both, so that a damaged or edited file is refused before anything uses it.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -21,8 +19,10 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from core.config import BackboneName, FinetuneConfig
-from core.errors import DiskFull, StyleFileInvalid, StyleForOtherBackbone
+from core.engines.base import Style
+from core.engines.fewshot_gan.config import FORMER_METHODS, NAME, BackboneName, FinetuneConfig
+from core.errors import Sentence, StyleFileInvalid, StyleForOtherBackbone
+from core.files import write_atomically
 
 FORMAT_VERSION = 1
 MAX_STYLE_BYTES = 150_000_000
@@ -52,17 +52,16 @@ class StyleMeta:
 
 
 @dataclass(frozen=True)
-class Style:
+class GanStyle(Style):
     """Differences to the base generator's parameters (float16, CPU) under a display name."""
 
-    name: str
     weights: Mapping[str, Tensor] = field(repr=False)
     meta: StyleMeta
 
-    @property
-    def references(self) -> int:
-        """Number of style pictures it was trained on."""
-        return len(self.meta.reference_hashes)
+    @classmethod
+    def of(cls, name: str, weights: Mapping[str, Tensor], meta: StyleMeta) -> GanStyle:
+        """Make a style; its method and number of references follow from its history."""
+        return cls(NAME, name, len(meta.reference_hashes), str(meta.config.get("method", "")), weights, meta)
 
 
 def config_values(config: FinetuneConfig) -> dict[str, object]:
@@ -70,25 +69,15 @@ def config_values(config: FinetuneConfig) -> dict[str, object]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
-def save_style(style: Style, path: Path) -> Path:
+def save_style(style: GanStyle, path: Path) -> Path:
     """Write a style file; the old file stays whole until the new one is complete. Raises `DiskFull`."""
-    told = json.dumps({"name": style.name, **asdict(style.meta)}, sort_keys=True)
+    history = json.dumps({"name": style.name, **asdict(style.meta)}, sort_keys=True)
     tensors = {name: tensor.contiguous() for name, tensor in style.weights.items()}
-    data = to_safetensors(tensors, metadata={_META_KEY: told, _DIGEST_KEY: _digest(tensors, told)})
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DiskFull(path.name) from error
-        raise
-    return path
+    metadata = {_META_KEY: history, _DIGEST_KEY: _digest(tensors, history)}
+    return write_atomically(path, to_safetensors(tensors, metadata=metadata))
 
 
-def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[str, tuple[int, ...]]) -> Style:
+def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[str, tuple[int, ...]]) -> GanStyle:
     """Read and check a style file.
 
     Args:
@@ -101,8 +90,11 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
     """
     name = path.name
     header = _read_header(path)
-    told, meta_values = _metadata(header, name)
+    history, meta_values = _metadata(header, name)
     display = str(meta_values.pop("name"))[:MAX_NAME_LENGTH]
+    method = str(meta_values["config"].get("method"))
+    if method in FORMER_METHODS:
+        meta_values["config"] |= {"method": FORMER_METHODS[method]}
     meta = StyleMeta(**meta_values)
     if meta.backbone not in get_args(BackboneName):
         raise StyleFileInvalid(name, "it was made for a model that this app doesn't know")
@@ -112,31 +104,34 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
         raise StyleFileInvalid(name, "it was trained on another version of the model; train it again on this one")
     for key, entry in header.items():
         if key != "__metadata__" and (key not in shapes or entry.get("shape") != list(shapes[key])):
-            raise StyleFileInvalid(name, f"its part '{key[:MAX_NAME_LENGTH]}' does not fit the model")
+            raise StyleFileInvalid(name, Sentence("its part '{key}' does not fit the model", key=key[:MAX_NAME_LENGTH]))
         if key != "__metadata__" and entry.get("dtype") != "F16":
-            raise StyleFileInvalid(name, f"its part '{key[:MAX_NAME_LENGTH]}' is not in half precision")
+            raise StyleFileInvalid(
+                name, Sentence("its part '{key}' is not in half precision", key=key[:MAX_NAME_LENGTH])
+            )
     try:
         tensors = parse_safetensors(path.read_bytes())  # only now: nothing of a stranger's file is allocated before
     except (SafetensorError, ValueError) as error:
         raise StyleFileInvalid(name, "its data is damaged") from error
-    if _digest(tensors, told) != header["__metadata__"].get(_DIGEST_KEY):
+    if _digest(tensors, history) != header["__metadata__"].get(_DIGEST_KEY):
         raise StyleFileInvalid(name, "its content was changed after it was saved")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise StyleFileInvalid(name, "it holds values that are not numbers")
-    return Style(display, tensors, meta)
+    return GanStyle.of(display, tensors, meta)
 
 
-def _read_header(path: Path) -> dict:
+def _read_header(path: Path) -> dict[str, dict[str, Any]]:
     """A file's header, read without the tensors behind it."""
     try:
         total = path.stat().st_size
         if total > MAX_STYLE_BYTES:
-            raise StyleFileInvalid(path.name, f"it is larger than {MAX_STYLE_BYTES // 10**6} MB")
+            limit_mb = MAX_STYLE_BYTES // 10**6
+            raise StyleFileInvalid(path.name, Sentence("it is larger than {limit} MB", limit=limit_mb))
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             if not 2 <= size <= min(total - 8, MAX_HEADER_BYTES):
                 raise StyleFileInvalid(path.name, "it is not a safetensors file")
-            header = json.loads(file.read(size))
+            header: dict[str, dict[str, Any]] = json.loads(file.read(size))
     except (ValueError, RecursionError) as error:
         raise StyleFileInvalid(path.name, "it is not a safetensors file") from error
     except FileNotFoundError as error:
@@ -147,12 +142,12 @@ def _read_header(path: Path) -> dict:
     return header
 
 
-def _metadata(header: dict, name: str) -> tuple[str, dict]:
-    told = header.get("__metadata__", {}).get(_META_KEY)
-    if not isinstance(told, str):
+def _metadata(header: Mapping[str, dict[str, Any]], name: str) -> tuple[str, dict[str, Any]]:
+    history = header.get("__metadata__", {}).get(_META_KEY)
+    if not isinstance(history, str):
         raise StyleFileInvalid(name, "it was not made by this app")
     try:
-        values = json.loads(told)
+        values = json.loads(history)
         values["reference_hashes"] = tuple(str(value) for value in values["reference_hashes"])
         expected = {"name", *StyleMeta.__dataclass_fields__}
         if set(values) != expected or not isinstance(values["config"], dict):
@@ -160,12 +155,13 @@ def _metadata(header: dict, name: str) -> tuple[str, dict]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise StyleFileInvalid(name, "its description is damaged") from error
     if values["version"] != FORMAT_VERSION:
-        raise StyleFileInvalid(name, f"its format is version {values['version']}, not {FORMAT_VERSION}")
-    return told, values
+        versions = {"got": values["version"], "expected": FORMAT_VERSION}
+        raise StyleFileInvalid(name, Sentence("its format is version {got}, not {expected}", **versions))
+    return history, values
 
 
-def _digest(tensors: Mapping[str, Tensor], told: str) -> str:
-    digest = hashlib.sha256(told.encode())
+def _digest(tensors: Mapping[str, Tensor], history: str) -> str:
+    digest = hashlib.sha256(history.encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())

@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from core.engines.fewshot_gan.backbone import compute_dtype, device_words
-from core.evaluate.benchmark.timing import Stopwatch
+from core.engines.devices import compute_dtype, device_title, dtype_name
+from core.evaluate.benchmark.timing import time_repeated
 
 CPU_CHANNELS, CPU_PX = 256, 128  # 19 GFLOP for one picture, StyleGAN2's layer at 128 px
+QUICK_CHANNELS, QUICK_PX = 32, 32
 GPU_BATCH = 16
-DTYPES = (torch.bfloat16, torch.float32)
 
 
-def dtype_name(dtype: torch.dtype) -> str:
-    """torch.float32 -> "float32"."""
-    return str(dtype).removeprefix("torch.")
+@dataclass(frozen=True)
+class Machine:
+    """Processor, cores, threads, accelerator, versions, and the dtype that the backbones compute in."""
+
+    cpu: str
+    cores: int | None
+    threads: int
+    memory_bytes: int | None
+    device: str
+    device_name: str
+    dtype: str
+    instructions: str
+    torch: str
+    python: str
+    system: str
 
 
-def machine_facts(device: torch.device) -> dict[str, object]:
-    """Processor, cores, threads, accelerator, versions and the dtype that the backbones compute in."""
-    return {
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "memory_bytes": _memory_bytes(),
-        "device": str(device),
-        "device_name": device_words(device),
-        "dtype": dtype_name(compute_dtype(device)),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
+def this_machine(device: torch.device) -> Machine:
+    """Look at the machine."""
+    return Machine(
+        cpu=cpu_model(),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        memory_bytes=_memory_bytes(),
+        device=str(device),
+        device_name=device_title(device),
+        dtype=dtype_name(compute_dtype(device)),
+        instructions=torch.backends.cpu.get_cpu_capability(),
+        torch=torch.__version__,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+    )
 
 
 def cpu_model() -> str:
@@ -63,26 +75,18 @@ def convolution_gflop(batch: int, channels: int, side_px: int) -> float:
     return 2 * 9 * batch * channels**2 * side_px**2 / 1e9
 
 
-@dataclass(frozen=True)
-class Speed:
-    """Measured convolution throughput, GFLOP/s by dtype name."""
-
-    gflop_per_s: Mapping[str, float]
-
-    def of(self, dtype: torch.dtype) -> float:
-        """GFLOP/s in this dtype."""
-        return self.gflop_per_s[dtype_name(dtype)]
-
-
 @torch.no_grad()
-def measure_speed(watch: Stopwatch, *, channels: int = CPU_CHANNELS, side_px: int = CPU_PX) -> Speed:
-    """Throughput of a channels-last 3x3 convolution in bfloat16 and float32; the best of the repeats."""
-    batch = 1 if watch.device.type == "cpu" else GPU_BATCH
+def convolution_speed(
+    device: torch.device, *, repeats: int, channels: int = CPU_CHANNELS, side_px: int = CPU_PX
+) -> dict[str, float]:
+    """GFLOP/s of a channels-last 3x3 convolution, by dtype (bfloat16, float32); the best of the repeats."""
+    batch = 1 if device.type == "cpu" else GPU_BATCH
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(batch, channels, side_px, side_px, generator=rng)
     weight = torch.randn(channels, channels, 3, 3, generator=rng)
     work, found = convolution_gflop(batch, channels, side_px), {}
-    for dtype in DTYPES:
-        a, b = (part.to(watch.device, dtype).contiguous(memory_format=torch.channels_last) for part in (x, weight))
-        found[dtype_name(dtype)] = work / watch.time(lambda a=a, b=b: F.conv2d(a, b, padding=1)).min_s
-    return Speed(found)
+    for dtype in (torch.bfloat16, torch.float32):
+        a, b = (part.to(device, dtype).contiguous(memory_format=torch.channels_last) for part in (x, weight))
+        seconds = time_repeated(functools.partial(F.conv2d, a, b, padding=1), device, repeats=repeats)
+        found[dtype_name(dtype)] = work / seconds.min_s
+    return found

@@ -2,102 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+import torch
 
 from core.engines.allocator import keep_freed_memory
-from core.engines.fewshot_gan.backbone import find_device
-from core.evaluate.benchmark.ffhq_rows import ffhq_rows
-from core.evaluate.benchmark.machine import machine_facts, measure_speed
-from core.evaluate.benchmark.mini_rows import mini_rows
-from core.evaluate.benchmark.sweep import sweep
-from core.evaluate.benchmark.timing import Stopwatch
+from core.engines.devices import compute_dtype, dtype_name, find_device
+from core.engines.fewshot_gan.measure.curves import curve_points
+from core.engines.fewshot_gan.measure.operations import Operation, mini_operations
+from core.engines.fewshot_gan.measure.published_shapes import ffhq_operations
+from core.evaluate.benchmark.machine import QUICK_CHANNELS, QUICK_PX, Machine, convolution_speed, this_machine
+from core.evaluate.benchmark.timing import Point, Row, summarise, time_once, time_repeated
+from core.evaluate.plans import BenchmarkPlan
 from core.imaging.photo import load_photo
+from core.progress import OnProgress, Progress, ignore_progress
 
-Progress = Callable[[str, int, int], None]
-QUICK_SPEED = {"channels": 32, "side_px": 32}
+ROOT = Path(__file__).resolve().parents[3]
+PRESET_REFERENCES = 4
+PRESET_REPEATS = MappingProxyType({"sketch": 3, "cartoon": 1})  # at most, since one takes minutes
+PRESET_NOTE = "references inverted, trained from cold, in a process of its own"
 
 
 @dataclass(frozen=True)
-class BenchmarkOptions:
-    """What to measure.
+class BenchmarkReport:
+    """Machine, its GFLOP/s by dtype, and what was timed."""
 
-    Attributes:
-        backbones: of "mini" and "ffhq".
-        device: PyTorch's name of it; chosen where None.
-        repeats: timed runs of every row.
-        quick: the smallest rows only.
-        sweep: also the cost curves.
-        photo: to find a face in; a sampled one where None.
-        long: on a CPU, also what takes a quarter of an hour.
-    """
-
-    backbones: tuple[str, ...] = ("mini", "ffhq")
-    device: str | None = None
-    repeats: int = 5
-    quick: bool = False
-    sweep: bool = False
-    photo: Path | None = None
-    long: bool = False
+    machine: Machine
+    convolution_gflop_per_s: dict[str, float]
+    quick: bool
+    repeats: int
+    rows: tuple[Row, ...]
+    sweep: tuple[Point, ...]
+    task: Literal["benchmark"] = "benchmark"
 
 
-def run(options: BenchmarkOptions, *, on_progress: Progress = lambda what, done, of: None) -> dict[str, object]:
+def run(plan: BenchmarkPlan, *, on_progress: OnProgress = ignore_progress) -> BenchmarkReport:
     """Measure.
-
-    Returns:
-        JSON-ready report: `machine`, `convolution_gflop_per_s` by dtype, `rows`, `sweep`, `quick` and `repeats`.
 
     Raises:
         StyleIdentityError: the device can't be used, the embedded weights are damaged, or the photo can't be used.
     """
     keep_freed_memory()
-    device = find_device(options.device)
-    watch = Stopwatch(device, options.repeats)
-    photo = None if options.photo is None else load_photo(options.photo)
-    speed = measure_speed(watch, **(QUICK_SPEED if options.quick else {}))
-    rows, points = [], []
-    makers = {
-        "mini": lambda: mini_rows(watch, speed, quick=options.quick, photo=photo),
-        "ffhq": lambda: ffhq_rows(watch, speed, quick=options.quick, long=options.long, photo=photo),
-    }
-    for name in options.backbones:
-        for row in makers[name]():
-            rows.append(row.as_report())
-            on_progress(f"rows of {name}", len(rows), len(rows) + 1)
-    if options.sweep:
-        for point in sweep(watch, speed, backbones=options.backbones, quick=options.quick):
-            points.append(point.as_report())
-            on_progress("curves", len(points), len(points) + 1)
-    return {
-        "task": "benchmark",
-        "machine": machine_facts(device),
-        "convolution_gflop_per_s": dict(speed.gflop_per_s),
-        "quick": options.quick,
-        "repeats": options.repeats,
-        "rows": rows,
-        "sweep": points,
-    }
+    device = find_device(plan.device)
+    size = {"channels": QUICK_CHANNELS, "side_px": QUICK_PX} if plan.quick else {}
+    speed = convolution_speed(device, repeats=plan.repeats, **size)
+    rows: list[Row] = []
+    points: list[Point] = []
+    for name in plan.backbones:
+        for row in _rows(name, plan, device, speed):
+            rows.append(row)
+            on_progress(Progress(f"rows of {name}", len(rows), len(rows) + 1))
+    if plan.sweep:
+        for point in curve_points(device, backbones=plan.backbones, quick=plan.quick):
+            seconds = time_repeated(point.run, device, repeats=plan.repeats)
+            points.append(Point(**vars(seconds), curve=point.curve, axis=point.axis, x=point.x))
+            on_progress(Progress("curves", len(points), len(points) + 1))
+    return BenchmarkReport(this_machine(device), speed, plan.quick, plan.repeats, tuple(rows), tuple(points))
 
 
-def as_table(report: Mapping[str, object]) -> str:
-    """The report for a terminal: machine, convolution speed, and a line per row."""
-    machine, speed = report["machine"], report["convolution_gflop_per_s"]
-    speeds = ", ".join(f"{value:.0f} in {name}" for name, value in speed.items())
-    wide = max((len(f"{row['backbone']}: {row['name']}") for row in report["rows"]), default=4)
-    lines = [
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads; {machine['device_name']}; "
-        f"torch {machine['torch']}",
-        f"3x3 convolution, GFLOP/s: {speeds}",
-        "",
-        f"{'what':<{wide}} {'dtype':<9} {'median s':>9} {'least':>9} {'most':>9} {'GFLOP':>9} {'peak GB':>8}",
-    ]
-    for row in report["rows"]:
-        work = "" if row["work_gflop"] is None else f"{row['work_gflop']:.1f}"
-        peak = "" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e9:.2f}"
-        times = " ".join(f"{row[name]:>9.4f}" for name in ("median_s", "min_s", "max_s"))
-        lines.append(f"{row['backbone'] + ': ' + row['name']:<{wide}} {row['dtype']:<9} {times} {work:>9} {peak:>8}")
-    lines += [f"{point['curve']}, {point['axis']} {point['x']}: {point['median_s']:.4f} s" for point in report["sweep"]]
-    return "\n".join(
-        [*lines, "", "GFLOP: what this machine's convolution does in that time; compares between machines."]
+def _rows(backbone: str, plan: BenchmarkPlan, device: torch.device, speed: Mapping[str, float]) -> Iterator[Row]:
+    photo = None if plan.photo is None else load_photo(plan.photo)
+    if backbone == "ffhq":
+        operations = ffhq_operations(device, quick=plan.quick, long=plan.long, photo=photo)
+    else:
+        operations = mini_operations(device, quick=plan.quick, photo=photo)
+    for operation in operations:
+        yield time_operation(operation, device, speed, repeats=plan.repeats)
+    if backbone == "mini" and not plan.quick:
+        for preset in PRESET_REPEATS:
+            yield time_preset(preset, PRESET_REFERENCES, device, speed, repeats=plan.repeats)
+
+
+def time_operation(operation: Operation, device: torch.device, speed: Mapping[str, float], *, repeats: int) -> Row:
+    """Time one operation."""
+    if operation.once:
+        seconds = summarise([time_once(operation.run, device)])
+    else:
+        seconds = time_repeated(operation.run, device, repeats=repeats)
+    dtype = "none" if operation.dtype is None else dtype_name(operation.dtype)
+    work = None if operation.dtype is None else seconds.median_s * speed[dtype]
+    return Row(
+        **vars(seconds),
+        name=operation.name,
+        backbone=operation.backbone,
+        dtype=dtype,
+        work_gflop=work,
+        note=operation.note,
     )
+
+
+class _Preset(NamedTuple):
+    """What a process says of its training."""
+
+    seconds: float
+    steps: int
+    peak_bytes: int | None
+
+
+def time_preset(
+    preset: str, references: int, device: torch.device, speed: Mapping[str, float], *, repeats: int,
+    steps: int | None = None,
+) -> Row:  # fmt: skip
+    """Time a preset's whole runs with `mini`, each in a new process, and note the processes' largest memory."""
+    command = [sys.executable, "-m", "core.evaluate.benchmark.whole_preset", preset, str(references)]
+    command += ["--device", str(device)] + ([] if steps is None else ["--steps", str(steps)])
+    runs = [_run_preset(command, preset) for _ in range(min(repeats, PRESET_REPEATS[preset]))]
+    seconds, dtype = summarise([run.seconds for run in runs]), dtype_name(compute_dtype(device))
+    return Row(
+        **vars(seconds),
+        name=f"preset {preset}, {references} reference(s), {runs[0].steps} steps",
+        backbone="mini",
+        dtype=dtype,
+        work_gflop=seconds.median_s * speed[dtype],
+        peak_bytes=max((run.peak_bytes for run in runs if run.peak_bytes is not None), default=None),
+        note=PRESET_NOTE,
+    )
+
+
+def _run_preset(command: list[str], preset: str) -> _Preset:
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if run.returncode:
+        last = (run.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(f"the process that trains '{preset}' ended with {run.returncode}: {last}")
+    return _Preset(**json.loads(run.stdout.splitlines()[-1]))

@@ -1,6 +1,7 @@
-"""`python -m core.make_assets.gallery.sets`: draw `assets/sets`, small sets of pictures to train a style on for whoever has none.
+"""`python -m core.make_assets.gallery.sets`: draw `assets/sets`, small sets of pictures to train a style on.
 
-Each `assets/sets/SLUG/N.webp` is an invented face, drawn by our own code; `sets.json` names the sets in order.
+They are for whoever has no pictures at hand. Each `assets/sets/SLUG/N.webp` is an invented face, drawn by our own code;
+`sets.json` names the sets in order.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import sys
 from pathlib import Path
 
 from core.config import ASSETS_DIR
-from core.make_assets.gallery.__main__ import draw_references
-from core.procedural.drawings import SET_LOOKS
-from core.studio import Studio
+from core.engines.base import LoadRequest
+from core.engines.fewshot_gan.engine import load
+from core.make_assets.gallery.draw import draw_references
+from core.procedural.drawings import EXAMPLE_SETS
 
 SET_FACES = (19, 8, 15, 0)  # rows of the sample faces; the first is shown
 QUALITY = 88
@@ -24,12 +26,12 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m core.make_assets.gallery.sets", description=__doc__)
     parser.add_argument("--out", type=Path, default=ASSETS_DIR / "sets")
     options = parser.parse_args(arguments)
-    studio = Studio.open("mini")
-    for slug, look in SET_LOOKS.items():
+    engine = load(LoadRequest("mini"))
+    for slug, style in EXAMPLE_SETS.items():
         (options.out / slug).mkdir(parents=True, exist_ok=True)
-        for number, face in enumerate(draw_references(studio, slug, look, SET_FACES), start=1):
+        for number, face in enumerate(draw_references(engine, slug, style, SET_FACES), start=1):
             face.image.save(options.out / slug / f"{number}.webp", quality=QUALITY, method=6)
-    listing = [{"slug": slug, "title": look.title} for slug, look in SET_LOOKS.items()]
+    listing = [{"slug": slug, "title": style.title} for slug, style in EXAMPLE_SETS.items()]
     (options.out / "sets.json").write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""`python -m core.make_assets.gallery.thumbnail`: draw the picture that links to the app show, `assets/readme/thumbnail.png`.
+"""`python -m core.make_assets.gallery.thumbnail`: draw `assets/readme/thumbnail.png`, which links to the app show.
 
 Title and promise, and below them two of the example faces in every ready-made style, drawn by the present model.
 """
@@ -13,7 +13,6 @@ from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from core.config import ASSETS_DIR
-from core.imaging.align import use_as_aligned
 from core.imaging.photo import load_photo
 from core.studio import Studio
 
@@ -28,22 +27,23 @@ COLOURS = 256  # of the file's palette; dithering hides the rest
 
 
 def font(name: str, size_px: int) -> ImageFont.FreeTypeFont:
-    """One of the fonts that come with Matplotlib."""
+    """Load one of the fonts that come with Matplotlib."""
     return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"), size_px)
 
 
 def rows_of_faces(studio: Studio, faces: list[Path]) -> list[list[Image.Image]]:
-    """Each face, then the face in every ready-made style."""
-    styles = [studio.load_style(card.path) for card in studio.presets()[:MAX_STYLES]]
+    """Draw the rows: each face, then the face in every ready-made style."""
+    styles = [studio.load_style(ready.path) for ready in studio.ready_styles()[:MAX_STYLES]]
     rows = []
     for path in faces:
-        face = use_as_aligned(load_photo(path), size_px=studio.backbone.resolution)
-        rows.append([face.image, *(studio.stylize(face, style).image for style in styles)])
+        face = studio.align(load_photo(path), crop="aligned")
+        prepared = studio.prepare(face)
+        rows.append([face.image, *(studio.draw(prepared, style).image for style in styles)])
     return rows
 
 
 def rounded(image: Image.Image, side_px: int) -> tuple[Image.Image, Image.Image]:
-    """The picture as a square of `side_px`, and the mask of its round corners."""
+    """Return the picture as a square of `side_px`, and the mask of its round corners."""
     mask = Image.new("L", (4 * side_px, 4 * side_px))
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * side_px - 1, 4 * side_px - 1), 4 * CORNER_PX, fill=255)
     small = (side_px, side_px)
@@ -51,7 +51,7 @@ def rounded(image: Image.Image, side_px: int) -> tuple[Image.Image, Image.Image]
 
 
 def thumbnail(studio: Studio, faces: list[Path]) -> Image.Image:
-    """The whole picture, RGB of `SIZE_PX`."""
+    """Draw the whole picture, RGB of `SIZE_PX`."""
     rows = rows_of_faces(studio, faces)
     canvas = Image.new("RGB", SIZE_PX, PAPER)
     drawing = ImageDraw.Draw(canvas)
@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--save", type=Path, default=ASSETS_DIR / "readme" / "thumbnail.png")
     options = parser.parse_args(arguments)
     faces = sorted((ASSETS_DIR / "examples").glob("*.png"))[:FACES]
-    picture = thumbnail(Studio.open("mini"), faces)
+    picture = thumbnail(Studio.open("fewshot_gan", backbone="mini"), faces)
     options.save.parent.mkdir(parents=True, exist_ok=True)
     picture.quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(options.save, optimize=True)
 

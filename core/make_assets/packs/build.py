@@ -7,26 +7,26 @@ i mod n.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from PIL import Image
 
-from core.config import MAX_REFERENCES
+from core.config import MAX_REFERENCES, PAPER_ARMS, Arm
+from core.engines.base import Stop, Style, TrainingStep
 from core.engines.fewshot_gan.finetune import check_reference_count
-from core.engines.fewshot_gan.style_file import Style
 from core.errors import PicturesUnusable, StyleIdentityError
-from core.evaluate.train_arms import ARM_SPECS, ArmSpec, train_arm
+from core.evaluate.train_arms import arm_config, train_arm
 from core.imaging.align import AlignedFace
 from core.imaging.listing import pictures_in
 from core.metrics.crops import read_picture
+from core.progress import OnProgress, Progress, ignore_progress
 from core.studio import Crop, Studio
-from core.study.protocol.packs import Arm, Pack
+from core.study.protocol.packs import Pack
 from core.study.protocol.packwriter import TrialPictures, write_pack
-
-Progress = Callable[[str, int, int], None]  # what, done, of how many
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PackPlan:
 
     Attributes:
         slug, title: the pack's name on disk and for participants; the title must not tell a method.
-        arms: which methods are compared.
+        arms: ids of the arms that are compared.
         preset: "sketch" or "cartoon".
         steps: instead of the preset's.
         seed: of every training.
@@ -43,21 +43,21 @@ class PackPlan:
 
     slug: str
     title: str
-    arms: tuple[Arm, ...]
+    arms: tuple[str, ...]
     preset: str = "cartoon"
     steps: int | None = None
     seed: int = 0
 
-    def specs(self) -> list[ArmSpec]:
-        """The arms' training, in the order of `ARM_SPECS`; `ValueError` for other than two to four known arms."""
-        found = [spec for spec in ARM_SPECS if spec.name in self.arms]
+    def chosen_arms(self) -> list[Arm]:
+        """Return the arms in the order of `PAPER_ARMS`. Raises ValueError for other than two to four known ones."""
+        found = [arm for arm in PAPER_ARMS if arm.id in self.arms]
         if len(found) < 2 or len(found) != len(self.arms):
             raise ValueError(f"a pack compares two to four different arms, got {self.arms}")
         return found
 
 
 def faces_in(folder: Path, studio: Studio, crop: Crop = "detect") -> list[AlignedFace]:
-    """The largest face of every picture directly in a folder, by name.
+    """Align the largest face of every picture directly in a folder, by name.
 
     Raises:
         PicturesUnusable: no folder, no pictures, or one without a usable face, which the sentence names.
@@ -72,7 +72,7 @@ def faces_in(folder: Path, studio: Studio, crop: Crop = "detect") -> list[Aligne
 
 
 def check_reference_folders(folders: Sequence[Path]) -> None:
-    """`PicturesUnusable` for the first folder with other than 1 to 14 pictures, before anything slow is done."""
+    """Refuse folders of more than 14 pictures before anything slow is done. Raises PicturesUnusable."""
     for folder in folders:
         count = len(pictures_in(folder))
         if count > MAX_REFERENCES:
@@ -86,87 +86,83 @@ def build_pack(
     plan: PackPlan,
     out: Path,
     *,
-    trained: Mapping[Arm, Style] = MappingProxyType({}),
+    trained: Mapping[str, Style] = MappingProxyType({}),
     keep_styles: Path | None = None,
-    on_progress: Progress = lambda what, done, of: None,
-    stop: Callable[[], bool] | None = None,
+    on_progress: OnProgress = ignore_progress,
+    stop: Stop = lambda: False,
 ) -> Pack:
     """Train the arms on every group of references, draw every photo, write the pack.
 
     Args:
+        studio: trains and draws.
         photos: one trial each.
         references: groups of 1 to 14 artworks; the one-shot arms see the first of a group.
+        plan: arms and settings.
         out: the pack's folder; an older pack in it is replaced.
         trained: styles of the first group that are there already, such as a ready-made one; not trained again.
         keep_styles: folder in which the styles trained on the first group are kept, one file per arm.
+        on_progress: hears of trainings and drawings, which name no arm: whoever builds a pack may also vote on it.
         stop: asked before every step of every training.
 
     Raises:
-        ValueError: no photo, no group, arms as in `PackPlan.specs`, or `out` holds something other than a pack.
+        ValueError: no photo, no group, arms as in `PackPlan.chosen_arms`, or `out` holds something other than a pack.
         NoReferences, TooManyReferences: a group of another size.
         TrainingStopped: `stop` said so; nothing is written.
     """
     if not photos or not references:
         raise ValueError(f"needs photos and groups of references, got {len(photos)} and {len(references)}")
-    specs = plan.specs()
+    arms = plan.chosen_arms()
     for group in references:
         check_reference_count(len(group))
-    drawn: list[dict[Arm, Image.Image]] = [{} for _ in photos]
-    total = len(specs) * len(references)
-    for number, (group, spec) in enumerate((group, spec) for group in range(len(references)) for spec in specs):
-        style = trained.get(spec.name) if group == 0 else None
+    drawn: list[dict[str, Image.Image]] = [{} for _ in photos]
+    runs = [(number, arm) for number in range(len(references)) for arm in arms]
+    for done, (number, arm) in enumerate(runs, start=1):
+        style = trained.get(arm.id) if number == 0 else None
         if style is None:
-            what = f"training {number + 1} of {total}"  # names no arm: whoever builds a pack may also judge it
+            what = f"training {done} of {len(runs)}"
             style = train_arm(
                 studio,
-                spec,
-                references[group],
+                arm,
+                references[number],
                 preset=plan.preset,
                 seed=plan.seed,
                 steps=plan.steps,
-                on_step=lambda item, what=what: on_progress(what, item.step, item.steps),
+                on_step=partial(_tell_of_step, what, on_progress),
                 stop=stop,
             )
-            if keep_styles is not None and group == 0:
-                keep_styles.mkdir(parents=True, exist_ok=True)
-                studio.save_style(style, keep_styles / f"{spec.name}.safetensors")
-        _draw(studio, photos, style, spec, drawn, range(group, len(photos), len(references)), on_progress)
+            if keep_styles is not None and number == 0:
+                studio.save_style(style, keep_styles / f"{arm.id}.safetensors")
+        rows = range(number, len(photos), len(references))
+        for step, row in enumerate(rows):
+            on_progress(Progress("drawing", step, len(rows)))
+            drawn[row][arm.id] = studio.stylize(photos[row], style).image
+        on_progress(Progress("drawing", len(rows), len(rows)))
     trials = [
-        TrialPictures(face.image, tuple(item.image for item in references[i % len(references)]), drawn[i])
-        for i, face in enumerate(photos)
+        TrialPictures(face.image, tuple(item.image for item in references[row % len(references)]), drawn[row])
+        for row, face in enumerate(photos)
     ]
     return write_pack(
         out,
         slug=plan.slug,
         title=plan.title,
-        arms=tuple(spec.name for spec in specs),
+        arms=tuple(arm.id for arm in arms),
         trials=trials,
         provenance=_provenance(studio, plan, references),
     )
 
 
-def _draw(
-    studio: Studio,
-    photos: Sequence[AlignedFace],
-    style: Style,
-    spec: ArmSpec,
-    drawn: list[dict[Arm, Image.Image]],
-    rows: Sequence[int],
-    on_progress: Progress,
-) -> None:
-    for done, row in enumerate(rows):
-        on_progress("drawing", done, len(rows))
-        drawn[row][spec.name] = studio.stylize(photos[row], style, seed=0).image
-    on_progress("drawing", len(rows), len(rows))
+def _tell_of_step(what: str, on_progress: OnProgress, item: TrainingStep) -> None:
+    on_progress(Progress(what, item.step, item.steps))
 
 
 def _provenance(studio: Studio, plan: PackPlan, references: Sequence[Sequence[AlignedFace]]) -> dict[str, object]:
-    steps = studio.config(plan.preset, **({} if plan.steps is None else {"steps": plan.steps})).steps
+    model = studio.describe()
+    config = arm_config(studio, plan.chosen_arms()[0], preset=plan.preset, seed=plan.seed, steps=plan.steps)
     return {
-        "backbone": studio.backbone.name,
-        "fingerprint": studio.backbone.fingerprint,
+        "backbone": model.variant,
+        "fingerprint": model.fingerprint,
         "preset": plan.preset,
-        "steps": steps,
+        "steps": config.steps,
         "seed": plan.seed,
         "references_per_group": [len(group) for group in references],
     }

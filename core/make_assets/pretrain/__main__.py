@@ -1,6 +1,6 @@
-"""`python -m core.make_assets.pretrain --faces DIR --oracles DIR --out DIR`: train the embedded backbone, or go on training it.
+"""Train the embedded backbone, or go on training it: `python -m core.make_assets.pretrain`.
 
-Needs torch, numpy, pillow and safetensors only.
+Needs torch, torchvision, numpy, pillow and safetensors only.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from core.engines.allocator import keep_freed_memory
 from core.make_assets.pretrain import export
 from core.make_assets.pretrain.data import load_faces
 from core.make_assets.pretrain.train import TrainConfig, Trainer, run, write_log
+from core.networks.squeezenet import WEIGHTS_FILE
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Command line: every field of `TrainConfig` is an option."""
+    """Read the command line: every field of `TrainConfig` is an option."""
     parser = argparse.ArgumentParser(prog="python -m core.make_assets.pretrain", description=__doc__)
     parser.add_argument("--faces", type=Path, required=True, help="folder with images/, index.csv, landmarks68.npz")
-    parser.add_argument("--oracles", type=Path, required=True, help="folder with squeezenet11_features.npz")
+    parser.add_argument("--oracles", dest="own_networks", type=Path, required=True, help=f"folder with {WEIGHTS_FILE}")
     parser.add_argument("--out", type=Path, required=True, help="work folder: checkpoint, log, sample sheets")
     parser.add_argument("--start-from", type=Path, metavar="FILE", help="weights to begin with, as --export writes")
     parser.add_argument("--export", type=Path, help="write the weights and the model card here at the end")
@@ -35,6 +36,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             parser.add_argument(name, action=argparse.BooleanOptionalAction, default=field.default)
         else:
             parser.add_argument(name, type=type(field.default), default=field.default)
+    parser.add_argument("--judge-every", dest="discriminator_every", type=int, help=argparse.SUPPRESS)  # its old name
     return parser.parse_args(arguments)
 
 
@@ -44,7 +46,7 @@ def main(arguments: list[str]) -> None:
     config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
     keep_freed_memory()
     options.out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(config, options.oracles, torch.device(options.device))
+    trainer = Trainer(config, options.own_networks, torch.device(options.device))
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)

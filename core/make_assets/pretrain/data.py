@@ -46,7 +46,7 @@ class Faces:
         return len(self.names)
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures [B, 3, R, R] float32 in [-1, 1] and weights [B, 1, R, R] float32 of the rows `index` [B]."""
+        """Return pictures [B, 3, R, R] float32 in [-1, 1] and weights [B, 1, R, R] float32 of the rows `index` [B]."""
         return self.pictures[index].float() / 127.5 - 1, self.weights[index].float()
 
 
@@ -86,10 +86,14 @@ def load_faces(folder: Path, split: str, *, resolution: int = 256, limit: int | 
 
 
 def face_weights(landmarks: np.ndarray, resolution: int) -> Tensor:
-    """Loss weights [R, R]: 1 elsewhere, 2 on the face's ellipse, up to 5 at eyes, nose and mouth.
+    """Weigh a picture's pixels for the losses: 1 elsewhere, 2 on the face's ellipse, up to 5 at eyes, nose and mouth.
 
     Args:
-        landmarks: [68, 2] x, y in pixels of a picture of side `resolution`.
+        landmarks: [68, 2] x, y in pixels.
+        resolution: side R of the picture.
+
+    Returns:
+        [R, R] float32.
     """
     rows, columns = torch.meshgrid(torch.arange(resolution), torch.arange(resolution), indexing="ij")
     left, right = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
@@ -97,7 +101,7 @@ def face_weights(landmarks: np.ndarray, resolution: int) -> Tensor:
     low, high = landmarks.min(0), landmarks.max(0)
     centre, reach = (low + high) / 2, (high - low) / 2 * 1.15 + 1
     ellipse = ((columns - centre[0]) / reach[0]) ** 2 + ((rows - centre[1]) / reach[1]) ** 2 <= 1
-    weights = 1.0 + ellipse.float()
+    weights: Tensor = 1.0 + ellipse.float()
     for part, size in ((left, 0.34), (right, 0.34), (landmarks[48:68].mean(0), 0.42), (landmarks[30], 0.3)):
         distance = (columns - part[0]) ** 2 + (rows - part[1]) ** 2
         weights += 3.0 * torch.exp(-distance / (2 * (size * eye_distance) ** 2))
@@ -105,7 +109,7 @@ def face_weights(landmarks: np.ndarray, resolution: int) -> Tensor:
 
 
 def jitter_geometry(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Small random rotation, scale and shift of each picture [B, C, R, R], as alignment errors cause."""
+    """Turn, scale and shift each picture [B, C, R, R] a little at random, as alignment errors do."""
     batch = x.shape[0]
     angle, grow = (torch.rand((2, batch), generator=rng) - 0.5) * torch.tensor([[0.14], [0.14]])
     shift = (torch.rand((batch, 2), generator=rng) - 0.5) * 0.08
@@ -116,7 +120,7 @@ def jitter_geometry(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def jitter_light(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Random exposure, contrast, white balance and saturation of each picture [B, 3, R, R] in [-1, 1]."""
+    """Change exposure, contrast, white balance and saturation of each picture [B, 3, R, R] in [-1, 1] at random."""
     batch = x.shape[0]
 
     def draw(low: float, high: float, *shape: int) -> Tensor:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core.make_assets.pretrain.data import Faces
 from core.make_assets.pretrain.people import morph, write_people
 from core.make_assets.pretrain.train import Trainer
 from core.networks.mini import DISCRIMINATOR
-from core.procedural import augmentations as styles
+from core.procedural import augmentations
+from core.weights.load import save_embedded, write_manifest
 
 SHEET_FACES = 10
 SHEET_STYLES = ("line_art", "hatching")
@@ -26,7 +26,6 @@ PEOPLE = 24
 PEOPLE_SEED = 0  # chosen by eye
 WEIGHTS_FILE = "mini.safetensors"
 CARD_FILE = "card.json"
-MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = "1"
 
 
@@ -37,7 +36,7 @@ def _to_row(pictures: Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def sample_sheet(trainer: Trainer, faces: Faces, path: Path) -> None:
-    """Rows of held-out faces: photo, rebuilt, other appearance, then pairs of an artwork and what it inverts to."""
+    """Draw rows of held-out faces: photo, rebuilt, other appearance, then artworks, each with what it inverts to."""
     count = min(SHEET_FACES, len(faces))
     index = torch.linspace(0, len(faces) - 1, count).long()
     photos = faces.batch(index)[0].to(trainer.device)
@@ -46,8 +45,8 @@ def sample_sheet(trainer: Trainer, faces: Faces, path: Path) -> None:
     rows = [photos, generator(w_plus, features=maps, dtype=trainer.dtype)]
     rows.append(generator(w_plus.roll(1, 0), features=maps, dtype=trainer.dtype))
     rng = torch.Generator().manual_seed(0)
-    for name in (*SHEET_STYLES, *list(styles.HELD_OUT)[:2]):
-        style = {**styles.TRAINING, **styles.HELD_OUT}[name]
+    for name in (*SHEET_STYLES, *list(augmentations.HELD_OUT)[:2]):
+        style = {**augmentations.TRAINING, **augmentations.HELD_OUT}[name]
         drawn = torch.cat([style(photo[None].cpu(), rng) for photo in photos]).to(trainer.device)
         maps = encoder.encode_structure(drawn, dtype=trainer.dtype)
         rows += [drawn, generator(w_plus, features=maps, dtype=trainer.dtype)]
@@ -56,7 +55,7 @@ def sample_sheet(trainer: Trainer, faces: Faces, path: Path) -> None:
 
 @torch.no_grad()
 def fit_appearance(trainer: Trainer, faces: Faces, *, factors: int) -> tuple[Tensor, Tensor]:
-    """Mean [D] and principal factors [K, D] of the colour faces' appearance codes: a Gaussian to sample from."""
+    """Fit a Gaussian to the colour faces' appearance codes: its mean [D] and principal factors [K, D]."""
     codes = []
     for start in range(0, len(faces), 64):
         index = torch.arange(start, min(start + 64, len(faces)))
@@ -74,7 +73,7 @@ def fit_appearance(trainer: Trainer, faces: Faces, *, factors: int) -> tuple[Ten
 
 
 def export(trainer: Trainer, faces: Faces, folder: Path) -> None:
-    """Write half-precision weights, their checksum and the model card into `folder`."""
+    """Write half-precision weights in shards, their checksums and the card into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = trainer.ema_generator
     mean, factors = fit_appearance(trainer, faces, factors=generator.appearance_factors.shape[0])
@@ -88,22 +87,15 @@ def export(trainer: Trainer, faces: Faces, folder: Path) -> None:
         if not name.endswith("kernel")
     }
     metadata = {"format": FORMAT_VERSION, "discriminator": json.dumps(dict(DISCRIMINATOR))}
-    save_file(tensors, folder / WEIGHTS_FILE, metadata=metadata)
+    fingerprint = save_embedded(tensors, folder / WEIGHTS_FILE, metadata=metadata)
     people = morph(trainer.ema_encoder, generator, faces, count=PEOPLE, seed=PEOPLE_SEED, dtype=trainer.dtype)
     write_people(folder, *people)
     (folder / CARD_FILE).write_text(json.dumps(model_card(trainer, faces), indent=2) + "\n")
-    write_manifest(folder)
+    write_manifest(folder, fingerprint=fingerprint)
 
 
-def write_manifest(folder: Path) -> None:
-    """Record the sha256 of every weight file of the folder in `manifest.json`."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in {".safetensors", ".dat"})
-    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    (folder / MANIFEST_FILE).write_text(json.dumps({"files": sums}, indent=2) + "\n")
-
-
-def model_card(trainer: Trainer, faces: Faces) -> dict:
-    """Data, losses, time and hardware of a run; scores are added by `evaluate reconstruction --card`."""
+def model_card(trainer: Trainer, faces: Faces) -> dict[str, Any]:
+    """Describe data, losses, time and hardware of a run; scores are added by `evaluate reconstruction --card`."""
     on_gpu = trainer.device.type != "cpu"
     return {
         "model": "mini, 256 px: StyleGAN2 layers over an encoder's structure map",

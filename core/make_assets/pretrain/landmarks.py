@@ -1,13 +1,13 @@
-"""Trains the embedded 68-point landmark predictor (`assets/mini/landmarks68.dat`) with dlib.
+"""Train the embedded 68-point landmark predictor (`assets/mini/landmarks68.dat`) with dlib.
 
 Method: Kazemi and Sullivan 2014, "One Millisecond Face Alignment with an Ensemble of Regression Trees", in dlib's
 implementation. The training pictures are FFHQ crops, which is not what the predictor meets in the app, so every face is
 shown upright as well as mirrored, turned, resized and redrawn (grey levels stretched, blurred, or hatched like an
 engraving), and the start boxes are the ones that dlib's own frontal detector gives on those very pictures.
 
-Run: `python -m core.make_assets.pretrain.landmarks --faces DIR --out FILE`, where DIR holds `images/`, `index.csv` (columns `file`,
-`split`) and `landmarks68.npz` (`files`, `points` [N, 68, 2]). A JSON note with the settings and the error on the split
-`val` is written beside FILE.
+Run: `python -m core.make_assets.pretrain.landmarks --faces DIR --out FILE`, where DIR holds `images/`, `index.csv`
+(columns `file`, `split`) and `landmarks68.npz` (`files`, `points` [N, 68, 2]). A JSON note with the settings and the
+error on the split `val` is written beside FILE.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from pathlib import Path
 import dlib
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
+
+from core.files import replacing, write_atomically
+from core.imaging.geometry import Box
 
 CROP_PX = 256
 # Where each of the 68 points lands when the face is mirrored: jaw, brows, nose, eyes, lips.
@@ -62,7 +65,7 @@ class LandmarkConfig:
     seed: int = 0
 
     def to_dlib(self) -> dlib.shape_predictor_training_options:
-        """The same settings as dlib's options object."""
+        """Return the same settings as dlib's options object."""
         options = dlib.shape_predictor_training_options()
         options.cascade_depth = self.cascade_depth
         options.num_trees_per_cascade_level = self.trees_per_level
@@ -79,15 +82,21 @@ class LandmarkConfig:
 
 @dataclass(frozen=True)
 class Sample:
-    """One training picture: `grey` uint8 [H, W], `points` [68, 2] in its pixels, `box` (left, top, right, bottom)."""
+    """One training picture.
+
+    Attributes:
+        grey: uint8 [H, W].
+        points: [68, 2] in its pixels.
+        box: where the predictor starts.
+    """
 
     grey: np.ndarray
     points: np.ndarray
-    box: tuple[int, int, int, int]
+    box: Box
 
 
 def read_faces(folder: Path, split: str) -> list[tuple[Path, np.ndarray]]:
-    """Paths and landmarks [68, 2] (float64, crop pixels) of one split, in the index's order."""
+    """List paths and landmarks [68, 2] (float64, crop pixels) of one split, in the index's order."""
     stored = np.load(folder / "landmarks68.npz", allow_pickle=False)
     points = dict(zip(stored["files"].tolist(), stored["points"].astype(np.float64), strict=True))
     with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
@@ -96,12 +105,12 @@ def read_faces(folder: Path, split: str) -> list[tuple[Path, np.ndarray]]:
 
 
 def eye_distance(points: np.ndarray) -> float:
-    """Distance between the centres of the two eyes of `points` [68, 2], in pixels."""
+    """Measure the distance between the two eyes' centres of `points` [68, 2], in pixels."""
     return float(np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0)))
 
 
 def move(image: Image.Image, points: np.ndarray, *, degrees: float, scale: float) -> tuple[Image.Image, np.ndarray]:
-    """Turns and resizes a grey crop and its points about the crop's centre; the border is mirrored."""
+    """Turn and resize a grey crop and its points about the crop's centre; the border is mirrored."""
     size = image.width
     pad = size // 2
     padded = Image.fromarray(np.pad(np.asarray(image), pad, mode="reflect"))
@@ -116,17 +125,18 @@ def move(image: Image.Image, points: np.ndarray, *, degrees: float, scale: float
 
 
 def hatch(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Redraws grey levels [H, W] in 0..255 as parallel ink lines whose width follows the darkness."""
+    """Redraw grey levels [H, W] in 0..255 as parallel ink lines whose width follows the darkness."""
     height, width = grey.shape
     y, x = np.mgrid[0:height, 0:width]
     angle, period = rng.uniform(0, np.pi), rng.uniform(3.0, 5.5)
     wave = 0.5 + 0.5 * np.cos(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period)
     ink = 1 / (1 + np.exp(-12 * (wave - grey / 255.0)))
-    return 255.0 * (1 - ink)
+    paper: np.ndarray = 255.0 * (1 - ink)
+    return paper
 
 
 def redraw(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Changes a grey crop's look, not its geometry: tone, sharpness, grain, or an engraving's lines."""
+    """Change how a grey crop is drawn, not its geometry: tone, sharpness, grain, or an engraving's lines."""
     kind = rng.random()
     if kind < 0.2:
         image = ImageOps.equalize(image)
@@ -144,7 +154,7 @@ def redraw(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def variants(image: Image.Image, points: np.ndarray, rng: np.random.Generator) -> list[tuple[Image.Image, np.ndarray]]:
-    """Three pictures of one face, grey [256, 256] with points: nearly upright, the same mirrored, and turned further.
+    """Make three pictures of one face, grey [256, 256] with points: nearly upright, mirrored, and turned further.
 
     Most are upright since `core.imaging.faces` asks the predictor again on an upright crop.
     """
@@ -158,30 +168,30 @@ def variants(image: Image.Image, points: np.ndarray, rng: np.random.Generator) -
     return [*out, (redraw(turned[0], rng), turned[1])]
 
 
-def box_of(points: np.ndarray, offset: np.ndarray) -> tuple[int, int, int, int]:
-    """A square start box from landmarks; `offset` [3] is (dx, dy, side) in units of the landmarks' spread."""
+def box_of(points: np.ndarray, offset: np.ndarray) -> Box:
+    """Place a square start box by landmarks; `offset` [3] is (dx, dy, side) in units of the landmarks' spread."""
     spread = float(np.sqrt(((points - points.mean(0)) ** 2).sum(1).mean()))
     cx, cy = points.mean(0) + offset[:2] * spread
     half = offset[2] * spread / 2
-    return tuple(round(v) for v in (cx - half, cy - half, cx + half, cy + half))
+    return round(cx - half), round(cy - half), round(cx + half), round(cy + half)
 
 
 def offset_of(points: np.ndarray, box: Sequence[int]) -> np.ndarray:
-    """The inverse of `box_of`: (dx, dy, side) [3] of a box relative to the landmarks."""
+    """Undo `box_of`: (dx, dy, side) [3] of a box relative to the landmarks."""
     spread = float(np.sqrt(((points - points.mean(0)) ** 2).sum(1).mean()))
     centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
     return np.array([*(centre - points.mean(0)), (box[2] - box[0] + box[3] - box[1]) / 2]) / spread
 
 
 def detect(grey: np.ndarray, points: np.ndarray, detector: dlib.fhog_object_detector) -> np.ndarray | None:
-    """Offset [3] of the detector's box that fits the face best, or None where it finds none."""
+    """Return the offset [3] of the detector's box that fits the face best, or None where it finds none."""
     found = [offset_of(points, (b.left(), b.top(), b.right(), b.bottom())) for b in detector(grey, 0)]
     near = [offset for offset in found if np.abs(offset[:2]).max() < 1 and 1.5 < offset[2] < 5]
     return min(near, key=lambda offset: float(np.hypot(*offset[:2])), default=None)
 
 
 def make_samples(faces: Iterable[tuple[Path, np.ndarray]], *, seed: int) -> list[Sample]:
-    """Pictures with start boxes: the detector's where it finds the face, else drawn from those it found elsewhere."""
+    """Make pictures with start boxes: the detector's where it finds the face, else like those it found."""
     rng = np.random.default_rng(seed)
     detector = dlib.get_frontal_face_detector()
     drawn: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
@@ -202,7 +212,7 @@ def make_samples(faces: Iterable[tuple[Path, np.ndarray]], *, seed: int) -> list
 
 
 def train(samples: Sequence[Sample], config: LandmarkConfig) -> dlib.shape_predictor:
-    """Fits the cascade to the samples; same samples and config, same predictor.
+    """Fit the cascade to the samples; same samples and config, same predictor.
 
     dlib 20.0 gives numpy's uint8 type back once too often per picture; numpy prints "Reference count error"
     and goes on.
@@ -215,7 +225,7 @@ def train(samples: Sequence[Sample], config: LandmarkConfig) -> dlib.shape_predi
 
 
 def mean_error(predictor: dlib.shape_predictor, samples: Sequence[Sample]) -> float:
-    """Mean distance between predicted and given points in % of the eye distance, over all points and samples."""
+    """Average the distance of predicted from given points in % of the eye distance, over all points and samples."""
     errors = []
     for sample in samples:
         shape = predictor(sample.grey, dlib.rectangle(*sample.box))
@@ -224,38 +234,51 @@ def mean_error(predictor: dlib.shape_predictor, samples: Sequence[Sample]) -> fl
     return 100.0 * float(np.mean(errors))
 
 
-def run(faces: Path, out: Path, config: LandmarkConfig, *, limit: int | None = None) -> dict[str, object]:
-    """Trains on `train`, measures on `val`, writes `out` and `out` with the suffix `.json`; returns the note."""
+@dataclass(frozen=True)
+class LandmarkNote:
+    """What is written beside a predictor: how it was made, and how far it errs."""
+
+    what: str
+    data: str
+    samples: int
+    config: LandmarkConfig
+    dlib: str
+    val_error_percent_of_eye_distance: dict[str, float]
+    seconds: int
+
+    def as_json(self) -> str:
+        """Write all of it as a JSON object."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def run(faces: Path, out: Path, config: LandmarkConfig, *, limit: int | None = None) -> LandmarkNote:
+    """Train on `train`, measure on `val`, write `out` and `out` with the suffix `.json`; return the note."""
     started = time.monotonic()
     samples = make_samples(read_faces(faces, "train")[:limit], seed=config.seed)
     predictor = train(samples, config)
     checks = make_samples(read_faces(faces, "val")[:limit], seed=config.seed + 1)
-    note: dict[str, object] = {
-        "what": "dlib 68-point shape predictor trained by core.make_assets.pretrain.landmarks",
-        "data": "faces/landmarks68.npz, split train; sources and licences in the embedded weights' provenance",
-        "samples": len(samples),
-        "config": asdict(config),
-        "dlib": dlib.__version__,
-        "val_error_percent_of_eye_distance": {
+    note = LandmarkNote(
+        what="dlib 68-point shape predictor trained by core.make_assets.pretrain.landmarks",
+        data="faces/landmarks68.npz, split train; sources and licences in the embedded weights' provenance",
+        samples=len(samples),
+        config=config,
+        dlib=dlib.__version__,
+        val_error_percent_of_eye_distance={
             "upright": round(mean_error(predictor, [*checks[0::3], *checks[1::3]]), 3),
             "turned_and_redrawn": round(mean_error(predictor, checks[2::3]), 3),
         },
-        "seconds": round(time.monotonic() - started),
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(".part")
-    predictor.save(str(part))
-    part.replace(out)
-    out.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+        seconds=round(time.monotonic() - started),
+    )
+    with replacing(out) as part:
+        predictor.save(str(part))
+    write_atomically(out.with_suffix(".json"), note.as_json() + "\n")
     return note
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: options of `LandmarkConfig` that matter for time and size."""
+    """Run the command line: options of `LandmarkConfig` that matter for time and size."""
     default = LandmarkConfig()
-    parser = argparse.ArgumentParser(
-        prog="python -m core.make_assets.pretrain.landmarks", description=__doc__.splitlines()[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m core.make_assets.pretrain.landmarks", description=__doc__)
     parser.add_argument("--faces", type=Path, required=True, help="folder with images/, index.csv and landmarks68.npz")
     parser.add_argument("--out", type=Path, required=True, help="the .dat file to write")
     parser.add_argument("--limit", type=int, default=None, help="use only the first faces of each split")
@@ -267,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=default.seed)
     options = vars(parser.parse_args(arguments))
     faces, out, limit = (options.pop(key) for key in ("faces", "out", "limit"))
-    print(json.dumps(run(faces, out, LandmarkConfig(**options), limit=limit), indent=2))
+    print(run(faces, out, LandmarkConfig(**options), limit=limit).as_json())
 
 
 if __name__ == "__main__":

@@ -21,43 +21,43 @@ HEAD_BLOCKS = (0, 1, 2, 3)  # discriminator blocks at 1/2, 1/4, 1/8, 1/16: the t
 
 
 def weighted_l1(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
-    """Mean absolute difference of [B, 3, H, W] under weights [B, 1, H, W]."""
+    """Average the absolute difference of [B, 3, H, W] under weights [B, 1, H, W]."""
     return ((a - b).abs() * weights).mean() / weights.mean()
 
 
 def feature_distance(
     features: Callable[[Tensor], Sequence[Tensor]], a: Tensor, target: Sequence[Tensor], scales: Sequence[float]
 ) -> Tensor:
-    """Mean over layers of the scaled mean absolute difference between features of `a` and `target`."""
+    """Average over layers the scaled mean absolute difference between features of `a` and `target`."""
     found = features(a)
     parts = [(x.float() - y.float()).abs().mean() * s for x, y, s in zip(found, target, scales, strict=True)]
     return torch.stack(parts).mean()
 
 
 def low_frequency_l1(a: Tensor, b: Tensor, *, side: int = 16) -> Tensor:
-    """Mean absolute difference of [B, 3, H, W] after averaging over squares of `side` pixels: light and colour."""
+    """Average the absolute difference of [B, 3, H, W] after means over squares of `side` pixels: light and colour."""
     return (F.avg_pool2d(a - b, side)).abs().mean()
 
 
 def face_colour(x: Tensor) -> Tensor:
-    """Mean colour [B, 3] of the middle of aligned faces [B, 3, R, R]: cheeks, nose and mouth."""
+    """Average the colour [B, 3] of the middle of aligned faces [B, 3, R, R]: cheeks, nose and mouth."""
     side = x.shape[-1]
     top, bottom, left, right = (round(share * side) for share in FACE_BOX)
     return x[:, :, top:bottom, left:right].mean(dim=(2, 3))
 
 
 def generator_adversarial(logits_fake: Tensor) -> Tensor:
-    """Non-saturating loss of the generator for logits [B, 1]."""
+    """Compute the generator's non-saturating loss for logits [B, 1]."""
     return F.softplus(-logits_fake).mean()
 
 
 def discriminator_adversarial(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
-    """Logistic loss of the discriminator."""
+    """Compute the discriminator's logistic loss."""
     return F.softplus(-logits_real).mean() + F.softplus(logits_fake).mean()
 
 
 def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
-    """Half the squared gradient norm of the logits at real pictures, averaged over the batch (float32)."""
+    """Compute half the squared gradient norm of the logits at real pictures, averaged over the batch (float32)."""
     real = real.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
     return 0.5 * gradient.square().sum(dim=(1, 2, 3)).mean()
@@ -74,7 +74,7 @@ class DistillationHeads(nn.Module):
         )
 
     def forward(self, found: Sequence[Tensor], wanted: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
-        """Scaled mean absolute error; `wanted` is resampled to the discriminator's grid."""
+        """Compute the scaled mean absolute error; `wanted` is resampled to the discriminator's grid."""
         parts = []
         for head, block, target, scale in zip(self.heads, HEAD_BLOCKS, wanted, scales, strict=True):
             x = found[block]

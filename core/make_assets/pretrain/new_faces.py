@@ -1,7 +1,7 @@
-"""`python -m core.make_assets.pretrain.new_faces --faces DIR`: invent the shipped faces anew for weights that are there already.
+"""Invent the shipped faces anew for weights that are there already: `python -m core.make_assets.pretrain.new_faces`.
 
-Needs torch, numpy, pillow and safetensors only. Styles and packs drawn from the old faces stay valid; `core.make_assets.gallery` and
-`core.make_assets.packs` draw them anew.
+Needs torch, torchvision, numpy, pillow and safetensors only. Styles and packs drawn from the old faces stay valid;
+`core.make_assets.gallery` and `core.make_assets.packs` draw them anew.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from core.make_assets.pretrain.data import load_faces
-from core.make_assets.pretrain.export import PEOPLE, PEOPLE_SEED, WEIGHTS_FILE, write_manifest
+from core.make_assets.pretrain.export import PEOPLE, PEOPLE_SEED, WEIGHTS_FILE
 from core.make_assets.pretrain.people import morph, write_people
 from core.networks.checkpoints import load_into, pick_prefixed
 from core.networks.mini import MiniEncoder, MiniGenerator
 from core.networks.ops import channels_last
+from core.weights.load import load_embedded, write_manifest
 
 
 def main(arguments: list[str]) -> None:
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--count", type=int, default=PEOPLE)
     parser.add_argument("--seed", type=int, default=PEOPLE_SEED)
     options = parser.parse_args(arguments)
-    tensors = load_file(options.assets / WEIGHTS_FILE)
+    tensors = load_embedded(options.assets / WEIGHTS_FILE)
     generator = MiniGenerator()
     encoder = MiniEncoder(generator.resolution, generator.n_latent)
     for part, network in (("generator", generator), ("encoder", encoder)):

@@ -48,7 +48,8 @@ def morph(
         pick = near[torch.randperm(len(near), generator=rng)[: len(MORPH_SHARES) - 1]]
         rows = usable[torch.cat([torch.tensor([first]), pick])]
         photos = faces.batch(rows)[0].to(device)
-        w_plus, maps = refine(generator, *encoder(photos, dtype=dtype), photos, steps=STEPS, dtype=dtype)
+        read_w, read_maps = encoder(photos, dtype=dtype)
+        w_plus, maps = refine(generator, read_w, read_maps, photos, steps=STEPS, dtype=dtype)
         w = (w_plus[:, 0] * shares[:, None]).sum(0, keepdim=True)
         inside = face_mask(faces.landmarks[rows[0]], photos.shape[-1], maps.shape[-1]).to(device)
         blended = torch.lerp(maps[:1], (maps * shares[:, None, None, None]).sum(0, keepdim=True), inside)
@@ -62,7 +63,7 @@ def morph(
 
 
 def face_mask(landmarks: np.ndarray, picture_px: int, side: int) -> Tensor:
-    """Soft ellipse over brows to chin, [side, side] in [0, 1]; `landmarks`: [68, 2] in pixels of the picture."""
+    """Draw a soft ellipse over brows to chin, [side, side] in [0, 1]; `landmarks`: [68, 2] in the picture's pixels."""
     low, high = landmarks.min(0) / picture_px, landmarks.max(0) / picture_px
     centre, reach = (low + high) / 2, (high - low) / 2
     grid = (torch.arange(side) + 0.5) / side

@@ -15,20 +15,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.engines.fewshot_gan.detail import detail_distance
+from core.files import replacing
 from core.make_assets.pretrain import losses
 from core.make_assets.pretrain.data import Faces, jitter_geometry, jitter_light
 from core.networks.checkpoints import pick_prefixed
 from core.networks.mini import DISCRIMINATOR, MiniEncoder, MiniGenerator
 from core.networks.ops import channels_last
-from core.networks.squeezenet import SqueezeNetFeatures
+from core.networks.squeezenet import WEIGHTS_FILE, SqueezeNetFeatures
 from core.networks.stylegan2 import Discriminator
-from core.procedural import augmentations as styles
+from core.procedural import augmentations
+from core.weights.load import load_embedded
 
 CROP_PX = DISCRIMINATOR["resolution"]
 SWAP_REACH = 0.75  # how far another person's code moves the face's mean colour; the rest is the map's own tone
@@ -46,11 +48,11 @@ class TrainConfig:
             `decay_share`.
         stylized_share: share of pictures whose map is read from an artwork.
         *_weight: factors of the losses.
-        low_weight, detail_weight, swap_weight: of `losses.low_frequency_l1`, `core.engines.fewshot_gan.detail.detail_distance` and `_swap`.
+        low_weight, detail_weight, swap_weight: of `losses.low_frequency_l1`, `detail_distance` and `_swap`.
         warmup: steps over which the learning rate rises.
         coarse_share: share of the minutes, from the start, in which pictures are rebuilt at half the resolution,
             without a discriminator.
-        judge_every: steps between two of the discriminator.
+        discriminator_every: steps between two of the discriminator.
         r1_every, r1_gamma: lazy R1 of StyleGAN2.
         bf16: compute in bfloat16; parameters stay in float32.
         compile: fuse the generator's operations with torch.compile (needs a C++ compiler on a CPU).
@@ -70,7 +72,7 @@ class TrainConfig:
     adversarial_weight: float = 0.2
     warmup: int = 100
     coarse_share: float = 0.35
-    judge_every: int = 2
+    discriminator_every: int = 2
     r1_every: int = 16
     r1_gamma: float = 2.0
     ema: float = 0.998
@@ -86,9 +88,15 @@ class TrainConfig:
 
 
 class Trainer:
-    """Networks, optimisers and counters of a run; `save` and `load` carry all of it."""
+    """Networks, optimisers and counters of a run; `save` and `load` carry all of it.
 
-    def __init__(self, config: TrainConfig, oracles: Path, device: torch.device) -> None:
+    Args:
+        config: the settings.
+        own_networks: folder with SqueezeNet's weights.
+        device: where to train.
+    """
+
+    def __init__(self, config: TrainConfig, own_networks: Path, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.config = config
         self.device = device
@@ -96,30 +104,29 @@ class Trainer:
         self.generator = channels_last(MiniGenerator().to(device))
         self.encoder = channels_last(MiniEncoder(256, self.generator.n_latent).to(device))
         self.discriminator = channels_last(Discriminator(**DISCRIMINATOR).to(device))
-        self.heads = losses.DistillationHeads(self._block_channels()).to(device)
+        self.heads = losses.DistillationHeads(self.discriminator.feature_channels).to(device)
         self.ema_generator, self.ema_encoder = copy.deepcopy(self.generator), copy.deepcopy(self.encoder)
         builders = [*self.generator.parameters(), *self.encoder.parameters()]
-        judges = [*self.discriminator.parameters(), *self.heads.parameters()]
+        critics = [*self.discriminator.parameters(), *self.heads.parameters()]
         self.build_optimiser = torch.optim.Adam(builders, lr=config.learning_rate, betas=(0.5, 0.99))
-        self.judge_optimiser = torch.optim.Adam(judges, lr=config.learning_rate, betas=(0.0, 0.99))
-        squeezenet = SqueezeNetFeatures(oracles / "squeezenet11_features.npz", taps=losses.FEATURE_TAPS)
-        self.squeezenet = squeezenet.to(device=device, dtype=self.dtype).to(memory_format=torch.channels_last)
+        self.discriminator_optimiser = torch.optim.Adam(critics, lr=config.learning_rate, betas=(0.0, 0.99))
+        squeezenet = SqueezeNetFeatures(own_networks / WEIGHTS_FILE, taps=losses.FEATURE_TAPS)
+        self.squeezenet = channels_last(squeezenet.to(device=device, dtype=self.dtype))
         self.scales: list[float] = []
         self.rng = torch.Generator().manual_seed(config.seed)
         self.step, self.seconds = 0, 0.0
-        self.began_with: dict | None = None  # the model card's account of the training that came before this run
+        self.began_with: dict[str, Any] | None = (
+            None  # the model card's account of the training that came before this run
+        )
         self.run_generator = torch.compile(self.generator, dynamic=False) if config.compile else self.generator
-
-    def _block_channels(self) -> list[int]:
-        return [block.skip[1].weight.shape[0] for block in self.discriminator.convs[1:]]
 
     @property
     def coarse(self) -> bool:
         """True while pictures are rebuilt at half the resolution."""
         return self.seconds < self.config.coarse_share * self.config.minutes * 60
 
-    def state(self) -> dict:
-        """Everything that resuming needs."""
+    def state(self) -> dict[str, Any]:
+        """Collect everything that resuming needs."""
         modules = {name: getattr(self, name).state_dict() for name in _SAVED_MODULES}
         return modules | {
             "step": self.step,
@@ -132,17 +139,17 @@ class Trainer:
         }
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint beside `path` and move it there, so that a killed run leaves the last one whole."""
-        part = path.with_suffix(".part")
-        torch.save(self.state(), part)
-        part.replace(path)
+        """Write a checkpoint; a killed run leaves the last one whole."""
+        with replacing(path) as part:
+            torch.save(self.state(), part)
 
     def start_from(self, weights: Path) -> None:
         """Begin with the weights of an exported backbone; optimisers and distillation heads begin anew.
 
-        Raises `ValueError` for weights of other networks.
+        Raises:
+            ValueError: weights of other networks.
         """
-        tensors = load_file(weights)
+        tensors = load_embedded(weights)
         parts = {"generator": self.generator, "encoder": self.encoder, "discriminator": self.discriminator}
         for part, module in parts.items():
             missing, unexpected = module.load_state_dict(pick_prefixed(tensors, part), strict=False)
@@ -166,12 +173,12 @@ class Trainer:
 
 _SAVED_MODULES = (
     *("generator", "encoder", "discriminator", "heads", "ema_generator", "ema_encoder"),
-    *("build_optimiser", "judge_optimiser"),
+    *("build_optimiser", "discriminator_optimiser"),
 )
 
 
 def learning_rate(config: TrainConfig, seconds: float, step: int) -> float:
-    """A short linear rise, constant, then a cosine down to 2 % over the last `decay_share` of the run's minutes."""
+    """Rise linearly for `warmup` steps, stay, then fall by a cosine to 2 % over the minutes' last `decay_share`."""
     done = min(1.0, seconds / (config.minutes * 60))
     late = max(0.0, (done - (1 - config.decay_share)) / config.decay_share)
     rise = min(1.0, (step + 1) / max(1, config.warmup))
@@ -179,7 +186,7 @@ def learning_rate(config: TrainConfig, seconds: float, step: int) -> float:
 
 
 def draw_batch(faces: Faces, config: TrainConfig, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One batch on the CPU: target, what the structure encoder sees, drawings among them, and loss weights.
+    """Draw one batch on the CPU: target, what the structure encoder sees, drawings among them, and loss weights.
 
     Returns:
         target [B, 3, R, R], seen [B, 3, R, R], is_drawn [B] bool, weights [B, 1, R, R].
@@ -193,7 +200,7 @@ def draw_batch(faces: Faces, config: TrainConfig, rng: torch.Generator) -> tuple
     is_drawn = torch.rand(config.batch, generator=rng) < config.stylized_share
     seen = target.clone()
     for i in range(config.batch):
-        change = styles.random_style if is_drawn[i] else styles.random_tone
+        change = augmentations.random_style if is_drawn[i] else augmentations.random_tone
         seen[i : i + 1] = change(target[i : i + 1], rng)
     return target, seen, is_drawn, weights
 
@@ -204,7 +211,7 @@ def _random_crops(x: Tensor, corners: Tensor) -> Tensor:
 
 
 def train_step(trainer: Trainer, faces: Faces) -> dict[str, float]:
-    """One step of generator and encoder, then one of the discriminator; returns the losses."""
+    """Train generator and encoder by a step, then the discriminator; return the losses."""
     config, device, coarse = trainer.config, trainer.device, trainer.coarse
     target, seen, _, weights = (t.to(device) for t in draw_batch(faces, config, trainer.rng))
     rebuilt, maps, w = _rebuild(trainer, target, seen, levels=2 if coarse else None)
@@ -225,23 +232,23 @@ def train_step(trainer: Trainer, faces: Faces) -> dict[str, float]:
         loss = loss + config.detail_weight * detail
         report["detail"] = detail.item()
     corners = torch.randint(0, 256 - CROP_PX + 1, (config.batch, 2), generator=trainer.rng)
-    judging = not coarse and trainer.step % config.judge_every == 0
-    if judging:
+    adversarial_step = not coarse and trainer.step % config.discriminator_every == 0
+    if adversarial_step:
         fake = _random_crops(rebuilt, corners)
         adversarial = losses.generator_adversarial(trainer.discriminator(fake, dtype=trainer.dtype))
-        loss = loss + config.adversarial_weight * config.judge_every * adversarial
+        loss = loss + config.adversarial_weight * config.discriminator_every * adversarial
         report["adversarial"] = adversarial.item()
     trainer.build_optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     trainer.build_optimiser.step()
-    if judging:
-        report |= _judge_step(trainer, faces, fake.detach(), _random_crops(seen, corners), corners)
+    if adversarial_step:
+        report |= _discriminator_step(trainer, faces, fake.detach(), _random_crops(seen, corners), corners)
     _average(trainer)
     return report
 
 
 def _rebuild(trainer: Trainer, target: Tensor, seen: Tensor, *, levels: int | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Rebuilt pictures [B, 3, H, W], maps, codes [B, D]: structure of `seen`, colours of a moved copy of `target`."""
+    """Rebuild pictures [B, 3, H, W], maps, codes [B, D]: structure of `seen`, colours of a moved copy of `target`."""
     maps = trainer.encoder.encode_structure(seen, dtype=trainer.dtype)
     mirror = torch.rand((), generator=trainer.rng) < MIRROR_SHARE
     moved = jitter_geometry(target.flip(3) if mirror else target, trainer.rng)
@@ -252,7 +259,7 @@ def _rebuild(trainer: Trainer, target: Tensor, seen: Tensor, *, levels: int | No
 
 
 def _swap(trainer: Trainer, w: Tensor, maps: Tensor, target: Tensor) -> Tensor:
-    """How much the face's mean colour misses its place between the map's owner and the code's, for half the batch."""
+    """Measure how far the face's colour misses its place between the map's owner and the code's, for half the batch."""
     half = len(w) // 2
     own, other = losses.face_colour(target[:half]), losses.face_colour(target[half : 2 * half])
     w_plus = w[half : 2 * half, None].expand(-1, trainer.generator.n_latent, -1)
@@ -264,7 +271,9 @@ def _halve(x: Tensor) -> Tensor:
     return nn.functional.avg_pool2d(x, 2)
 
 
-def _judge_step(trainer: Trainer, faces: Faces, fake: Tensor, drawn: Tensor, corners: Tensor) -> dict[str, float]:
+def _discriminator_step(
+    trainer: Trainer, faces: Faces, fake: Tensor, drawn: Tensor, corners: Tensor
+) -> dict[str, float]:
     """Train the discriminator on sharp real crops against rebuilt ones, and its features on real and drawn ones."""
     config = trainer.config
     index = torch.multinomial(faces.sampling * faces.sharp, config.batch, generator=trainer.rng)
@@ -274,16 +283,16 @@ def _judge_step(trainer: Trainer, faces: Faces, fake: Tensor, drawn: Tensor, cor
         wanted = trainer.squeezenet(shown)
     found = trainer.discriminator.features(shown, dtype=trainer.dtype)
     distilled = trainer.heads(found, wanted, trainer.scales)
-    logits_real = trainer.discriminator.judge(found[-1][: config.batch])
-    judged = losses.discriminator_adversarial(logits_real, trainer.discriminator(fake, dtype=trainer.dtype))
-    loss = judged + distilled
-    if trainer.step % (config.r1_every * config.judge_every) == 0:
+    logits_real = trainer.discriminator.logits(found[-1][: config.batch])
+    adversarial = losses.discriminator_adversarial(logits_real, trainer.discriminator(fake, dtype=trainer.dtype))
+    loss = adversarial + distilled
+    if trainer.step % (config.r1_every * config.discriminator_every) == 0:
         penalty = losses.r1_penalty(trainer.discriminator, real[:4])
         loss = loss + penalty * (config.r1_gamma * config.r1_every)
-    trainer.judge_optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    trainer.judge_optimiser.step()
-    return {"judge": judged.item(), "distilled": distilled.item()}
+    trainer.discriminator_optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    trainer.discriminator_optimiser.step()
+    return {"discriminator": adversarial.item(), "distilled": distilled.item()}
 
 
 @torch.no_grad()
@@ -295,13 +304,14 @@ def _average(trainer: Trainer) -> None:
 
 
 def run(trainer: Trainer, faces: Faces, out: Path) -> Iterator[dict[str, float]]:
-    """Train for `config.minutes`; yields mean losses every `log_every` steps and saves `out/checkpoint.pt`."""
+    """Train for `config.minutes`; yield mean losses every `log_every` steps and save `out/checkpoint.pt`."""
     config = trainer.config
     started, before = time.monotonic(), trainer.seconds
-    saved, sums, count = started, {}, 0
+    saved, count = started, 0
+    sums: dict[str, float] = {}
     while trainer.seconds < config.minutes * 60:
         rate = learning_rate(config, trainer.seconds, trainer.step)
-        for optimiser in (trainer.build_optimiser, trainer.judge_optimiser):
+        for optimiser in (trainer.build_optimiser, trainer.discriminator_optimiser):
             optimiser.param_groups[0]["lr"] = rate
         for name, value in train_step(trainer, faces).items():
             sums[name] = sums.get(name, 0.0) + value

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from core.errors import Sentence
 from core.study.analysis import statistics
 from core.study.analysis.ballots import arms_of
 from core.study.analysis.photo_votes import QUICK_NOTE, QuickTable, quick_tables
@@ -213,13 +214,14 @@ def _scopes(votes: tuple[VoteRow, ...], titles: Mapping[str, str]) -> Iterator[S
     by_arms: dict[tuple[Arm, ...], list[VoteRow]] = {}
     for (slug, digest), mine in packs.items():
         title = titles.get(slug, slug)
-        title = f"{title} (version {digest[:8]})" if slugs.count(slug) > 1 else title
+        if slugs.count(slug) > 1:
+            title = Sentence("{title} (version {version})", title=Sentence(title), version=digest[:8])
         arms = arms_of(mine[0])
         by_arms.setdefault(arms, []).extend(mine)
         yield Scope(slug, digest, title, arms, tuple(mine))
     for arms, mine in by_arms.items():
         if len({vote.pack_digest for vote in mine}) > 1:
-            yield Scope("", "", f"All studies of {len(arms)} pictures", arms, tuple(mine))
+            yield Scope("", "", Sentence("All studies of {count} pictures", count=len(arms)), arms, tuple(mine))
 
 
 def _joint_strengths(votes: tuple[VoteRow, ...], settings: Settings) -> tuple[ArmStrength, ...]:
@@ -262,16 +264,24 @@ def headline(made: Report) -> str:
     """The result in one sentence, such as "Few-shot, ours: preferred in 47 % of 1,240 choices, 44-50 %"."""
     table = made.main_table
     if table is None:
-        return (
-            f"No results yet: {made.participants:,} finished so far. They appear when {made.minimum:,} people have "
-            f"finished the same study and made {made.minimum_choices:,} choices."
+        return Sentence(
+            "No results yet: {count} finished so far. They appear when {people} people have finished the same study "
+            "and made {choices} choices.",
+            count=f"{made.participants:,}",
+            people=f"{made.minimum:,}",
+            choices=f"{made.minimum_choices:,}",
         )
     best, two = table.ranked[0], table.best_two
     low, high = best.interval
-    sentence = (
-        f"{_HEADLINE_TITLES[best.arm]}: preferred in {100 * best.share:.0f} % of {table.choices:,} choices, "
-        f"{100 * low:.0f}-{100 * high:.0f} %"
+    sentence = Sentence(
+        "{title}: preferred in {share} % of {choices} choices, {low}-{high} %",
+        title=Sentence(_HEADLINE_TITLES[best.arm]),
+        share=f"{100 * best.share:.0f}",
+        choices=f"{table.choices:,}",
+        low=f"{100 * low:.0f}",
+        high=f"{100 * high:.0f}",
     )
     if two.separated:
         return sentence
-    return f"{sentence}; not yet told apart from {_HEADLINE_TITLES[two.second].lower().replace('jojogan', 'JoJoGAN')}"
+    second = Sentence(_HEADLINE_TITLES[two.second].lower().replace("jojogan", "JoJoGAN"))
+    return Sentence("{sentence}; not yet told apart from {second}", sentence=sentence, second=second)

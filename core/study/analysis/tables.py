@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.errors import Sentence
 from core.study.analysis import statistics
 from core.study.analysis.ballots import Ballots, make_ballots
 from core.study.analysis.statistics import PositionBias
@@ -177,7 +178,9 @@ def still_missing(participants: int, choices: int, settings: Settings) -> str:
     """What a table still needs, as a sentence; "" when it may be shown."""
     if participants < settings.minimum:
         lack = settings.minimum - participants
-        return f"{_number(lack, 'more person', 'more people')} must finish before results are shown here."
+        if lack == 1:
+            return Sentence("1 more person must finish before results are shown here.")
+        return Sentence("{count} more people must finish before results are shown here.", count=f"{lack:,}")
     return choices_still_missing(choices, settings.minimum_choices)
 
 
@@ -186,11 +189,9 @@ def choices_still_missing(choices: int, minimum: int) -> str:
     lack = minimum - choices
     if lack <= 0:
         return ""
-    return f"{_number(lack, 'more choice is', 'more choices are')} needed before results are shown here."
-
-
-def _number(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
+    if lack == 1:
+        return Sentence("1 more choice is needed before results are shown here.")
+    return Sentence("{count} more choices are needed before results are shown here.", count=f"{lack:,}")
 
 
 def _rows(arms: Sequence[Arm], tallies: np.ndarray, resampled: np.ndarray) -> tuple[ArmResult, ...]:

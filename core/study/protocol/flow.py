@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from core.errors import ParticipantWithdrawn, StudyClosed, UnknownPack, UnknownParticipant, VoteRejected
+from core.errors import ParticipantWithdrawn, Sentence, StudyClosed, UnknownPack, UnknownParticipant, VoteRejected
 from core.study.protocol import codes, design
 from core.study.protocol.packs import Pack
 from core.study.records import (
@@ -137,12 +137,7 @@ class Study:
             if run.finished:
                 return
             if run.next_screen != REVIEW:
-                left = len(run.assignments) - run.answered
-                raise VoteRejected(
-                    f"{left} picture{'s are' if left != 1 else ' is'} still to be judged. Go on, then finish."
-                    if left
-                    else "one more screen is waiting. Answer it, then finish."
-                )
+                raise VoteRejected(_still_to_do(len(run.assignments) - run.answered))
             transaction.record("finished", {"participant": run.participant})
 
         return self._after(code, step)
@@ -331,11 +326,20 @@ def _answer_check(transaction: Transaction, run: Run, choice: str | None, dwell_
     )
 
 
+def _still_to_do(left: int) -> str:
+    if left > 1:
+        return Sentence("{count} pictures are still to be judged. Go on, then finish.", count=left)
+    if left == 1:
+        return "1 picture is still to be judged. Go on, then finish."
+    return "one more screen is waiting. Answer it, then finish."
+
+
 def _position(choice: str | None, count: int) -> int | None:
     if choice is None:
         return None
     if choice not in LABELS[:count]:
-        raise VoteRejected(f"choose one of {', '.join(LABELS[:count])}, or say that you can't decide.")
+        letters = ", ".join(LABELS[:count])
+        raise VoteRejected(Sentence("choose one of {letters}, or say that you can't decide.", letters=letters))
     return LABELS.index(choice)
 
 

@@ -24,6 +24,7 @@ from huggingface_hub import get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from core.errors import Sentence
 from core.study.records import Event
 from core.study.storage import eventlog
 from core.study.storage.hub_log import LogReader, LogScheduler, hub, reason
@@ -55,7 +56,7 @@ class Durability:
         self._in_dataset: set[str] = set()  # uuids seen in the others' files
         self._appending = threading.Lock()
         self._obstacle = _obstacle(dataset, token)
-        self._trouble: str | None = None
+        self._trouble: Sentence | None = None
         self._scheduler: LogScheduler | None = None
         self._wake, self._closing, self._tried = threading.Event(), threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
@@ -72,11 +73,20 @@ class Durability:
         """Where votes are kept right now, for the page and the status line."""
         if self._obstacle is not None:
             return self._obstacle
-        trouble = self._trouble or ("is being opened" if self._scheduler is None else None)
+        trouble = self._trouble or (Sentence("is being opened") if self._scheduler is None else None)
         if trouble is not None:
-            return f"Votes are kept on this machine; the dataset {self._dataset} {trouble}."
-        minutes = f"{self._every_min:g} minutes" if self._every_min != 1 else "minute"
-        return f"Votes are saved to the dataset {self._dataset} every {minutes}."
+            return Sentence(
+                "Votes are kept on this machine; the dataset {dataset} {trouble}.",
+                dataset=self._dataset,
+                trouble=trouble,
+            )
+        if self._every_min == 1:
+            return Sentence("Votes are saved to the dataset {dataset} every minute.", dataset=self._dataset)
+        return Sentence(
+            "Votes are saved to the dataset {dataset} every {count} minutes.",
+            dataset=self._dataset,
+            count=f"{self._every_min:g}",
+        )
 
     @property
     def is_saved(self) -> bool:
@@ -203,23 +213,31 @@ class Durability:
         if error is None:
             self._trouble = None
             return
-        self._trouble = f"{reason(error)}, trying again"
+        self._trouble = Sentence("{reason}, trying again", reason=Sentence(reason(error)))
         _logger.warning("The dataset %s %s (%s).", self._dataset, self._trouble, _first_line(error))
 
 
 def _obstacle(dataset: str | None, token: str | None) -> str | None:
     """Say why votes can't be saved to a dataset at all, as a sentence; None if they can."""
-    here = "Votes are kept on this machine only"
     if dataset is None:
-        return f"{here}."
+        return Sentence("Votes are kept on this machine only.")
     try:
         validate_repo_id(dataset)
         named = dataset.count("/") == 1
     except HFValidationError:
         named = False
     if not named:
-        return f"{here}: set {DATASET_ENV} to 'owner/name' of a dataset, not '{dataset}'."
-    return None if token else f"{here}: set HF_TOKEN to a token that may write to the dataset {dataset}."
+        return Sentence(
+            "Votes are kept on this machine only: set {variable} to 'owner/name' of a dataset, not '{dataset}'.",
+            variable=DATASET_ENV,
+            dataset=dataset,
+        )
+    if not token:
+        return Sentence(
+            "Votes are kept on this machine only: set HF_TOKEN to a token that may write to the dataset {dataset}.",
+            dataset=dataset,
+        )
+    return None
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from core.config import PRESET_STEPS, FinetuneConfig
+from core.engines.fewshot_gan.config import FinetuneConfig
+from core.ui.friendly_errors import PageProblem
 from core.ui.i18n import fragment, label, t
 from core.ui.server.limits import MAX_SEED, limits
 
@@ -36,11 +37,9 @@ def controls() -> list[Any]:
 
     with gr.Row():
         method = gr.Radio(
-            [(label("Ours"), "ours"), (label("JoJoGAN (baseline)"), "jojogan")], value="ours", label=label("Method")
+            [(label("Ours"), "paper"), (label("JoJoGAN (baseline)"), "jojogan")], value="paper", label=label("Method")
         )
-        steps = gr.Slider(
-            1, min(2000, limits().steps), PRESET_STEPS["sketch"], step=1, label=label("Steps"), elem_id="steps"
-        )
+        steps = gr.Slider(1, min(2000, limits().steps), default.steps, step=1, label=label("Steps"), elem_id="steps")
     with gr.Row():
         rate = gr.Number(default.learning_rate, label=label("Learning rate"), minimum=1e-6, maximum=0.1, step=1e-4)
         alpha = gr.Textbox("", label=label("Alpha"), info=empty("Share of each picture's own look kept, 0 to 1."))
@@ -58,19 +57,19 @@ def controls() -> list[Any]:
 
 
 def layers_from(text: str | None) -> tuple[int, ...] | None:
-    """Return the layer numbers of a comma-separated list, None for an empty one. Raises gr.Error."""
+    """Return the layer numbers of a comma-separated list, None for an empty one. Raises PageProblem."""
     parts = str(text or "").replace(";", ",").split(",")
     try:
         layers = tuple(int(part) for part in parts if part.strip())
     except ValueError as error:
-        raise gr.Error("Write the mixed layers as numbers with commas, for example 7, 9, 11.") from error
+        raise PageProblem("Write the mixed layers as numbers with commas, for example 7, 9, 11.") from error
     if any(layer < 0 for layer in layers):
-        raise gr.Error("Layer numbers start at 0.")
+        raise PageProblem("Layer numbers start at 0.")
     return layers or None
 
 
 def weight_from(text: str | None) -> float | None:
-    """Return a weight as a number, None for an empty text. Raises gr.Error."""
+    """Return a weight as a number, None for an empty text. Raises PageProblem."""
     if not str("" if text is None else text).strip():
         return None
     try:
@@ -79,7 +78,7 @@ def weight_from(text: str | None) -> float | None:
             raise ValueError("got infinity or no number, expected a finite one")
         return weight
     except ValueError as error:
-        raise gr.Error(
+        raise PageProblem(
             "Write alpha, weights and pictures per step as numbers, for example 0.001, or leave them empty."
         ) from error
 

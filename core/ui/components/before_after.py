@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.ui.components import widgets
-from core.ui.i18n import t
+from core.ui.components.rendering import render
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from PIL import Image
 
 SHOWN_PX = 640  # shorter pictures are enlarged, so that the browser doesn't
@@ -54,23 +55,12 @@ def _size(image: Image.Image) -> tuple[int, int]:
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
-def before_after(before: Image.Image, after: Image.Image) -> str:
+def before_after(before: Image.Image, after: Image.Image) -> Markup:
     """Return photo and portrait of the same framing over each other, with a cut to move."""
     size = _size(after)
-    pictures = (
-        f'<img src="{_address(before, size)}" alt="{t("Your photo")}">'
-        f'<img class="after" src="{_address(after, size)}" alt="{t("Your portrait")}">'
-    )
-    where, full_screen = t("Where the photo ends and the portrait begins"), t("Full screen")
-    cut = f'<input type="range" min="0" max="100" value="50" aria-label="{where}">'
-    cut += '<span class="line" aria-hidden="true"></span>'
-    full = f'<button type="button" class="full" data-full aria-label="{full_screen}" title="{full_screen}"></button>'
-    words = f'<span class="side left" aria-hidden="true">{t("Photo")}</span>'
-    words += f'<span class="side right" aria-hidden="true">{t("Portrait")}</span>'
-    return f'<div class="si-compare">{pictures}{cut}{words}{full}</div>'
+    return render(widgets.TEMPLATE, "before_after", before=_address(before, size), after=_address(after, size))
 
 
-def preview(image: Image.Image) -> str:
+def preview(image: Image.Image) -> Markup:
     """Return the picture that shows how far a training run is."""
-    size = _size(image)
-    return f'<img class="si-preview" src="{_address(image, size)}" alt="{t("Your photo in the style so far")}">'
+    return render(widgets.TEMPLATE, "preview", picture=_address(image, _size(image)))

@@ -1,10 +1,10 @@
-"""What a participant agrees to, in plain words. Change a word, and `core.study.protocol.flow.CONSENT_VERSION` changes too."""
+"""What a participant agrees to, in plain words. Change a word, and `flow.CONSENT_VERSION` changes too."""
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
-from core.ui.i18n import t
+from core.ui.components.rendering import render
 
 TITLE = "Before you start"
 TERMS: tuple[tuple[str, str], ...] = (
@@ -36,12 +36,11 @@ TERMS: tuple[tuple[str, str], ...] = (
 AGREE = "I have read this and want to take part."
 
 
-def terms_html() -> str:
+def terms_html() -> Markup:
     """Return the terms as a list of questions and answers."""
-    rows = "".join(f"<dt>{escape(t(name))}</dt><dd>{escape(t(text))}</dd>" for name, text in TERMS)
-    return f'<section class="st-terms"><h2>{escape(t(TITLE))}</h2><dl>{rows}</dl></section>'
+    return render("vote.html", "consent", title=TITLE, terms=TERMS)
 
 
-def words() -> str:
+def agreed_text() -> str:
     """Return everything that is agreed to as one text, for the test that ties it to its version."""
     return "\n".join([*(f"{name}: {text}" for name, text in TERMS), AGREE])

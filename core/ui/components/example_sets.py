@@ -1,4 +1,7 @@
-"""Small sets of style pictures for visitors who have none at hand, from `assets/sets` (`python -m core.make_assets.gallery.sets`)."""
+"""Small sets of style pictures for visitors who have none at hand, from `assets/sets`.
+
+`python -m core.make_assets.gallery.sets` made them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from pathlib import Path
 
 from core.config import ASSETS_DIR
 from core.ui.components import widgets
-from core.ui.i18n import t, translated
 
 SETS_DIR = ASSETS_DIR / "sets"
 TILE_PX = 160
@@ -54,19 +56,9 @@ def _tile_picture(path: Path) -> str:
         return widgets.data_address(picture, side_px=TILE_PX)
 
 
-def tiles() -> str:
-    """Return a button for each set, which sends its name with the event "select"; empty where there are none."""
-    buttons = "".join(
-        widgets.tile(
-            found.slug,
-            translated(found.title),
-            _tile_picture(found.pictures[0]),
-            caption=widgets.pictures_word(len(found.pictures)),
-            event="select",
-        )
+def tiles() -> list[widgets.Tile]:
+    """Return a tile for each set."""
+    return [
+        widgets.Tile(found.slug, found.title, _tile_picture(found.pictures[0]), len(found.pictures))
         for found in example_sets()
-    )
-    if not buttons:
-        return ""
-    words = t("No pictures at hand? Try one of our sets.")
-    return f'{widgets.hint(words)}<div class="si-tiles sets" role="group" aria-label="{words}">{buttons}</div>'
+    ]

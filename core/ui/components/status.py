@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from core.errors import Sentence
+from core.progress import Progress
+from core.ui.components.rendering import render
 from core.ui.friendly_errors import sentence
-from core.ui.i18n import t, translated
-from core.ui.server.study_service import DOOR
+from core.ui.i18n import t
+from core.ui.server.study_service import STUDY
 
 if TYPE_CHECKING:
     from core.studio import Studio
-    from core.weights.fetch import DownloadProgress
 
-MODEL_NAMES = {"mini": "Built-in model", "ffhq": "Full-size model (FFHQ)"}
-LOADING = "Getting the model ready. You can already choose a photo."
+LOADING = Sentence("Getting the model ready. You can already choose a photo.")
 
 
 class LoadingLine:
@@ -23,12 +25,16 @@ class LoadingLine:
     def __init__(self) -> None:
         self._text = LOADING
 
-    def on_progress(self, done: DownloadProgress) -> None:
+    def on_progress(self, done: Progress) -> None:
         """Take note of a download."""
-        of = f"{done.bytes_done / 1e6:.0f} of {done.bytes_total / 1e6:.0f} MB"
-        self._text = f"Downloading the model, {of} ({done.fraction:.0%}). You can already choose a photo."
+        self._text = Sentence(
+            "Downloading the model, {done} of {total} MB ({share}). You can already choose a photo.",
+            done=f"{done.done / 1e6:.0f}",
+            total=f"{done.of / 1e6:.0f}",
+            share=f"{done.fraction:.0%}",
+        )
 
-    def html(self) -> str:
+    def html(self) -> Markup:
         """Return the line."""
         return status_html(self._text)
 
@@ -36,37 +42,33 @@ class LoadingLine:
 LOADING_LINE = LoadingLine()
 
 
-def device_words(device: object) -> str:
+def device_name(device: object) -> str:
     """Name a torch device as a visitor would."""
     kind = str(device).split(":")[0]
     names = {"cpu": t("the processor"), "mps": t("Apple's graphics chip")}
     return names.get(kind, t("a graphics card"))
 
 
-def status_html(text: str, *, kind: str = "busy", why: str = "") -> str:
+def status_html(text: str, *, kind: str = "busy", why: str = "") -> Markup:
     """Return the line; `kind` is "busy", "ready" or "failed" and colours the dot. Phones leave `why` out."""
-    shown = f"<span>{escape(translated(text))}</span>"
-    if why:
-        shown += f'<span class="why">{escape(translated(why))}</span>'
-    dot = f'<span class="dot {kind}" aria-hidden="true"></span>'
-    return f'<p class="si-status" role="status">{dot}<span>{shown}</span></p>'
+    return render("page.html", "status", text=text, kind=kind, why=why)
 
 
-def describe(studio: Studio) -> str:
+def describe(studio: Studio) -> Markup:
     """Return the ready line of an open Studio."""
-    choice = studio.choice
+    about = studio.describe()
     where = t(
         "{model}, {side} px, on {device}. Your pictures are deleted after you leave.",
-        model=t(MODEL_NAMES.get(choice.name, choice.name)),
-        side=studio.backbone.resolution,
-        device=device_words(studio.backbone.device),
+        model=t(about.title),
+        side=about.resolution_px,
+        device=device_name(about.device),
     )
-    where = f"{where} {translated(DOOR.votes_kept())}".rstrip()
-    reason = choice.reason.strip()
+    where = f"{where} {t(STUDY.votes_kept())}".rstrip()
+    reason = about.reason.strip()
     why = f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
     return status_html(where, kind="ready", why=why)
 
 
-def failed(error: Exception) -> str:
+def failed(error: Exception) -> Markup:
     """Return the line of a Studio that would not open."""
     return status_html(sentence(error), kind="failed")

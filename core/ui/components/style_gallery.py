@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import PhotoUnreadable, StyleFileInvalid
+from markupsafe import Markup
+
+from core.errors import PhotoUnreadable, Sentence, StyleFileInvalid
 from core.ui.components import widgets
-from core.ui.server import runtime as engine
+from core.ui.components.widgets import Tile
 from core.ui.server.limits import limits
+from core.ui.server.runtime import LOCAL, studio
 from core.ui.server.session import MyStyle, new_key
 
 THUMBNAIL_PX = 224
@@ -31,24 +34,25 @@ def _thumbnail(path: str) -> str:
         return NO_PICTURE
 
 
-def tiles(mine: Sequence[MyStyle]) -> list[tuple[str, str, int, str]]:
-    """Return (slug, title, references, picture) of the presets, then of the visitor's own styles."""
+def tiles(mine: Sequence[MyStyle]) -> list[Tile]:
+    """Return a tile for each preset, then for each of the visitor's own styles."""
     presets = [
-        (card.slug, card.title, card.references, _thumbnail(str(card.thumbnail))) for card in engine.studio().presets()
+        Tile(card.slug, card.title, _thumbnail(str(card.thumbnail)), card.references)
+        for card in studio().ready_styles()
     ]
-    return presets + [(style.slug, style.title, style.references, style.thumbnail) for style in mine]
+    return presets + [Tile(style.slug, style.title, style.thumbnail, style.references) for style in mine]
 
 
 def first_style() -> str | None:
     """Return the slug that is chosen when the page opens, None where there is no preset."""
-    presets = engine.studio().presets()
+    presets = studio().ready_styles()
     return presets[0].slug if presets else None
 
 
-def shelf(mine: Sequence[MyStyle], chosen: str | None, *, taken_off: MyStyle | None = None) -> str:
-    """Return the shelf's HTML; own styles can be taken off, and the last one brought back."""
-    shown = widgets.shelf(tiles(mine), chosen, own={style.slug for style in mine})
-    return shown if taken_off is None else widgets.taken_off(taken_off.slug, taken_off.title) + shown
+def gallery(mine: Sequence[MyStyle], chosen: str | None, *, removed: MyStyle | None = None) -> Markup:
+    """Return the gallery's HTML; own styles can be removed, and the last removal can be undone."""
+    shown = widgets.style_gallery(tiles(mine), chosen, own={style.slug for style in mine})
+    return shown if removed is None else widgets.style_removed(removed.slug, removed.title) + shown
 
 
 def find(slug: str | None, mine: Sequence[MyStyle]) -> tuple[str, str] | None:
@@ -56,7 +60,7 @@ def find(slug: str | None, mine: Sequence[MyStyle]) -> tuple[str, str] | None:
     for style in mine:
         if style.slug == slug:
             return style.title, style.path
-    for card in engine.studio().presets():
+    for card in studio().ready_styles():
         if card.slug == slug:
             return card.title, str(card.path)
     return None
@@ -65,20 +69,23 @@ def find(slug: str | None, mine: Sequence[MyStyle]) -> tuple[str, str] | None:
 def open_file(upload: str, folder: Path) -> MyStyle:
     """Copy an uploaded style file into a folder of its own in the visitor's folder and check it.
 
-    Raises StyleFileInvalid, StyleForOtherBackbone.
+    Raises:
+        StyleFileInvalid: it is no style, or too large.
+        StyleForOtherBackbone: it was trained for another generator.
     """
     source = Path(upload)
     if source.suffix.lower() != ".safetensors":
         raise StyleFileInvalid(source.name, "it is not a .safetensors file")
     if source.stat().st_size > limits().upload_bytes:
-        raise StyleFileInvalid(source.name, f"it is larger than {limits().upload_bytes // 10**6} MB")
+        limit_mb = limits().upload_bytes // 10**6
+        raise StyleFileInvalid(source.name, Sentence("it is larger than {limit} MB", limit=limit_mb))
     slug = f"my-{new_key()}"
     own = folder / slug
     path = own / f"{file_name(source.stem)}.safetensors"
     own.mkdir(parents=True)
     try:
         shutil.copyfile(source, path)
-        style = engine.style_at(str(path))
+        style = LOCAL.style_at(path)
     except Exception:
         shutil.rmtree(own, ignore_errors=True)
         raise

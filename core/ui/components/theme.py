@@ -14,7 +14,7 @@ from types import MappingProxyType
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
-from core.ui.i18n import CHINESE, catalogue
+from core.ui.i18n import CHINESE, in_chinese
 
 LIGHT: Mapping[str, str] = MappingProxyType(
     {
@@ -177,28 +177,16 @@ def make_css() -> str:
         return f"{selector} {{\n{lines}\n}}\n"
 
     sheets = "".join(sheet.read_text(encoding="utf-8") for sheet in STYLE_SHEETS)
-    return block(":root", LIGHT) + block(":root.dark, .dark", DARK) + _words() + sheets
+    return block(":root", LIGHT) + block(":root.dark, .dark", DARK) + _texts() + sheets
 
 
-def _words() -> str:
-    """Return words for places where Gradio has words of its own that can't be set, as `--si-drop-...`."""
-    words = {
+def _texts() -> str:
+    """Return texts for places where Gradio has some of its own that can't be set, as `--si-drop-...`."""
+    texts = {
         "portraits": "Drop portraits here, or click to choose them",
         "photos": "Drop photos here, or click to choose them",
     }
-    english = "".join(f" --si-drop-{name}: {json.dumps(text)};" for name, text in words.items())
-    told = {name: json.dumps(catalogue().get(text, text), ensure_ascii=False) for name, text in words.items()}
-    chinese = "".join(f" --si-drop-{name}: {text};" for name, text in told.items())
+    english = "".join(f" --si-drop-{name}: {json.dumps(text)};" for name, text in texts.items())
+    translated = {name: json.dumps(in_chinese(text), ensure_ascii=False) for name, text in texts.items()}
+    chinese = "".join(f" --si-drop-{name}: {text};" for name, text in translated.items())
     return f":root {{{english} }}\n:root:lang({CHINESE}) {{{chinese} }}\n"
-
-
-def contrast(first: str, second: str) -> float:
-    """Return the WCAG 2 contrast ratio of two "#rrggbb" colours, from 1 to 21."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    high, low = sorted((luminance(first), luminance(second)), reverse=True)
-    return (high + 0.05) / (low + 0.05)

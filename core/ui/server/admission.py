@@ -1,29 +1,33 @@
 """What every request passes before Gradio sees it, and every answer before it leaves.
 
 Requests: sizes, how many jobs one visitor may have in line, and routes of Gradio that this page doesn't use. Answers:
-headers, so that no file is taken for a page. Written against HTTP alone; `core.ui.server.queueing` knows Gradio's queue.
+headers, so that no file is taken for a page, and sentences of ours. Written against HTTP alone;
+`core.ui.server.queueing` counts the queue.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.config import DemoLimits
-from core.ui.server import queueing
+from core.files import is_disk_full
+from core.ui.server import gradio_adapter, queueing
+from core.ui.server.gradio_adapter import API
+from core.ui.server.limits import DemoLimits
 from core.ui.server.uploads import UPLOADS
 
 if TYPE_CHECKING:
     import gradio as gr
 
-API = "/gradio_api"
 MAX_SESSION_HASH = 64
 PROGRAMS_SHARE = 4  # of the line, one part in this many for callers that can't be told apart
 UNUSED = ("/monitoring", *(f"{API}/{name}" for name in ("process_recording", "deep_link", "vibe-", "dev/", "proxy=")))
@@ -36,16 +40,13 @@ ENOUGH = "You already have {count} drawings or trainings in line. Wait until one
 TOO_LARGE = "This is too large ({limit} MB at most). Send less at once, or smaller pictures."
 UNREADABLE = "This request can't be read. Reload the page and try again."
 NO_SPACE = "There is no space for uploads just now. Please try again in a few minutes."
+STARLETTE_SAYS_TOO_LARGE = b"Content Too Large"
 
-SECURITY_HEADERS = {b"x-content-type-options": b"nosniff", b"referrer-policy": b"same-origin"}
+SECURITY_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
 FILE_HEADERS = {
-    b"content-security-policy": b"default-src 'none'; sandbox",
-    b"cache-control": b"private, max-age=3600",
+    "content-security-policy": "default-src 'none'; sandbox",
+    "cache-control": "private, max-age=3600",
 }
-
-
-class _TooLarge(Exception):
-    """The body went over its limit while it was read."""
 
 
 class _Refused(Exception):
@@ -56,7 +57,7 @@ class _Refused(Exception):
         self.status, self.sentence = status, sentence
 
 
-class Gate:
+class AdmissionControl:
     """ASGI middleware. Refusals carry their sentence under `detail` and `error`, where Gradio's page looks for it.
 
     Args:
@@ -75,13 +76,19 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        guarded = _with_headers(send, is_file=_is_file(scope["path"]))
+        path = scope["path"]
+        limit = self._limit(path)
+        answer = _with_headers(_reworded(send, limit, is_run=_is_run(path)), is_file=_is_file(path))
+        await RequestBodyLimitMiddleware(self._answer, max_body_size=limit)(scope, receive, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let Gradio answer an admitted request, and refuse any other."""
         started = read = False
 
         async def answer(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await guarded(message)
+            started = True
+            await send(message)
 
         async def ask() -> Message:
             nonlocal read
@@ -91,35 +98,33 @@ class Gate:
 
         try:
             admitted, body = await self._admit(scope, ask)
-            await self.app(admitted, body, _sentences_are_no_faults(answer) if _is_run(scope["path"]) else answer)
-        except _TooLarge:
-            if not started:
-                limit = f"{self._limit(scope['path']) / 1e6:.0f}"
-                refusal = _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE.format(limit=limit))
-                await refusal(scope, ask, guarded)
+            await self.app(admitted, body, answer)
         except _Refused as refused:
-            await _refusal(refused.status, refused.sentence)(scope, ask, guarded)
+            await _refusal(refused.status, refused.sentence)(scope, ask, answer)
         except OSError as error:
-            if started or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if started or not is_disk_full(error):
                 raise
             while not read:  # a browser that is still sending would not read the answer
                 await ask()
-            await _refusal(HTTPStatus.INSUFFICIENT_STORAGE, NO_SPACE)(scope, ask, guarded)
+            await _refusal(HTTPStatus.INSUFFICIENT_STORAGE, NO_SPACE)(scope, ask, answer)
 
     async def _admit(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-        """Return what Gradio may see of a request. Raises `_Refused` or `_TooLarge`."""
+        """Return what Gradio may see of a request. Raises `_Refused`, and HTTPException for a body over its limit."""
         path = scope["path"]
         if path.startswith(UNUSED) or path.lower().startswith(WEB_ADDRESSES):
             raise _Refused(HTTPStatus.NOT_FOUND, NOT_HERE)
         if _is_file(path):
-            return _without_header(scope, b"range"), receive  # Gradio echoes such a request's headers
+            return _without_header(scope, "range"), receive  # Gradio echoes such a request's headers
         if scope["method"] != "POST":
             return scope, receive
         if _is_upload(path):
             self._check_space()
         if not _is_join(path) and not _is_run(path):
-            return scope, _counted(scope, receive, self._limit(path))
-        body = await _body(scope, receive, self._limit(path))
+            return scope, receive
+        try:
+            body = await Request(scope, receive).body()
+        except ClientDisconnect as error:
+            raise _Refused(HTTPStatus.BAD_REQUEST, UNREADABLE) from error
         self._check_call(scope, body)
         return scope, _replayed(body, receive)
 
@@ -144,10 +149,8 @@ class Gate:
             raise _Refused(HTTPStatus.BAD_REQUEST, UNREADABLE) from error
         if not isinstance(values, dict):
             raise _Refused(HTTPStatus.BAD_REQUEST, UNREADABLE)
-        page, session = self.page(), values.get("session_hash")
-        known = values.get("fn_index") is None or (
-            type(values["fn_index"]) is int and values["fn_index"] in page.fns and "data" in values
-        )
+        page, session, number = self.page(), values.get("session_hash"), values.get("fn_index")
+        known = number is None or (gradio_adapter.has_handler(page, number) and "data" in values)
         if not known or not (session is None or (isinstance(session, str) and 0 < len(session) <= MAX_SESSION_HASH)):
             raise _Refused(HTTPStatus.BAD_REQUEST, UNREADABLE)
         if not _is_join(scope["path"]):
@@ -157,8 +160,8 @@ class Gate:
         if queueing.line(page).waiting >= self.limits.waiting:
             raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, BUSY)
         name = _called_name(scope["path"])
-        if queueing.is_job(page, queueing.index_of(page, name) if name else values.get("fn_index")):
-            self._check_share(page, session, is_agent=_header(scope, b"x-gradio-user") == b"mcp")
+        if queueing.is_job(page, gradio_adapter.number_of(page, name) if name else number):
+            self._check_share(page, session, is_agent=Headers(scope=scope).get("x-gradio-user") == "mcp")
 
     def _check_share(self, page: gr.Blocks, session: str | None, *, is_agent: bool) -> None:
         """Refuse a job of a visitor who has enough of them, and of programs once they would fill the line.
@@ -173,6 +176,9 @@ class Gate:
         count = queueing.jobs_of(page, session) if session else queueing.line(page).waiting_jobs
         if count >= max(self.limits.jobs, self.limits.waiting // PROGRAMS_SHARE):
             raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, BUSY)
+
+
+# --- kinds of requests -------------------------------------------------------------------------------------
 
 
 def _is_file(path: str) -> bool:
@@ -196,48 +202,10 @@ def _is_run(path: str) -> bool:
     return path.startswith((f"{API}/run/", f"{API}/api/"))
 
 
-def _refusal(status: HTTPStatus, sentence: str) -> JSONResponse:
-    return JSONResponse({"detail": sentence, "error": sentence}, status_code=status)
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    return next((value for key, value in scope["headers"] if key.lower() == name), None)
-
-
-def _without_header(scope: Scope, name: bytes) -> Scope:
-    return {**scope, "headers": [(key, value) for key, value in scope["headers"] if key.lower() != name]}
-
-
-def _declared(scope: Scope) -> int:
-    text = _header(scope, b"content-length") or b"0"
-    return int(text) if text.isdigit() else 0
-
-
-def _counted(scope: Scope, receive: Receive, limit: int) -> Receive:
-    """`receive`, ending with `_TooLarge` once the body is larger than `limit` bytes."""
-    if _declared(scope) > limit:
-        raise _TooLarge
-    seen = 0
-
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise _TooLarge
-        return message
-
-    return counted
-
-
-async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body of a request."""
-    counted, parts = _counted(scope, receive, limit), []
-    while True:
-        message = await counted()
-        parts.append(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            return b"".join(parts)
+def _without_header(scope: Scope, name: str) -> Scope:
+    headers = MutableHeaders(raw=list(scope["headers"]))
+    del headers[name]
+    return {**scope, "headers": headers.raw}
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
@@ -254,30 +222,43 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
+# --- answers -----------------------------------------------------------------------------------------------
+
+
+def _refusal(status: HTTPStatus, sentence: str) -> JSONResponse:
+    return JSONResponse({"detail": sentence, "error": sentence}, status_code=status)
+
+
 def _with_headers(send: Send, *, is_file: bool) -> Send:
     """`send` with the headers of the house; those of files replace what Gradio says."""
-    added = SECURITY_HEADERS | (FILE_HEADERS if is_file else {})
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
-            kept = [(key, value) for key, value in message.get("headers", ()) if key.lower() not in added]
-            message = {**message, "headers": [*kept, *added.items()]}
+            message.setdefault("headers", [])
+            MutableHeaders(scope=message).update(SECURITY_HEADERS | (FILE_HEADERS if is_file else {}))
         await send(message)
 
     return answer
 
 
-def _sentences_are_no_faults(send: Send) -> Send:
-    """`send` for direct calls: Gradio answers 500 also to a sentence for the visitor, which is no server fault."""
-    held: dict[str, Any] = {}
+def _reworded(send: Send, limit: int, *, is_run: bool) -> Send:
+    """`send` that puts right what others say: a sentence of ours for a body over its limit, and for direct calls a
+    status that is no fault, since Gradio answers 500 also to a sentence for the visitor."""
+    held: list[Message] = []
+    doubtful = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, *([HTTPStatus.INTERNAL_SERVER_ERROR] if is_run else [])}
 
     async def answer(message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
-            held["start"] = message
+        if message["type"] == "http.response.start" and message["status"] in doubtful:
+            held.append(message)
             return
         if held and message["type"] == "http.response.body":
-            start = held.pop("start")
-            if _tells_why(message.get("body", b"")):
+            start, body = held.pop(), message.get("body", b"")
+            if start["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and STARLETTE_SAYS_TOO_LARGE in body:
+                refusal = _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE.format(limit=f"{limit / 1e6:.0f}"))
+                headers = MutableHeaders(raw=list(start["headers"]))
+                headers.update(refusal.headers)
+                start, message = {**start, "headers": headers.raw}, {**message, "body": refusal.body}
+            elif start["status"] == HTTPStatus.INTERNAL_SERVER_ERROR and _tells_why(body):
                 start = {**start, "status": int(HTTPStatus.UNPROCESSABLE_ENTITY)}
             await send(start)
         await send(message)

@@ -10,11 +10,11 @@ import asyncio
 from http import HTTPStatus
 from urllib.parse import urljoin
 
-import gradio as gr
 import httpx
 import safehttpx
-from gradio import processing_utils
 
+from core.ui.friendly_errors import PageProblem, for_gradio
+from core.ui.server import gradio_adapter
 from core.ui.server.limits import limits
 
 FETCH_S = 20.0
@@ -25,24 +25,24 @@ TOO_LARGE = "This web address leads to more than {limit} MB. Upload the file ins
 
 
 async def fetch(address: str) -> httpx.Response:
-    """Return the answer of a public web address, read in full. Raises gr.Error."""
+    """Return the answer of a public web address, read in full. Raises gr.Error, since Gradio is who calls it."""
     try:
         return await asyncio.wait_for(_followed(address, limits().photo_bytes), FETCH_S)
-    except gr.Error:
-        raise
+    except PageProblem as problem:
+        raise for_gradio(problem) from problem
     except (asyncio.TimeoutError, httpx.TimeoutException) as error:
-        raise gr.Error(TOO_SLOW, print_exception=False) from error
+        raise for_gradio(PageProblem(TOO_SLOW)) from error
     except Exception as error:
-        raise gr.Error(UNREACHABLE, print_exception=False) from error
+        raise for_gradio(PageProblem(UNREACHABLE)) from error
 
 
 def use_in_gradio() -> None:
     """Let Gradio fetch this way too, wherever it takes a web address for a file."""
-    processing_utils.async_ssrf_protected_get = fetch
+    gradio_adapter.use_fetcher(fetch)
 
 
 async def _followed(address: str, limit: int) -> httpx.Response:
-    """Follow redirects, each to a public host. Raises ValueError for any other, and gr.Error."""
+    """Follow redirects, each to a public host. Raises ValueError for any other, and PageProblem."""
     for _ in range(1 + MAX_REDIRECTS):
         answer = await read(address, limit, await _transport(httpx.URL(address).host))
         if not answer.has_redirect_location:
@@ -52,15 +52,18 @@ async def _followed(address: str, limit: int) -> httpx.Response:
 
 
 async def _transport(host: str) -> httpx.AsyncBaseTransport | None:
-    """Return a transport that is tied to the host's public number, as `safehttpx.get` does for Gradio."""
-    if safehttpx.matches_domain_whitelist(host, processing_utils.PUBLIC_HOSTNAME_WHITELIST):
+    """Return a transport that is tied to the host's public number, as `safehttpx.get` does; none for a trusted host."""
+    if gradio_adapter.is_trusted_host(host):
         return None
     # Shielded, since safehttpx keeps its look-ups: one that is cancelled would cancel whoever asks for the host again.
-    return safehttpx.AsyncSecureTransport(await asyncio.shield(safehttpx.async_validate_url(host)))
+    transport: httpx.AsyncBaseTransport = safehttpx.AsyncSecureTransport(
+        await asyncio.shield(safehttpx.async_validate_url(host))
+    )
+    return transport
 
 
 async def read(address: str, limit: int, transport: httpx.AsyncBaseTransport | None) -> httpx.Response:
-    """Return one answer: a redirect unread, a file of at most `limit` bytes. Raises gr.Error for a larger one.
+    """Return one answer: a redirect unread, a file of at most `limit` bytes. Raises PageProblem for a larger one.
 
     The bytes stay as they were sent, since a small packed answer may hold any amount.
     """
@@ -75,7 +78,7 @@ async def read(address: str, limit: int, transport: httpx.AsyncBaseTransport | N
             async for part in answer.aiter_raw():
                 body += part
                 if len(body) > limit:
-                    raise gr.Error(TOO_LARGE.format(limit=limit // 10**6), print_exception=False)
+                    raise PageProblem(TOO_LARGE, limit=limit // 10**6)
         kept = {name: answer.headers[name] for name in ("content-type", "location") if name in answer.headers}
         return httpx.Response(
             answer.status_code, headers=kept, content=bytes(body), request=httpx.Request("GET", address)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -13,7 +14,8 @@ from starlette.routing import Route
 
 from core.config import VERSION
 from core.ui.server import queueing
-from core.ui.server.runtime import DOOR
+from core.ui.server.queueing import Line
+from core.ui.server.runtime import LOADER
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -21,31 +23,46 @@ if TYPE_CHECKING:
 PATH = "/health"
 
 
-def report(page: gr.Blocks, *, votes: str, stopping: bool, uptime_s: float) -> tuple[dict[str, object], HTTPStatus]:
-    """Return the answer and its status: 503 while the Studio failed to open or the server is stopping.
+@dataclass(frozen=True)
+class Health:
+    """How the server is. The model's fields are None until the Studio is open.
 
-    Args:
-        votes: sentence that says where votes are kept; empty while no study is open.
+    Attributes:
+        votes: sentence that says where votes are kept; None while no study is open.
     """
-    state, studio = DOOR.state()
-    line = queueing.line(page)
-    answer = {
-        "status": "stopping" if stopping else state,
-        "version": VERSION,
-        "backbone": None if studio is None else studio.backbone.name,
-        "fingerprint": None if studio is None else studio.backbone.fingerprint,
-        "device": None if studio is None else str(studio.backbone.device),
-        "queue": {
-            "waiting": line.waiting,
-            "running": line.running,
-            "waiting_jobs": line.waiting_jobs,
-            "running_jobs": line.running_jobs,
-        },
-        "votes": votes or None,
-        "uptime_s": round(uptime_s),
-    }
-    unwell = stopping or state == "failed"
-    return answer, HTTPStatus.SERVICE_UNAVAILABLE if unwell else HTTPStatus.OK
+
+    status: Literal["starting", "ok", "failed", "stopping"]
+    version: str
+    engine: str | None
+    backbone: str | None
+    fingerprint: str | None
+    device: str | None
+    queue: Line
+    votes: str | None
+    uptime_s: int
+
+    @property
+    def http_status(self) -> HTTPStatus:
+        """503 while the Studio failed to open or the server is stopping."""
+        unwell = self.status in ("failed", "stopping")
+        return HTTPStatus.SERVICE_UNAVAILABLE if unwell else HTTPStatus.OK
+
+
+def report(page: gr.Blocks, *, votes: str, stopping: bool, uptime_s: float) -> Health:
+    """Return how the server is; `votes` is empty while no study is open."""
+    state, studio = LOADER.state()
+    about = None if studio is None else studio.describe()
+    return Health(
+        status="stopping" if stopping else state,
+        version=VERSION,
+        engine=None if about is None else about.engine,
+        backbone=None if about is None else about.variant,
+        fingerprint=None if about is None else about.fingerprint,
+        device=None if about is None else about.device,
+        queue=queueing.line(page),
+        votes=votes or None,
+        uptime_s=round(uptime_s),
+    )
 
 
 def route(page: Callable[[], gr.Blocks], *, votes: Callable[[], str], stopping: Callable[[], bool]) -> Route:
@@ -54,7 +71,7 @@ def route(page: Callable[[], gr.Blocks], *, votes: Callable[[], str], stopping: 
 
     async def health(_: Request) -> JSONResponse:
         uptime_s = time.monotonic() - started
-        answer, status = report(page(), votes=votes(), stopping=stopping(), uptime_s=uptime_s)
-        return JSONResponse(answer, status_code=status, headers={"cache-control": "no-store"})
+        now = report(page(), votes=votes(), stopping=stopping(), uptime_s=uptime_s)
+        return JSONResponse(asdict(now), status_code=now.http_status, headers={"cache-control": "no-store"})
 
     return Route(PATH, health, methods=["GET"])

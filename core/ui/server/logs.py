@@ -13,9 +13,13 @@ import traceback
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+from structlog.typing import Processor
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 LOG_ENV = "STYLEIDENTITY_LOG"
 LEVEL_ENV = "STYLEIDENTITY_LOG_LEVEL"
@@ -76,16 +80,14 @@ def configure(*, stream: TextIO | None = None, environment: Mapping[str, str] | 
     level = (environment.get(LEVEL_ENV) or "INFO").upper()
     if not isinstance(logging.getLevelName(level), int):
         raise ValueError(f"{LEVEL_ENV} must be a level's name such as INFO, got {level!r}")
-    shared = [
+    shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_text,
     ]
-    if form == "json":
-        rendered = structlog.processors.JSONRenderer()
-    else:
-        rendered = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    on_console = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    rendered: Processor = structlog.processors.JSONRenderer() if form == "json" else on_console
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -119,7 +121,7 @@ def log_printed_failures() -> None:
     """Log failures that Gradio would print with `traceback.print_exc`, which quotes what a visitor sent."""
     printed = logging.getLogger("gradio")
 
-    def print_exc(limit: int | None = None, file: TextIO | None = None, chain: bool = True) -> None:
+    def print_exc(limit: int | None = None, file: SupportsWrite[str] | None = None, chain: bool = True) -> None:
         if file is None:
             printed.warning("a request failed inside Gradio", exc_info=True)
         else:

@@ -18,17 +18,16 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import spaces
 import structlog
 from starlette.middleware import Middleware
 
 from core.config import VERSION, data_dir
 from core.engines.allocator import keep_freed_memory
 from core.errors import DataFolderUnwritable, StyleIdentityError
-from core.ui.server import fetching, health, logs, queueing, study_pictures
-from core.ui.server import study_service as study_door
-from core.ui.server.admission import Gate
-from core.ui.server.limits import limits
+from core.ui.server import fetching, gradio_adapter, health, logs, queueing, study_pictures
+from core.ui.server.admission import AdmissionControl
+from core.ui.server.limits import ZERO_GPU, limits
+from core.ui.server.study_service import STUDY
 from core.ui.server.uploads import UPLOADS
 from core.ui.server.visitors import SESSIONS
 
@@ -41,8 +40,6 @@ SWEEP_S = 300.0
 GRACE_S = 4.0  # for the running job
 HANDOVER_S = 8.0  # for the votes
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# Gradio keeps a table of the last events and works it through after each one, for a page that is switched off here.
-UNUSED_STATISTICS = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000"}
 
 
 def check_data_folder() -> Path:
@@ -75,9 +72,9 @@ def prepare() -> None:
         fetching.use_in_gradio()
     except (StyleIdentityError, ValueError, OSError) as error:
         sys.exit(f"StyleIdentity can't start: {error}")
-    if not spaces.config.Config.zero_gpu:  # there, sockets of workers live in the folder, whose paths must be short
+    if not ZERO_GPU:  # there, sockets of workers live in the folder, whose paths must be short
         tempfile.tempdir = str(UPLOADS.scratch)
-    for name, value in UNUSED_STATISTICS.items():
+    for name, value in gradio_adapter.UNUSED_STATISTICS.items():
         os.environ.setdefault(name, value)
 
 
@@ -101,12 +98,13 @@ class Server:
         self._asked = threading.Event()
 
     def app_options(self) -> dict[str, Any]:
-        """Return `launch`'s `app_kwargs`: the gate before Gradio's routes, `/health`, and the study's pictures."""
+        """Return `launch`'s `app_kwargs`: admission control, `/health` and the study's pictures."""
+        stopping = self._asked.is_set
         return {
-            "middleware": [Middleware(Gate, page=lambda: self.page, limits=limits(), stopping=self._asked.is_set)],
+            "middleware": [Middleware(AdmissionControl, page=lambda: self.page, limits=limits(), stopping=stopping)],
             "routes": [
-                health.route(lambda: self.page, votes=self.votes, stopping=self._asked.is_set),
-                study_pictures.route(study_door.DOOR.pictures),
+                health.route(lambda: self.page, votes=self.votes, stopping=stopping),
+                study_pictures.route(STUDY.pictures),
             ],
         }
 
@@ -127,27 +125,28 @@ class Server:
         self.log.info("serving", address=address, version=VERSION)
         return address
 
-    def tell_when_open(self, opening: Future[Studio]) -> None:
+    def log_when_open(self, opening: Future[Studio]) -> None:
         """Log which model, device, data folder and vote sink are in use once the Studio is open, or why it is not."""
 
-        def tell(done: Future[Studio]) -> None:
+        def log(done: Future[Studio]) -> None:
             failure = done.exception()
             if failure is not None:
                 self.log.error("the model could not be opened", exc_info=failure, reason=_reason(failure))
                 return
-            backbone = done.result().backbone
+            about = done.result().describe()
             self.log.info(
                 "ready",
-                backbone=backbone.name,
-                fingerprint=backbone.fingerprint,
-                device=str(backbone.device),
-                precision=str(backbone.dtype).removeprefix("torch."),
+                engine=about.engine,
+                backbone=about.variant,
+                fingerprint=about.fingerprint,
+                device=about.device,
+                precision=about.precision,
                 data_folder=str(data_dir()),
                 votes=self.votes() or "the study is being opened",
-                zero_gpu=spaces.config.Config.zero_gpu,
+                zero_gpu=ZERO_GPU,
             )
 
-        opening.add_done_callback(tell)
+        opening.add_done_callback(log)
 
     def wait(self) -> None:
         """Serve until a signal asks to stop, sweeping up after visitors meanwhile; then stop. Never returns."""
@@ -168,13 +167,9 @@ class Server:
         except Exception:
             self.log.error("the sweep failed", exc_info=True)
         try:
-            UPLOADS.sweep(SESSIONS.uploads_in_use() | self._shown_to_all())
+            UPLOADS.sweep(SESSIONS.uploads_in_use() | gradio_adapter.files_of_page(self.page))
         except Exception:
             self.log.error("the sweep failed", exc_info=True)
-
-    def _shown_to_all(self) -> set[str]:
-        """Files of the page itself, such as an example's picture."""
-        return {str(path) for block in self.page.blocks.values() for path in getattr(block, "keep_in_cache", ())}
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self._asked.is_set():
@@ -186,7 +181,7 @@ class Server:
         self._asked.set()
         runs, line = SESSIONS.stop_all(), queueing.line(self.page)
         self.log.info("stopping", runs=runs, waiting=line.waiting, running=line.running)
-        queueing.end_all(self.page)
+        gradio_adapter.end_calls(self.page)
         deadline = time.monotonic() + grace_s
         while queueing.line(self.page).running_jobs and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from core.engines.fewshot_gan.invert import Inversion
+    from core.engines.base import Prepared
     from core.imaging.align import AlignedFace
 
 Box = tuple[int, int, int, int]
@@ -33,7 +33,7 @@ class Crop:
         top = min(max(0, round(height * self.down_percent / 100 - side / 2)), height - side)
         return left, top, left + side, top + side
 
-    def for_studio(self, width: int, height: int) -> str | Box:
+    def for_studio(self, width: int, height: int) -> Literal["detect", "aligned"] | Box:
         """Return `Studio.align`'s `crop` argument."""
         return self.square(width, height) if self.mode == "manual" else self.mode
 
@@ -54,11 +54,11 @@ class ChosenPhoto:
 
 @dataclass(frozen=True)
 class Portrait:
-    """The last drawn face, kept so that strength and colour redraw without inverting again."""
+    """The last drawn face, kept so that strength and colour redraw without reading the face again."""
 
     key: tuple[object, ...]
     face: AlignedFace
-    inversion: Inversion | None
+    prepared: Prepared | None
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Reference:
 class MyStyle:
     """A style that this visitor trained or opened; `thumbnail` is a data address.
 
-    Its file has the folder `slug` to itself, with what the shelf shows beside it.
+    Its file has the folder `slug` to itself, with what the style gallery shows beside it.
     """
 
     slug: str

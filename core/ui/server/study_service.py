@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import secrets
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.config import VERSION, data_dir
+from core.errors import Sentence
+from core.files import kept_secret
 from core.study.protocol.flow import Study
 from core.study.protocol.packs import Pack, find_packs
 from core.study.storage.durable import DATASET_ENV, Durability
@@ -21,7 +20,7 @@ from core.ui.server.study_pictures import Pictures
 
 LOGGER = logging.getLogger(__name__)
 STORAGE_KEY = "styleidentity-runs"
-NOT_KEPT = "Votes can't be kept just now."
+NOT_KEPT = Sentence("Votes can't be kept just now.")
 PICTURE_KEY_FILE, BROWSER_KEY_FILE = "study-pictures.key", "study-browser.key"
 
 
@@ -36,7 +35,7 @@ class OpenStudy:
     durability: Durability
 
 
-class StudyDoor:
+class StudyService:
     """Opens the study when it is first asked for, once. Where votes go to a dataset, that reads them back first."""
 
     def __init__(self) -> None:
@@ -64,7 +63,7 @@ class StudyDoor:
                     study=Study(store, packs, app_version=VERSION),
                     store=store,
                     packs=packs,
-                    pictures=Pictures(packs.values(), key=kept_secret(PICTURE_KEY_FILE)),
+                    pictures=Pictures(packs.values(), key=kept_secret(data_dir() / PICTURE_KEY_FILE)),
                     durability=Durability.from_environment(store).start(),
                 )
                 self._failed = False
@@ -92,25 +91,7 @@ class StudyDoor:
         return NOT_KEPT if self._failed else ""
 
 
-DOOR = StudyDoor()
-
-
-def kept_secret(file_name: str) -> bytes:
-    """Return 32 random bytes that stay the same for as long as the data folder does."""
-    path = data_dir() / file_name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
-    if not path.exists():
-        _write_private(fresh, secrets.token_bytes(32))
-        with suppress(FileExistsError):  # another process was quicker: then its secret counts
-            os.link(fresh, path)
-        fresh.unlink(missing_ok=True)
-    return path.read_bytes()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
+STUDY = StudyService()
 
 
 def browser_secret() -> str:
@@ -120,5 +101,5 @@ def browser_secret() -> str:
     votes go to a dataset, the disk may be lost at every restart, so there it follows from the dataset's name.
     """
     dataset = os.environ.get(DATASET_ENV, "").strip()
-    source = f"runs in {dataset}".encode() if dataset else kept_secret(BROWSER_KEY_FILE)
+    source = f"runs in {dataset}".encode() if dataset else kept_secret(data_dir() / BROWSER_KEY_FILE)
     return hashlib.sha256(source).hexdigest()[:32]

@@ -14,20 +14,17 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
 
-import gradio as gr
 from filelock import FileLock, Timeout
-from gradio import processing_utils
-from gradio.utils import get_upload_folder
 
 from core.config import data_dir
+from core.ui.friendly_errors import PageProblem
+from core.ui.server import gradio_adapter
+from core.ui.server.gradio_adapter import UPLOAD_FOLDER_ENV
 from core.ui.server.visitors import SESSIONS
 
-FOLDER_ENV = "GRADIO_TEMP_DIR"
 BROKEN_UPLOAD_S = 900.0  # how long a part may lie before its upload counts as broken off
 UNCLAIMED_S = 7200.0  # how long a whole file may lie that no visitor uses, such as a picture that was shown
-MIN_SALT = 16
 _SCRATCH = ".tmp"
 NOT_UPLOADED_HERE = "This file was not uploaded here. Choose it again."
 
@@ -47,7 +44,7 @@ class UploadFolder:
         """Make the folder and tell Gradio, before the page is built; delete those of processes that are gone."""
         if self.path is not None:
             return self.path
-        self._before = os.environ.get(FOLDER_ENV)
+        self._before = os.environ.get(UPLOAD_FOLDER_ENV)
         base = Path(self._before) if self._before else data_dir() / "uploads"
         base.mkdir(parents=True, exist_ok=True)
         _clear_abandoned(base)
@@ -57,9 +54,8 @@ class UploadFolder:
         self.path, self.scratch = base.resolve() / token, base.resolve() / f"{token}{_SCRATCH}"
         for folder in (self.path, self.scratch):
             folder.mkdir(mode=0o700)
-        os.environ[FOLDER_ENV] = str(self.path)
-        if len(processing_utils.hash_seed) < MIN_SALT:  # its file was cut off when it was made
-            processing_utils.hash_seed = secrets.token_hex(MIN_SALT).encode()
+        os.environ[UPLOAD_FOLDER_ENV] = str(self.path)
+        gradio_adapter.ensure_salt()
         return self.path
 
     def sweep(self, in_use: Collection[str] = ()) -> None:
@@ -91,9 +87,9 @@ class UploadFolder:
         self._lock.release()
         Path(self._lock.lock_file).unlink(missing_ok=True)
         if self._before is None:
-            os.environ.pop(FOLDER_ENV, None)
+            os.environ.pop(UPLOAD_FOLDER_ENV, None)
         else:
-            os.environ[FOLDER_ENV] = self._before
+            os.environ[UPLOAD_FOLDER_ENV] = self._before
         self.path = self.scratch = self._lock = None
 
 
@@ -124,21 +120,22 @@ def _remove(lock_file: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def uploaded_path(payload: Mapping[str, Any] | None, session_hash: str | None = None) -> str | None:
+def uploaded_path(payload: object, session_hash: str | None = None) -> str | None:
     """Return the path of an upload that Gradio passed on unread, None if the uploader was emptied.
 
     With a session, the upload stays as long as its visitor.
 
-    Raises gr.Error for a path outside Gradio's upload folder, which only a forged request can hold.
+    Raises:
+        PageProblem: a path outside Gradio's upload folder, which only a forged request can hold.
     """
     if not payload:
         return None
     given = payload.get("path") if isinstance(payload, Mapping) else None
     if not isinstance(given, str) or "\0" in given:
-        raise gr.Error(NOT_UPLOADED_HERE, print_exception=False)
+        raise PageProblem(NOT_UPLOADED_HERE)
     path = Path(given).resolve()
-    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
-        raise gr.Error(NOT_UPLOADED_HERE, print_exception=False)
+    if not path.is_relative_to(gradio_adapter.upload_folder()):
+        raise PageProblem(NOT_UPLOADED_HERE)
     if session_hash:
         SESSIONS.claim(session_hash, path)
     return str(path)
@@ -158,6 +155,6 @@ def published(path: str | Path, session_hash: str | None, what: str = "result") 
     Args:
         what: what the file is to the visitor, such as "portrait"; of each kind, the last two stay.
     """
-    copy = processing_utils.save_file_to_cache(path, get_upload_folder())
+    copy = gradio_adapter.copy_for_page(path)
     SESSIONS.show(session_hash, copy, what)
     return copy

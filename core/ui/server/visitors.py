@@ -22,8 +22,8 @@ from pathlib import Path
 
 from core.config import data_dir
 from core.errors import DiskFull
+from core.files import kept_secret, write_atomically
 from core.ui.server.session import MyStyle, new_key
-from core.ui.server.study_service import kept_secret
 
 LOGGER = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ KEEP_S = 3600.0  # after the tab was closed; Gradio keeps its own state as long
 IDLE_S = 6 * 3600.0  # without a sign of life, for callers that never say goodbye
 SECRET_FILE = "visitors.key"
 _CARD_NAME = "card.json"
-_TAKEN_OFF = "taken-off.json"  # the card of a style that can be brought back
+_REMOVED_CARD_NAME = "taken-off.json"  # the card of a style whose removal can be undone
 
 
 def sessions_dir() -> Path:
@@ -99,7 +99,7 @@ class Sessions:
         folder = data_dir()
         if folder not in self._secrets:
             try:
-                self._secrets[folder] = kept_secret(SECRET_FILE)
+                self._secrets[folder] = kept_secret(folder / SECRET_FILE)
             except OSError:
                 self._secrets[folder] = secrets.token_bytes(32)
         return self._secrets[folder]
@@ -156,33 +156,27 @@ class Sessions:
     # --- own styles ----------------------------------------------------------------------------------------
 
     def keep_style(self, style: MyStyle) -> None:
-        """Write what the shelf shows beside a style's file, so that `styles` finds it again."""
-        card = Path(style.path).parent / _CARD_NAME
-        part = card.with_suffix(".part")
-        told = asdict(style) | {"path": Path(style.path).name}
-        try:
-            part.write_text(json.dumps(told), encoding="utf-8")
-            part.replace(card)
-        finally:
-            part.unlink(missing_ok=True)
-        card.with_name(_TAKEN_OFF).unlink(missing_ok=True)
+        """Write what the style gallery shows beside a style's file, for `styles` to find it again. Raises DiskFull."""
+        folder, file_name = Path(style.path).parent, Path(style.path).name
+        write_atomically(folder / _CARD_NAME, json.dumps(asdict(style) | {"path": file_name}))
+        (folder / _REMOVED_CARD_NAME).unlink(missing_ok=True)
 
-    def take_off(self, session_hash: str | None, slug: str) -> bool:
-        """Take one of the visitor's styles off the shelf; tell whether it was there.
+    def remove_style(self, session_hash: str | None, slug: str) -> bool:
+        """Remove one of the visitor's styles from the gallery; tell whether it was there.
 
-        Its file stays until the next one is taken off, so that the visitor can bring it back.
+        Its file stays until the next one is removed, so that the visitor can undo it.
         """
         own = {style.slug: Path(style.path).parent for style in self.styles(session_hash)}
         if slug not in own:
             return False
-        for older in own[slug].parent.glob(f"*/{_TAKEN_OFF}"):
-            self._remove(older.parent, "a style that was taken off the shelf before")
-        (own[slug] / _CARD_NAME).replace(own[slug] / _TAKEN_OFF)
+        for older in own[slug].parent.glob(f"*/{_REMOVED_CARD_NAME}"):
+            self._remove(older.parent, "a style that was removed before")
+        (own[slug] / _CARD_NAME).replace(own[slug] / _REMOVED_CARD_NAME)
         return True
 
-    def bring_back(self, session_hash: str | None, slug: str) -> bool:
-        """Put the style that was taken off last back on the shelf; tell whether it is there."""
-        for card in (sessions_dir() / self.name_of(session_hash)).glob(f"*/{_TAKEN_OFF}"):
+    def undo_remove(self, session_hash: str | None, slug: str) -> bool:
+        """Bring the style that was removed last back into the gallery; tell whether it is there."""
+        for card in (sessions_dir() / self.name_of(session_hash)).glob(f"*/{_REMOVED_CARD_NAME}"):
             if card.parent.name == slug:
                 card.replace(card.with_name(_CARD_NAME))
         return slug in {style.slug for style in self.styles(session_hash)}
@@ -195,8 +189,8 @@ class Sessions:
             self._visitor(name)
         for card in (sessions_dir() / name).glob(f"*/{_CARD_NAME}"):
             try:
-                told = json.loads(card.read_text(encoding="utf-8"))
-                style = MyStyle(**told | {"path": str(card.parent / Path(told["path"]).name)})
+                values = json.loads(card.read_text(encoding="utf-8"))
+                style = MyStyle(**values | {"path": str(card.parent / Path(values["path"]).name)})
                 if Path(style.path).is_file():
                     found.append((card.stat().st_mtime_ns, style))
             except (OSError, ValueError, TypeError, KeyError):
@@ -268,8 +262,8 @@ class Sessions:
             self._remove(sessions_dir() / name)
             for path in visitor.uploads - in_use:
                 _forget_file(Path(path))
-        for path in [*(sessions_dir() / name for name in present), *map(Path, in_use)]:
-            _freshen(path)  # Gradio and other processes go by the time of change
+        for used in [*(sessions_dir() / name for name in present), *map(Path, in_use)]:
+            _freshen(used)  # Gradio and other processes go by the time of change
         self._sweep_orphans(set(present), now, keep_s)
 
     def _sweep_orphans(self, present: set[str], now: float, keep_s: float) -> None:

@@ -1,42 +1,37 @@
-"""Quick votes: the four methods on the visitor's own photo, blind. The photo is stored nowhere, nor is any drawing.
+"""Photo votes: the four methods on the visitor's own photo, blind. The photo is stored nowhere, nor is any drawing.
 
 The drawings travel as data addresses and stand in no file; which is whose stays in the session until the vote.
 """
 
 from __future__ import annotations
 
-import base64
 import io
-import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
-import spaces
 
 from core.config import ASSETS_DIR, data_dir
+from core.execution.jobs import CompareStyles
 from core.study.protocol import design
 from core.study.protocol.packs import ARM_TITLES, ARMS, Arm
 from core.study.protocol.records import LABELS, Group
 from core.ui.components import widgets
-from core.ui.friendly_errors import friendly
+from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
-from core.ui.server import runtime as engine
+from core.ui.server.runtime import EXECUTOR
 from core.ui.server.session import ChosenPhoto, Crop, Portrait
-from core.ui.server.study_service import DOOR
+from core.ui.server.study_service import STUDY
 from core.ui.tabs import vote_views as views
-from core.ui.tabs.stylize_handlers import cut_out
-from core.ui.tabs.vote_handlers import Runs, current, said, screens_of
+from core.ui.tabs.stylize_handlers import as_seen
+from core.ui.tabs.vote_handlers import Runs, current, screens_of, sent
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from core.engines.fewshot_gan.invert import Inversion
-    from core.imaging.align import AlignedFace
 
 SHOWN_PX = 512
 Offered = tuple[str, int, Crop, str]  # photo, face, cut and style
@@ -74,23 +69,6 @@ def arm_styles(slug: str | None) -> Mapping[Arm, Path]:
     return {}
 
 
-def arms_seconds(face: AlignedFace, inversion: Inversion | None, paths: Sequence[str]) -> int:
-    """Accelerator seconds to declare for `draw_arms`."""
-    return math.ceil(engine.START_S + engine.DRAWING_S * (len(paths) + (inversion is None)))
-
-
-@spaces.GPU(duration=arms_seconds)
-@friendly
-def draw_arms(face: AlignedFace, inversion: Inversion | None, paths: Sequence[str]) -> list[Image.Image]:
-    """Return one picture per style file, in order, all drawn alike: full strength, the style's colours, seed 0."""
-    inverted = engine.studio().invert(face) if inversion is None else inversion
-    drawn = []
-    for path in paths:
-        style = engine.style_at(path)
-        drawn.append(engine.studio().stylize_inverted(inverted, style, strength=1.0, keep_colour=False, seed=0).image)
-    return drawn
-
-
 def offer(
     portrait_file: Any, photo: ChosenPhoto | None, crop: Crop, chosen: str | None, offered: Offered | None
 ) -> tuple[Any, ...]:
@@ -116,15 +94,14 @@ def compare(
     """Draw the visitor's face with every method. Values: stage, ballot."""
     files = arm_styles(chosen)
     if photo is None or not files:
-        raise gr.Error("Draw your portrait first, in one of the ready-made styles.", title="No portrait yet")
-    progress(0.1, desc=t("Reading the face"))
-    portrait = cut_out(photo, portrait, crop)
+        raise PageProblem("Draw your portrait first, in one of the ready-made styles.", title="No portrait yet")
     order = design.one_order(tuple(files), np.random.default_rng(secrets.randbits(128)))
     progress(0.3, desc=t("Drawing"))
-    pictures = draw_arms(portrait.face, portrait.inversion, [str(files[arm]) for arm in order])
+    job = CompareStyles(style_paths=tuple(files[arm] for arm in order), **as_seen(photo, portrait, crop))
+    drawn = EXECUTOR.result(job)  # all drawn alike: full strength, the style's colours, seed 0
     ballot = Ballot(secrets.token_hex(16), order, str(chosen))
-    shown = [_address(picture) for picture in pictures]
-    return views.quick(ballot.token, _address(portrait.face.image), shown), ballot
+    shown = [_address(picture) for picture in drawn.drawings]
+    return views.photo_vote(ballot.token, _address(drawn.face.image), shown), ballot
 
 
 def _address(picture: Image.Image) -> str:
@@ -132,26 +109,26 @@ def _address(picture: Image.Image) -> str:
     copy.thumbnail((SHOWN_PX, SHOWN_PX))
     buffer = io.BytesIO()
     copy.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return widgets.png_address(buffer.getvalue())
 
 
 @friendly
 def vote(ballot: Ballot | None, runs: Runs | None, event: gr.EventData) -> tuple[Any, Any]:
     """Take the vote once. Values: stage, ballot."""
-    choice = said(event, "choice")
-    if ballot is None or said(event, "ticket") != ballot.token or not (choice is None or choice in LABELS):
+    choice = sent(event, "choice")
+    if ballot is None or sent(event, "ticket") != ballot.token or not (choice is None or choice in LABELS):
         return widgets.hint("This comparison is over. Make another one if you like."), None
-    DOOR.study().quick_vote(ballot.token, order=ballot.order, choice=choice, style=ballot.style, group=_group(runs))
-    return views.quick_thanks(_whose(ballot) if _may_know(runs) else ()), None
+    STUDY.study().quick_vote(ballot.token, order=ballot.order, choice=choice, style=ballot.style, group=_group(runs))
+    return views.photo_vote_thanks(_methods(ballot) if _may_know(runs) else ()), None
 
 
 def _group(runs: Runs | None) -> Group | None:
     """What was said at the beginning of this browser's latest run, None without one."""
     code = current(runs)
-    return None if code is None else DOOR.study().group_of(code)
+    return None if code is None else STUDY.study().group_of(code)
 
 
-def _whose(ballot: Ballot) -> tuple[tuple[str, str], ...]:
+def _methods(ballot: Ballot) -> tuple[tuple[str, str], ...]:
     return tuple((label, ARM_TITLES[arm]) for label, arm in zip(LABELS, ballot.order, strict=False))
 
 

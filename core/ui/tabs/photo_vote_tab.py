@@ -6,10 +6,11 @@ import gradio as gr
 
 from core.ui.components import widgets
 from core.ui.i18n import fragment, label
-from core.ui.server import runtime as engine
+from core.ui.server.runtime import ACCELERATOR
 from core.ui.tabs import photo_vote_handlers as on
+from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE
 from core.ui.tabs.stylize_tab import StylizeTab
-from core.ui.tabs.vote_tab import DIRECT, TELL_STAGE, stage_html
+from core.ui.tabs.vote_tab import TELL_STAGE, stage_html
 
 ABOUT = (
     "Your face in this style, drawn in different ways, side by side and without their names. Your choice helps to "
@@ -20,19 +21,19 @@ ABOUT = (
 def build(stylize: StylizeTab, runs: gr.BrowserState) -> None:
     """Lay out the panel inside the Stylize tab and connect its events."""
     ballot, offered = gr.State(None), gr.State(None)
-    with gr.Accordion(label("Which drawing of you is best?"), open=False, visible=False, elem_id="quick") as panel:
+    with gr.Accordion(label("Which drawing of you is best?"), open=False, visible=False, elem_id="photo-vote") as panel:
         gr.HTML(fragment(lambda: widgets.hint(ABOUT)))
-        start = gr.Button(label("Show them"), elem_id="quick-start")
-        stage = stage_html("quick-stage")
+        start = gr.Button(label("Show them"), elem_id="photo-vote-start")
+        stage = stage_html("photo-vote-stage")
     portrait, file, crop = stylize.result[0], stylize.result[-1], stylize.settings[2]
     drawn = [file, stylize.photo, crop, stylize.chosen, offered]
-    file.change(on.offer, drawn, [offered, panel, stage, ballot], preprocess=False, **DIRECT)
+    file.change(on.offer, drawn, [offered, panel, stage, ballot], **AS_SENT | DIRECT)
     start.click(
         on.compare,
         [stylize.photo, portrait, crop, stylize.chosen],
         [stage, ballot],
         show_progress_on=stage,
-        api_visibility="private",
-        **engine.ACCELERATOR,
+        **PRIVATE,
+        **ACCELERATOR,
     )
     stage.choose(on.vote, [ballot, runs], [stage, ballot], **DIRECT).failure(None, js=TELL_STAGE)

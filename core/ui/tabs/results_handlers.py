@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import shutil
 import tempfile
@@ -10,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from core.study.analysis import figure
 from core.study.analysis.export import export, export_salt
 from core.study.analysis.report import Report, report
 from core.study.protocol.records import PackCard, QuickVoteRow, VoteRow
-from core.ui.friendly_errors import friendly
-from core.ui.server.study_service import DOOR
+from core.ui.components import widgets
+from core.ui.friendly_errors import PageProblem, friendly
+from core.ui.server.study_service import STUDY
 from core.ui.server.uploads import published
 from core.ui.tabs import results_views as views
 from core.ui.tabs.vote_handlers import VOTE_TAB, Runs, codes_of, screens_of
@@ -27,31 +28,27 @@ def why_not_yet(runs: Runs | None) -> str:
     kinds = {screen.kind for screen in screens_of(runs)}
     if kinds - {"finished"}:
         return views.UNFINISHED
-    return "" if kinds or not DOOR.study().packs_open() else views.NOT_BEGUN
+    return "" if kinds or not STUDY.study().packs_open() else views.NOT_BEGUN
 
 
 def _hidden_from(runs: Runs | None) -> tuple[PackCard, ...]:
     """The open sets of pictures that this browser has yet to vote on."""
-    return DOOR.study().packs_hidden_from(codes_of(runs))
+    return STUDY.study().packs_hidden_from(codes_of(runs))
 
 
 @functools.lru_cache(maxsize=4)
 def _report(votes: tuple[VoteRow, ...], quick_votes: tuple[QuickVoteRow, ...], flagged: bool) -> Report:
-    titles = {slug: pack.title for slug, pack in DOOR.opened().packs.items()}
+    titles = {slug: pack.title for slug, pack in STUDY.opened().packs.items()}
     return report(votes, quick_votes, flagged=flagged, titles=titles)
 
 
 @functools.lru_cache(maxsize=4)
-def _chart(made: Report) -> str:
+def _chart(made: Report) -> Markup:
     table = made.main_table
     if table is None:
-        return ""
-    light, dark = (_address(figure.render(table, theme=theme)) for theme in ("light", "dark"))
+        return Markup()
+    light, dark = (widgets.png_address(figure.render(table, theme=theme)) for theme in ("light", "dark"))
     return views.figure(light, dark, figure.alt_text(table))
-
-
-def _address(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 @friendly
@@ -59,10 +56,10 @@ def show(runs: Runs | None, leave_out: bool) -> tuple[Any, ...]:
     """Values for: headline and figure, settings, tables and notes."""
     if why := why_not_yet(runs):
         return views.hidden(why), gr.update(visible=False), ""
-    hidden, store = _hidden_from(runs), DOOR.opened().store
+    hidden, store = _hidden_from(runs), STUDY.opened().store
     votes = tuple(vote for vote in store.votes() if vote.pack not in {card.slug for card in hidden})
     made = _report(votes, tuple(store.quick_votes()), not leave_out)
-    top, rest = views.head(made) + views.yet_to_come(hidden), views.quick(made) + views.notes(made)
+    top, rest = views.head(made) + views.yet_to_come(hidden), views.photo_votes(made) + views.notes(made)
     if made.main_table is None:
         return top, gr.update(visible=leave_out), rest
     return top + _chart(made), gr.update(visible=True), views.tables(made) + views.joint(made) + rest
@@ -72,8 +69,8 @@ def show(runs: Runs | None, leave_out: bool) -> tuple[Any, ...]:
 def download(runs: Runs | None, request: gr.Request) -> Any:
     """Write the answers under pseudonyms, with their codebook, as one file to download."""
     if why := why_not_yet(runs):
-        raise gr.Error(why, title="Not yet")
-    hidden, store = {card.slug for card in _hidden_from(runs)}, DOOR.opened().store
+        raise PageProblem(why, title="Not yet")
+    hidden, store = {card.slug for card in _hidden_from(runs)}, STUDY.opened().store
     votes = [row for row in store.votes() if row.pack not in hidden]
     # Read last: a withdrawal in between counts.
     participants = [row for row in store.participants(withdrawn=True) if row.pack not in hidden]

@@ -9,11 +9,9 @@ import gradio as gr
 from core.ui.components import widgets
 from core.ui.i18n import label
 from core.ui.tabs import results_handlers as on
-from core.ui.tabs.vote_tab import DIRECT
+from core.ui.tabs.events import DIRECT, REPORT
 
-# A line of its own: a report never waits behind a training run, nor a vote behind a report.
 FETCH = "() => setTimeout(() => document.querySelector('#results-download')?.click(), 100)"
-REPORT = {"concurrency_id": "report", "concurrency_limit": 1, "api_visibility": "private"}
 
 
 def build(tab: gr.Tab, tabs: gr.Tabs, runs: gr.BrowserState) -> None:

@@ -10,16 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from core.config import ASSETS_DIR
-from core.errors import StyleIdentityError, TooManyPhotos, TooManyStyles
-from core.ui.components import before_after as compare
-from core.ui.components import status, widgets
-from core.ui.components import style_gallery as styles
-from core.ui.friendly_errors import friendly
+from core.engines.base import DrawOptions
+from core.errors import TooManyPhotos, TooManyStyles
+from core.execution.jobs import (
+    DRAWING,
+    LOOKING,
+    READING,
+    CompareStyles,
+    DrawPhotos,
+    DrawPortrait,
+    FindFaces,
+    PictureFile,
+)
+from core.ui.components import status, style_gallery, widgets
+from core.ui.components.before_after import before_after
+from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
-from core.ui.server import runtime as engine
 from core.ui.server.limits import MAX_SEED, limits
+from core.ui.server.runtime import EXECUTOR, LOADER
 from core.ui.server.session import ChosenPhoto, Crop, MyStyle, Portrait
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
@@ -28,6 +39,7 @@ if TYPE_CHECKING:
     from core.studio import Studio
 
 VIEW_PX = 900
+PHASES = {LOOKING: "Looking for faces", READING: "Seeing each face as a photo", DRAWING: "Drawing"}
 TRAIN_TAB, STYLIZE_TAB = "new-style", "stylize"
 
 
@@ -41,19 +53,17 @@ def read_photo(path: str, *, name: str | None = None) -> tuple[ChosenPhoto, Port
 
     Raises PhotoUnreadable, PhotoTooLarge, PhotoTooSmall.
     """
-    from core.imaging.photo import load_photo
+    found = EXECUTOR.result(FindFaces(picture_file(path, name)))
+    width, height = found.photo.image.size
+    view = widgets.data_address(found.photo.image, side_px=VIEW_PX)
+    problem = "" if found.problem is None else found.problem.sentence
+    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, boxes=found.boxes, problem=problem)
+    return chosen, None if found.face is None else Portrait(portrait_key(chosen, Crop()), found.face, None)
 
-    photo = load_photo(path, name=name, limits=limits().photo)
-    width, height = photo.image.size
-    view = widgets.data_address(photo.image, side_px=VIEW_PX)
-    chosen = ChosenPhoto(str(path), photo.name, width, height, view)
-    try:
-        faces = engine.studio().find_faces(photo)
-        chosen = replace(chosen, boxes=tuple(tuple(int(side) for side in face.box) for face in faces))
-        face = engine.studio().align_found(photo, faces)
-    except StyleIdentityError as error:
-        return replace(chosen, problem=str(error)), None
-    return chosen, Portrait(portrait_key(chosen, Crop()), face, None)
+
+def picture_file(path: str | Path, name: str | None = None) -> PictureFile:
+    """Return a picture that somebody sent, under the page's limits."""
+    return PictureFile(Path(path), name, limits().photo)
 
 
 def portrait_key(photo: ChosenPhoto, crop: Crop) -> tuple[object, ...]:
@@ -61,16 +71,16 @@ def portrait_key(photo: ChosenPhoto, crop: Crop) -> tuple[object, ...]:
     return photo.path, photo.face_index if crop.mode == "detect" else 0, crop
 
 
-def cut_out(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> Portrait:
-    """Return the kept portrait if it still fits, else align the face again. Raises what `Studio.align` raises."""
-    from core.imaging.photo import load_photo
-
-    key = portrait_key(photo, crop)
-    if portrait is not None and portrait.key == key:
-        return portrait
-    source = load_photo(photo.path, name=photo.name, limits=limits().photo)
-    face = engine.studio().align(source, face_index=photo.face_index, crop=crop.for_studio(photo.width, photo.height))
-    return Portrait(key, face, None)
+def as_seen(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> dict[str, Any]:
+    """Return what a drawing job needs of a photo: the face that is kept, if it still fits, and how to find it."""
+    kept = portrait if portrait is not None and portrait.key == portrait_key(photo, crop) else None
+    return {
+        "source": picture_file(photo.path, photo.name),
+        "face": None if kept is None else kept.face,
+        "prepared": None if kept is None else kept.prepared,
+        "face_index": photo.face_index,
+        "crop": crop.for_studio(photo.width, photo.height),
+    }
 
 
 # --- opening the page and choosing a photo -----------------------------------------------------------------
@@ -79,7 +89,7 @@ def cut_out(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> Portra
 def greet(
     chosen: str | None, mine: tuple[MyStyle, ...], tab_key: str | None, request: gr.Request
 ) -> Iterator[tuple[Any, ...]]:
-    """Tell how the Studio opens, then fill the shelf. Values: status line, shelf, chosen style, own styles.
+    """Tell how the Studio opens, then fill the style gallery. Values: status line, gallery, chosen style, own styles.
 
     `tab_key` is the browser tab's secret: after a reload, the tab finds its own styles again.
     """
@@ -88,14 +98,14 @@ def greet(
         mine = mine or SESSIONS.styles(request.session_hash)
         while True:
             try:
-                studio = engine.DOOR.studio(timeout_s=1.0)
+                opened = LOADER.studio(timeout_s=1.0)
                 break
             except Waiting:
                 yield status.LOADING_LINE.html(), gr.skip(), gr.skip(), mine
-        chosen = chosen or styles.first_style()
-        yield status.describe(studio), styles.shelf(mine, chosen), chosen, mine
+        chosen = chosen or style_gallery.first_style()
+        yield status.describe(opened), style_gallery.gallery(mine, chosen), chosen, mine
     except Exception as error:
-        yield status.failed(error), widgets.shelf([], None), None, mine
+        yield status.failed(error), widgets.style_gallery([], None), None, mine
 
 
 def warm_up(studio: Studio) -> None:
@@ -103,7 +113,7 @@ def warm_up(studio: Studio) -> None:
     from core.imaging.photo import load_photo
 
     for path in example_paths()[:1]:
-        studio.reconstruct(studio.invert(studio.align(load_photo(path))))
+        studio.stylize(studio.align(load_photo(path)), None)
 
 
 def _photo_page(chosen: ChosenPhoto, portrait: Portrait | None) -> tuple[Any, ...]:
@@ -198,73 +208,70 @@ def go_to_training() -> Any:
 def open_style(
     payload: Mapping[str, Any] | None, mine: tuple[MyStyle, ...], request: gr.Request
 ) -> tuple[Any, Any, Any]:
-    """Add a style file to the shelf and choose it. Values: own styles, chosen style, shelf."""
+    """Add a style file to the visitor's own and choose it. Values: own styles, chosen style, gallery."""
     upload = uploaded_path(payload, request.session_hash)
     if upload is None:
         return gr.skip(), gr.skip(), gr.skip()
     if len(mine) >= limits().styles:
         raise TooManyStyles(limits().styles)
-    opened = styles.open_file(upload, SESSIONS.folder(request.session_hash))
+    opened = style_gallery.open_file(upload, SESSIONS.folder(request.session_hash))
     SESSIONS.keep_style(opened)
     mine = (*mine, opened)
-    return mine, opened.slug, styles.shelf(mine, opened.slug)
+    return mine, opened.slug, style_gallery.gallery(mine, opened.slug)
 
 
 @friendly
 def picture_styles(mine: tuple[MyStyle, ...], chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
-    """Draw the first example in every opened style that has no picture yet. Values: own styles, shelf."""
-    from core.imaging.photo import load_photo
-
+    """Draw the first example in every opened style that has no picture yet. Values: own styles, gallery."""
     examples = example_paths()[:1]
-    bare = [style for style in mine if style.thumbnail == styles.NO_PICTURE]
+    bare = [style for style in mine if style.thumbnail == style_gallery.NO_PICTURE]
     if not (bare and examples):
         return gr.skip(), gr.skip()
-    face = engine.studio().align(load_photo(examples[0]), crop="aligned")
-    inversion = None
-    for style in bare:
-        inversion, stylized = engine.draw(face, inversion, style.path, 1.0, False, 0)
-        picture = widgets.data_address(stylized.image, side_px=styles.THUMBNAIL_PX)
+    paths = tuple(Path(style.path) for style in bare)
+    drawn = EXECUTOR.result(CompareStyles(picture_file(examples[0]), paths, crop="aligned"))
+    for style, drawing in zip(bare, drawn.drawings, strict=True):
+        picture = widgets.data_address(drawing, side_px=style_gallery.THUMBNAIL_PX)
         SESSIONS.keep_style(replace(style, thumbnail=picture))
     mine = SESSIONS.styles(request.session_hash)  # others may have come meanwhile
-    return mine, styles.shelf(mine, chosen)
+    return mine, style_gallery.gallery(mine, chosen)
 
 
 @friendly
-def take_off(
+def remove_style(
     mine: tuple[MyStyle, ...], chosen: str | None, event: gr.EventData, request: gr.Request
 ) -> tuple[Any, Any, Any]:
-    """Take one of the visitor's own styles off the shelf. Values: own styles, chosen style, shelf."""
+    """Remove one of the visitor's own styles. Values: own styles, chosen style, gallery."""
     gone = next((style for style in mine if style.slug == event.pick), None)
     if gone is None:
         return gr.skip(), gr.skip(), gr.skip()
-    SESSIONS.take_off(request.session_hash, gone.slug)
+    SESSIONS.remove_style(request.session_hash, gone.slug)
     mine = tuple(style for style in mine if style.slug != gone.slug)
-    chosen = styles.first_style() if chosen == gone.slug else chosen
-    return mine, chosen, styles.shelf(mine, chosen, taken_off=gone)
+    chosen = style_gallery.first_style() if chosen == gone.slug else chosen
+    return mine, chosen, style_gallery.gallery(mine, chosen, removed=gone)
 
 
 @friendly
-def bring_back(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
-    """Put the style that was taken off last back on the shelf. Values: own styles, shelf."""
-    SESSIONS.bring_back(request.session_hash, str(event.pick))
+def undo_remove(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+    """Bring the style that was removed last back. Values: own styles, gallery."""
+    SESSIONS.undo_remove(request.session_hash, str(event.pick))
     mine = SESSIONS.styles(request.session_hash)
-    return mine, styles.shelf(mine, chosen)
+    return mine, style_gallery.gallery(mine, chosen)
 
 
 # --- drawing -----------------------------------------------------------------------------------------------
 
 
 def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[str, str]:
-    found = styles.find(chosen, mine)
+    found = style_gallery.find(chosen, mine)
     if found is None:
-        raise gr.Error("Choose a style first, or make one under New style.", title="No style yet")
+        raise PageProblem("Choose a style first, or make one under New style.", title="No style yet")
     return found
 
 
 def _seed(number: float | None) -> int:
-    """Return the seed that the visitor chose, 0 for an emptied field. Raises gr.Error."""
+    """Return the seed that the visitor chose, 0 for an emptied field. Raises PageProblem."""
     if not 0 <= (number or 0) <= MAX_SEED:
-        raise gr.Error(t("The seed is a number from 0 to {limit}.", limit=MAX_SEED), title="That didn't work")
+        raise PageProblem("The seed is a number from 0 to {limit}.", limit=MAX_SEED)
     return int(number or 0)
 
 
@@ -283,24 +290,22 @@ def draw(
     progress: gr.Progress = gr.Progress(),
 ) -> tuple[Any, ...]:
     """Draw the portrait. Values: portrait state, slider, placeholder, download button."""
-    from core.imaging.photo import load_photo, save_png
+    from core.imaging.photo import save_png
 
     if photo is None:
-        raise gr.Error("Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet")
+        raise PageProblem(
+            "Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet"
+        )
     title, path = _style_or_complain(chosen, mine)
-    progress(0.1, desc=t("Reading the face"))
-    portrait = cut_out(photo, portrait, crop)
-    progress(0.4, desc=t("Drawing"))
-    inversion, stylized = engine.draw(portrait.face, portrait.inversion, path, strength / 100, keep_colour, _seed(seed))
-    before, after = portrait.face.image, stylized.image
-    if into_photo:
-        source = load_photo(photo.path, name=photo.name, limits=limits().photo)
-        before, after = source.image, engine.studio().paste_back(stylized, portrait.face, source)
-    file = SESSIONS.folder(request.session_hash) / f"portrait-{styles.file_name(title)}.png"
-    save_png(after, file)
+    options = DrawOptions(strength / 100, keep_colour, _seed(seed))
+    progress(0.3, desc=t("Drawing"))
+    job = DrawPortrait(style_path=Path(path), options=options, blend=into_photo, **as_seen(photo, portrait, crop))
+    drawn = EXECUTOR.result(job)
+    file = SESSIONS.folder(request.session_hash) / f"portrait-{style_gallery.file_name(title)}.png"
+    save_png(drawn.after, file)
     return (
-        replace(portrait, inversion=inversion),
-        gr.update(value=compare.before_after(before, after), visible=True),
+        Portrait(portrait_key(photo, crop), drawn.face, drawn.prepared),
+        gr.update(value=before_after(drawn.before, drawn.after), visible=True),
         gr.update(visible=False),
         gr.update(value=published(file, request.session_hash, "portrait"), interactive=True),
     )
@@ -320,7 +325,7 @@ def redraw(
     progress: gr.Progress = gr.Progress(),
 ) -> tuple[Any, ...]:
     """Draw again after a setting changed; nothing happens before the first portrait. Values as in `draw`."""
-    if photo is None or portrait is None or portrait.inversion is None:
+    if photo is None or portrait is None or portrait.prepared is None:
         return tuple(gr.skip() for _ in range(4))
     return draw(photo, portrait, crop, chosen, mine, strength, keep_colour, into_photo, seed, request, progress)
 
@@ -340,33 +345,36 @@ def draw_several(
     progress: gr.Progress = gr.Progress(),
 ) -> Iterator[tuple[Any, ...]]:
     """Draw several photos, the largest face of each. Values: results, download button, notes."""
-    from core.imaging.photo import load_photo, save_png
+    from core.imaging.photo import save_png
 
     uploads = uploaded_paths(payload or [], request.session_hash)
     if not uploads:
-        raise gr.Error("Add the photos first.", title="No photos yet")
+        raise PageProblem("Add the photos first.", title="No photos yet")
     if len(uploads) > limits().photos:
         raise TooManyPhotos(len(uploads), limits().photos)
     title, path = _style_or_complain(chosen, mine)
-    faces, problems = [], []
-    for number, upload in enumerate(uploads):
-        progress((number, 2 * len(uploads)), desc=t("Looking for faces"))
-        try:
-            faces.append(engine.studio().align(load_photo(upload, limits=limits().photo), face_index=0))
-        except StyleIdentityError as error:
-            problems.append(str(error))
+    options = DrawOptions(strength / 100, keep_colour, _seed(seed))
     folder = SESSIONS.folder(request.session_hash)
-    notes = "".join(widgets.notice(problem) for problem in problems)
+    notes = Markup()
     files: list[Path] = []
     shown: list[str] = []
-    for stylized in engine.draw_many(tuple(faces), path, strength / 100, keep_colour, _seed(seed)) if faces else ():
-        file = folder / f"{len(files) + 1:02d}-{styles.file_name(faces[len(files)].name)}-{styles.file_name(title)}.png"
-        save_png(stylized.image, file)
+    for update in EXECUTOR.stream(DrawPhotos(tuple(map(picture_file, uploads)), Path(path), options)):
+        phase = update.progress
+        drawing = phase.what == DRAWING
+        progress((len(uploads) * drawing + phase.done, 2 * len(uploads)), desc=t(PHASES[phase.what]))
+        if update.value is None:
+            continue
+        if update.value.problem is not None:
+            notes += widgets.notice(update.value.problem.sentence)
+        if update.value.image is None:
+            continue
+        name = f"{style_gallery.file_name(update.value.name)}-{style_gallery.file_name(title)}"
+        file = folder / f"{len(files) + 1:02d}-{name}.png"
+        save_png(update.value.image, file)
         files.append(file)
         shown.append(published(file, request.session_hash, f"photo {len(files)}"))
-        progress((len(uploads) + len(files), 2 * len(uploads)), desc=t("Drawing"))
         yield gr.update(value=list(shown), visible=True), gr.skip(), notes
-    archive = folder / f"portraits-{styles.file_name(title)}.zip"
+    archive = folder / f"portraits-{style_gallery.file_name(title)}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
         for file in files:
             target.write(file, file.name)

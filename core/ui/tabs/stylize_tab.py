@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from core.config import ASSETS_DIR
-from core.ui.components import before_after as compare
-from core.ui.components import widgets
-from core.ui.i18n import fragment, label, t
-from core.ui.server import runtime as engine
+from core.ui.components import before_after, widgets
+from core.ui.i18n import fragment, label
 from core.ui.server.limits import MAX_SEED
+from core.ui.server.runtime import ACCELERATOR, FACES
 from core.ui.server.session import Crop
 from core.ui.tabs import stylize_handlers as on
+from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
 
-# The handler gets the upload unread, so that a broken picture meets our sentence and not Pillow's.
-AS_SENT = {"preprocess": False, "api_visibility": "private"}
 # On a phone the portrait is below the styles: bring it into view.
 SHOW_RESULT = """() => {
   const result = document.querySelector('#result');
@@ -34,8 +32,6 @@ TAB_KEY = """(chosen, mine) => {
     return [chosen, mine, key];
   } catch (error) { return [chosen, mine, '']; }
 }"""
-HIDDEN = {"show_progress": "hidden", "show_progress_on": None}
-QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -45,11 +41,47 @@ class StylizeTab:
     photo: gr.State
     chosen: gr.State
     mine: gr.State
-    shelf: gr.HTML
+    gallery: gr.HTML
     photo_page: list[Any]
     settings: list[Any]
     result: list[Any]
     other_photo: list[Any]  # the events that choose another photo or none; a portrait of the one before is out of date
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How the face is cut out; the sliders place a square by hand."""
+
+    panel: gr.Group
+    mode: gr.Radio
+    manual: gr.Group
+    sliders: list[gr.Slider]
+
+
+@dataclass(frozen=True)
+class InputColumn:
+    """Photo and style, and the button that draws."""
+
+    uploader: gr.Image
+    view: gr.HTML
+    examples: gr.HTML | None
+    crop: CropSettings
+    style_file: gr.UploadButton
+    gallery: gr.HTML
+    button: gr.Button
+
+
+@dataclass(frozen=True)
+class ResultColumn:
+    """The portrait and how it is drawn."""
+
+    empty: gr.HTML
+    slider: gr.HTML
+    strength: gr.Slider
+    keep: gr.Checkbox
+    into: gr.Checkbox
+    download: gr.DownloadButton
+    seed: gr.Number
 
 
 def photo_input(*, height: int, elem_id: str) -> gr.Image:
@@ -68,39 +100,30 @@ def photo_input(*, height: int, elem_id: str) -> gr.Image:
 
 
 def _examples() -> gr.HTML | None:
-    from PIL import Image
-
     paths = on.example_paths()
     if not paths:
         return None
-    tiles = "".join(
-        widgets.tile(str(i), str(i + 1), widgets.data_address(Image.open(path), side_px=160), bare=True)
-        for i, path in enumerate(paths)
-    )
-    row = f'<div class="si-examples">${{value}}<div class="si-tiles small" role="group">{tiles}</div></div>'
-    words = fragment(lambda: widgets.hint("Or try one of these"))
-    return gr.HTML(words, html_template=row, js_on_load=widgets.CLICKS, elem_id="examples")
+    pictures = [_data_address(path, side_px=160) for path in paths]
+    hint = fragment(lambda: widgets.hint("Or try one of these"))
+    return gr.HTML(hint, html_template=widgets.examples(pictures), js_on_load=widgets.CLICKS, elem_id="examples")
 
 
 def _empty_result() -> gr.HTML:
     """Return what stands in the portrait's place before there is one: a photo, a drawing, and what to do."""
+    photos, drawings = on.example_paths()[:1], sorted((ASSETS_DIR / "styles").glob("*.webp"))[:1]
+    pictures = [_data_address(path, side_px=200) for path in (*photos, *drawings)]
+    text = fragment(widgets.no_portrait_text)
+    return gr.HTML(text, html_template=widgets.no_portrait(pictures), elem_id="empty")
+
+
+def _data_address(path: Path, *, side_px: int) -> str:
     from PIL import Image
 
-    photos, drawings = on.example_paths()[:1], sorted((ASSETS_DIR / "styles").glob("*.webp"))[:1]
-    pictures = "".join(
-        f'<img src="{widgets.data_address(Image.open(path), side_px=200)}" alt="">' for path in (*photos, *drawings)
-    )
-    frame = f'<div class="si-empty"><div class="pair" aria-hidden="true">{pictures}</div>${{value}}</div>'
-    words = fragment(
-        lambda: (
-            f"<strong>{t('Your portrait appears here')}</strong>"
-            f"<span>{t('Choose a photo or an example, then click a style.')}</span>"
-        )
-    )
-    return gr.HTML(words, html_template=frame, elem_id="empty")
+    with Image.open(path) as picture:
+        return widgets.data_address(picture, side_px=side_px)
 
 
-def _crop_settings() -> tuple[gr.Group, gr.Radio, gr.Group, list[gr.Slider]]:
+def _crop_settings() -> CropSettings:
     with gr.Group(visible=False, elem_id="crop") as panel:
         mode = gr.Radio(
             [
@@ -117,7 +140,7 @@ def _crop_settings() -> tuple[gr.Group, gr.Radio, gr.Group, list[gr.Slider]]:
                 gr.Slider(0, 100, 50, step=1, label=label("Down (%)"), buttons=[]),
                 gr.Slider(10, 100, 70, step=1, label=label("Size (%)"), buttons=[]),
             ]
-    return panel, mode, manual, sliders
+    return CropSettings(panel, mode, manual, sliders)
 
 
 def _several(chosen: gr.State, mine: gr.State, drawing: list[Any]) -> None:
@@ -140,39 +163,39 @@ def _several(chosen: gr.State, mine: gr.State, drawing: list[Any]) -> None:
             label=label("Portraits"), interactive=False, columns=4, visible=False, format="png", buttons=["download"]
         )
         archive = gr.DownloadButton(label("Download all (zip)"), interactive=False)
-    button.click(lambda: gr.update(visible=True), None, stop, **QUICK)
+    button.click(lambda: gr.update(visible=True), None, stop, **DIRECT)
     running = button.click(
         on.draw_several,
         [uploads, chosen, mine, *drawing],
         [results, archive, notes],
         show_progress_on=notes,
         **AS_SENT,
-        **engine.ACCELERATOR,
+        **ACCELERATOR,
     )
-    running.then(lambda: gr.update(visible=False), None, stop, **QUICK)
-    stop.click(None, cancels=running, **QUICK)
+    running.then(lambda: gr.update(visible=False), None, stop, **DIRECT)
+    stop.click(None, cancels=running, **DIRECT)
 
 
-def _input_column() -> SimpleNamespace:
+def _input_column() -> InputColumn:
     with gr.Column(scale=5, min_width=320):
         uploader = photo_input(height=widgets.PHOTO_AREA_PX, elem_id="photo")
         view = gr.HTML("", visible=False, js_on_load=widgets.CLICKS, elem_id="photo-view")
         examples = _examples()
-        crop_panel, crop_mode, manual, crop_sliders = _crop_settings()
+        crop = _crop_settings()
         with gr.Row(elem_classes="si-row"):
-            gr.HTML(fragment(lambda: f'<h2 class="si-label">{t("Style")}</h2>'))
+            gr.HTML(fragment(lambda: widgets.heading("Style")))
             style_file = gr.UploadButton(
                 label("Open a style file"), file_types=[".safetensors"], size="sm", elem_id="open-style", min_width=150
             )
-        shelf = gr.HTML(widgets.shelf_loading(), js_on_load=widgets.CLICKS, elem_id="shelf")
+        gallery = gr.HTML(widgets.styles_loading(), js_on_load=widgets.CLICKS, elem_id="styles")
         button = gr.Button(label("Draw my portrait"), variant="primary", size="lg", elem_id="draw")
-    return SimpleNamespace(**locals())
+    return InputColumn(uploader, view, examples, crop, style_file, gallery, button)
 
 
-def _result_column(chosen: gr.State, mine: gr.State) -> SimpleNamespace:
+def _result_column(chosen: gr.State, mine: gr.State) -> ResultColumn:
     with gr.Column(scale=6, min_width=320):
         empty = _empty_result()
-        slider = gr.HTML("", visible=False, js_on_load=compare.CUT, elem_id="result")
+        slider = gr.HTML("", visible=False, js_on_load=before_after.CUT, elem_id="result")
         strength = gr.Slider(0, 100, 100, step=5, label=label("Strength (%)"), buttons=[], elem_id="strength")
         with gr.Row(elem_classes="si-row"):
             keep = gr.Checkbox(False, label=label("Keep my colours"), elem_id="keep-colour", min_width=150)
@@ -183,7 +206,7 @@ def _result_column(chosen: gr.State, mine: gr.State) -> SimpleNamespace:
                 0, label=label("Seed"), info=label("Same seed, same picture."), precision=0, minimum=0, maximum=MAX_SEED
             )
         _several(chosen, mine, [strength, keep, seed])
-    return SimpleNamespace(**locals())
+    return ResultColumn(empty, slider, strength, keep, into, download, seed)
 
 
 def build(tabs: gr.Tabs, status_line: gr.HTML, page: gr.Blocks) -> StylizeTab:
@@ -194,76 +217,79 @@ def build(tabs: gr.Tabs, status_line: gr.HTML, page: gr.Blocks) -> StylizeTab:
         left = _input_column()
         right = _result_column(chosen, mine)
     result = [portrait, right.slider, right.empty, right.download]
-    crop_parts = [left.crop_panel, left.crop_mode, left.manual]
+    crop_parts = [left.crop.panel, left.crop.mode, left.crop.manual]
     photo_page = [photo, portrait, crop, left.uploader, left.view, *crop_parts, *result[1:]]
     settings = [photo, portrait, crop, chosen, mine, right.strength, right.keep, right.into, right.seed]
     examples = [] if left.examples is None else [left.examples.click]
     other_photo = [left.uploader.change, *examples, left.view.submit]
-    tab = StylizeTab(photo, chosen, mine, left.shelf, photo_page, settings, result, other_photo)
+    tab = StylizeTab(photo, chosen, mine, left.gallery, photo_page, settings, result, other_photo)
 
     tab_key = gr.Textbox(visible=False)  # its value comes from the browser's tab
     page.load(
         on.greet,
         [chosen, mine, tab_key],
-        [status_line, left.shelf, chosen, mine],
+        [status_line, left.gallery, chosen, mine],
         js=TAB_KEY,
         show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
     )
     draws = [*_connect_crop(tab, left, crop), *_connect_styles(tab, left, right, tabs)]
     _connect_photo(tab, left, draws)
     return tab
 
 
-def _drawing(tab: StylizeTab) -> dict[str, Any]:
-    return {"show_progress_on": tab.result[1:3], "api_visibility": "private", **engine.ACCELERATOR}
+def _drawing(tab: StylizeTab) -> Options:
+    return {"show_progress_on": tab.result[1:3], **PRIVATE, **ACCELERATOR}
 
 
-def _connect_photo(tab: StylizeTab, left: SimpleNamespace, draws: list[Any]) -> None:
-    looking = {"show_progress_on": [left.uploader, left.view], "api_visibility": "private", **engine.FACES}
+def _looking(left: InputColumn) -> Options:
+    return {"show_progress_on": [left.uploader, left.view], **PRIVATE, **FACES}
+
+
+def _connect_photo(tab: StylizeTab, left: InputColumn, draws: list[Any]) -> None:
+    looking = _looking(left)
     left.uploader.change(
         on.upload_photo, left.uploader, tab.photo_page, cancels=draws, **{**looking, **AS_SENT}
-    ).failure(lambda: None, None, left.uploader, **QUICK)
+    ).failure(lambda: None, None, left.uploader, **DIRECT)
     if left.examples is not None:
         left.examples.click(on.pick_example, None, tab.photo_page, cancels=draws, **looking)
-    left.view.submit(on.leave_photo, None, _photo_parts(tab, left), cancels=draws, **QUICK)
+    left.view.submit(on.leave_photo, None, _photo_parts(tab, left), cancels=draws, **DIRECT)
 
 
-def _photo_parts(tab: StylizeTab, left: SimpleNamespace) -> list[Any]:
-    return [tab.photo, left.uploader, left.view, left.crop_panel, *tab.result[1:]]
+def _photo_parts(tab: StylizeTab, left: InputColumn) -> list[Any]:
+    return [tab.photo, left.uploader, left.view, left.crop.panel, *tab.result[1:]]
 
 
-def _connect_crop(tab: StylizeTab, left: SimpleNamespace, crop: gr.State) -> list[Any]:
+def _connect_crop(tab: StylizeTab, left: InputColumn, crop: gr.State) -> list[Any]:
     """Connect what cuts the face out; return the events that draw."""
-    again = {"fn": on.redraw, "inputs": tab.settings, "outputs": tab.result, **_drawing(tab)}
-    draws = [left.view.click(on.click_photo, [tab.photo, crop], _photo_parts(tab, left), **QUICK).success(**again)]
-    for event in (left.crop_mode.input, *(knob.release for knob in left.crop_sliders)):
+    again: Options = {"fn": on.redraw, "inputs": tab.settings, "outputs": tab.result, **_drawing(tab)}
+    draws = [left.view.click(on.click_photo, [tab.photo, crop], _photo_parts(tab, left), **DIRECT).success(**again)]
+    for event in (left.crop.mode.input, *(slider.release for slider in left.crop.sliders)):
         changed = event(
             on.change_crop,
-            [tab.photo, left.crop_mode, *left.crop_sliders],
-            [crop, left.view, left.manual],
-            **QUICK,
+            [tab.photo, left.crop.mode, *left.crop.sliders],
+            [crop, left.view, left.crop.manual],
+            **DIRECT,
         )
         draws.append(changed.success(**again))
     return draws
 
 
-def _connect_styles(tab: StylizeTab, left: SimpleNamespace, right: SimpleNamespace, tabs: gr.Tabs) -> list[Any]:
+def _connect_styles(tab: StylizeTab, left: InputColumn, right: ResultColumn, tabs: gr.Tabs) -> list[Any]:
     """Connect what chooses and changes a style; return the events that draw."""
-    drawing = _drawing(tab)
-    looking = {"show_progress_on": [left.uploader, left.view], "api_visibility": "private", **engine.FACES}
-    left.shelf.submit(on.go_to_training, None, tabs, **QUICK)
-    picked = left.shelf.click(on.pick_style, None, tab.chosen, **QUICK).success(
-        on.ensure_photo, tab.photo, tab.photo_page, **looking
+    drawing, gallery = _drawing(tab), left.gallery
+    gallery.submit(on.go_to_training, None, tabs, **DIRECT)
+    picked = gallery.click(on.pick_style, None, tab.chosen, **DIRECT).success(
+        on.ensure_photo, tab.photo, tab.photo_page, **_looking(left)
     )
-    left.shelf.delete(on.take_off, [tab.mine, tab.chosen], [tab.mine, tab.chosen, left.shelf], **QUICK)
-    left.shelf.undo(on.bring_back, tab.chosen, [tab.mine, left.shelf], **QUICK)
+    gallery.delete(on.remove_style, [tab.mine, tab.chosen], [tab.mine, tab.chosen, gallery], **DIRECT)
+    gallery.undo(on.undo_remove, tab.chosen, [tab.mine, gallery], **DIRECT)
     opened = left.style_file.upload(
         on.open_style,
         [left.style_file, tab.mine],
-        [tab.mine, tab.chosen, left.shelf],
+        [tab.mine, tab.chosen, gallery],
         **AS_SENT,
-        **engine.FACES,
+        **FACES,
     )
     asked = [event(on.draw, tab.settings, tab.result, **drawing) for event in (picked.success, left.button.click)]
     for draw in asked:
@@ -273,5 +299,5 @@ def _connect_styles(tab: StylizeTab, left: SimpleNamespace, right: SimpleNamespa
         for event in (right.strength.input, right.keep.input, right.into.input, right.seed.submit)
     ]
     drawn = opened.success(on.redraw, tab.settings, tab.result, **drawing)
-    opened.success(on.picture_styles, [tab.mine, tab.chosen], [tab.mine, left.shelf], **drawing | HIDDEN)
+    opened.success(on.picture_styles, [tab.mine, tab.chosen], [tab.mine, gallery], **drawing | HIDDEN)
     return [*asked, *changed, drawn]

@@ -9,30 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from core.config import PRESET_STEPS
-from core.errors import NoReferences, StyleFileInvalid, StyleIdentityError, TooManyReferences, TooManyStyles
-from core.ui.components import advanced, example_sets, widgets
-from core.ui.components import before_after as compare
-from core.ui.components import style_gallery as styles
-from core.ui.friendly_errors import friendly
+from core.errors import (
+    NoReferences,
+    StyleFileInvalid,
+    TooManyReferences,
+    TooManyStyles,
+    TrainingStopped,
+)
+from core.execution.jobs import READING, PictureFile, ReadReference, ReadReferences, ReferencePicture, TrainStyle
+from core.ui.components import advanced, example_sets, style_gallery, widgets
+from core.ui.components.before_after import preview as preview_html
+from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
 from core.ui.server import queueing
-from core.ui.server import runtime as engine
 from core.ui.server.limits import check_training, limits
+from core.ui.server.runtime import EXECUTOR, LOCAL, studio
 from core.ui.server.session import ChosenPhoto, MyStyle, Reference, new_key
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
-from core.ui.tabs.stylize_handlers import STYLIZE_TAB, example_paths, read_photo
+from core.ui.tabs.stylize_handlers import PHASES, STYLIZE_TAB, example_paths, picture_file, read_photo
 
 if TYPE_CHECKING:
-    from core.config import FinetuneConfig
-    from core.engines.fewshot_gan.style_file import Style
+    from core.engines.base import Style, TrainingConfig, TrainingStep
     from core.imaging.align import AlignedFace
-    from core.studio import TrainingStep
 
 CARD_PX = 224
 STEP_TITLES = ("Drop your pictures", "Choose what it should become", "Train, then use it")
-STOPPED = "Training was stopped; nothing was saved. Your pictures are still here."
+STOPPED = TrainingStopped().sentence
 
 
 def heads(references: Sequence[Reference], *, trained: bool = False) -> tuple[str, str, str]:
@@ -57,24 +60,11 @@ def _page(references: Sequence[Reference]) -> tuple[Any, ...]:
     """Values for: references, cards, the three headings, train button."""
     count = len(references)
     limit = limits().references
-    problem = str(TooManyReferences(count, limit)) if count > limit else ""
-    sets = "" if references else example_sets.tiles()
+    problem = TooManyReferences(count, limit).sentence if count > limit else ""
+    sets = [] if references else example_sets.tiles()
     cards = widgets.reference_cards(references, limit=limit, problem=problem, sets=sets)
     ready = bool(usable(references)) and not problem
     return tuple(references), cards, *heads(references), gr.update(interactive=ready)
-
-
-def _aligned(reference: Reference) -> Reference:
-    from core.imaging.photo import load_photo
-
-    photo = None
-    try:
-        photo = load_photo(reference.path, name=reference.name, limits=limits().photo)
-        face = engine.studio().align(photo, crop="aligned" if reference.aligned else "detect")
-    except StyleIdentityError as error:
-        return replace(reference, face=None, crop_view="", look_view="", problem=str(error), readable=photo is not None)
-    view = widgets.data_address(face.image, side_px=CARD_PX)
-    return replace(reference, face=face, crop_view=view, look_view="", problem="")
 
 
 def _filled(references: list[Reference], removed: Collection[str], progress: gr.Progress) -> Iterator[tuple[Any, ...]]:
@@ -86,20 +76,33 @@ def _filled(references: list[Reference], removed: Collection[str], progress: gr.
     def page() -> tuple[Any, ...]:
         return _page([item for item in references if item.key not in removed])
 
-    todo = [i for i, item in enumerate(references) if item.face is None and not item.problem]
-    for number, i in enumerate(todo):
-        progress((number, 2 * len(todo)), desc=t("Looking for faces"))
-        references[i] = _aligned(references[i])
+    rows = {item.key: row for row, item in enumerate(references)}
+    todo = tuple(
+        ReferencePicture(item.key, picture_file(item.path, item.name), item.aligned, item.face)
+        for item in references
+        if not item.problem and not item.look_view
+    )
+    for update in EXECUTOR.stream(ReadReferences(todo)):
+        phase = update.progress
+        progress((phase.of * (phase.what == READING) + phase.done, 2 * phase.of), desc=t(PHASES[phase.what]))
+        if update.value is not None:
+            row = rows[update.value.key]
+            references[row] = _read(references[row], update.value)
+            yield page()
+    if not todo:
         yield page()
-    waiting = [i for i, item in enumerate(references) if item.face is not None and not item.look_view]
-    if not waiting:
-        yield page()
-        return
-    pictures = engine.looks(tuple(references[i].face for i in waiting))
-    for number, (i, picture) in enumerate(zip(waiting, pictures, strict=True)):
-        references[i] = replace(references[i], look_view=widgets.data_address(picture, side_px=CARD_PX))
-        progress((len(waiting) + number, 2 * len(waiting)), desc=t("Seeing each face as a photo"))
-        yield page()
+
+
+def _read(reference: Reference, read: ReadReference) -> Reference:
+    """Return a reference with what became of it."""
+    if read.problem is not None:
+        problem = read.problem.sentence
+        return replace(reference, face=None, crop_view="", look_view="", problem=problem, readable=read.readable)
+    if read.face is None:
+        return reference
+    crop = reference.crop_view or widgets.data_address(read.face.image, side_px=CARD_PX)
+    look = "" if read.as_photo is None else widgets.data_address(read.as_photo, side_px=CARD_PX)
+    return replace(reference, face=read.face, crop_view=crop, look_view=look, problem="")
 
 
 @friendly
@@ -163,13 +166,13 @@ def toggle_aligned(
     references: tuple[Reference, ...], removed: set[str], aligned: bool, progress: gr.Progress = gr.Progress()
 ) -> Iterator[tuple[Any, ...]]:
     """Cut every picture out again, as found or as it is. Values as in `_page`."""
-    blank = {"face": None, "crop_view": "", "look_view": "", "problem": ""}
-    yield from _filled([replace(item, aligned=aligned, **blank) for item in references], removed, progress)
+    blank = [replace(item, aligned=aligned, face=None, crop_view="", look_view="", problem="") for item in references]
+    yield from _filled(blank, removed, progress)
 
 
 def preset_steps(preset: str) -> Any:
     """Return the advanced setting that follows the preset."""
-    return gr.update(value=PRESET_STEPS[preset])
+    return gr.update(value=studio().config(preset).steps)
 
 
 # --- steps 2 and 3: training -------------------------------------------------------------------------------
@@ -183,23 +186,23 @@ def upload_own(payload: Mapping[str, Any] | None, request: gr.Request) -> tuple[
     return own, widgets.notice(own.problem) if own else ""
 
 
-def _preview_face(own: ChosenPhoto | None, photo: ChosenPhoto | None) -> tuple[AlignedFace | None, bool]:
-    """Return the face to preview on, and whether it is the visitor's own: from here, from Stylize, or an example."""
-    from core.imaging.photo import load_photo
+def _preview(own: ChosenPhoto | None, photo: ChosenPhoto | None) -> tuple[PictureFile | None, int, bool]:
+    """Return the photo to preview on, which face, and whether it is the visitor's own.
 
+    It is theirs from here or from Stylize, or an example.
+    """
     chosen = own or photo
     if chosen is not None and (own is not None or not chosen.problem):
-        source = load_photo(chosen.path, name=chosen.name, limits=limits().photo)
-        return engine.studio().align(source, face_index=chosen.face_index), True
+        return picture_file(chosen.path, chosen.name), chosen.face_index, True
     examples = example_paths()
-    return (engine.studio().align(load_photo(examples[0])) if examples else None), False
+    return (picture_file(examples[0]) if examples else None), 0, False
 
 
-def _config(preset: str, anchor: str, values: Sequence[Any]) -> FinetuneConfig:
+def _config(preset: str, anchor: str, values: Sequence[Any]) -> TrainingConfig:
     try:
-        return engine.studio().config(preset, anchor=anchor, **advanced.overrides(values))
+        return studio().config(preset, anchor=anchor, **advanced.overrides(values))
     except ValueError as error:
-        raise gr.Error("One of the advanced settings is out of range. Check them and train again.") from error
+        raise PageProblem("One of the advanced settings is out of range. Check them and train again.") from error
 
 
 def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
@@ -213,7 +216,7 @@ def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
 
 def _running(message: Any, preview: Any = None) -> tuple[Any, ...]:
     """Values while training: style, run view, preview, train, stop, finish box, name, download, last two headings."""
-    shown = gr.skip() if preview is None else gr.update(value=compare.preview(preview), visible=True)
+    shown = gr.skip() if preview is None else gr.update(value=preview_html(preview), visible=True)
     return gr.skip(), message, shown, gr.update(interactive=False), gr.update(visible=True), *_unchanged(5)
 
 
@@ -242,22 +245,25 @@ def train(
     try:
         faces = _checked(references)
         config = _config(preset, anchor, settings)
-        check_training(config, len(faces), seconds=engine.train_seconds(faces, config))
+        check_training(config, len(faces), seconds=EXECUTOR.accelerator_seconds(config, len(faces)))
         if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
             raise TooManyStyles(limits().styles)
         yield _running(widgets.hint("Getting ready: reading every picture."))
-        preview, is_own = _preview_face(own, photo)
-        if anchor == "photo" and not is_own:
-            raise gr.Error("Add your photo first: this style is made for one person.", title="No photo yet")
-        own_photo = preview if anchor == "photo" else None
-        run = engine.train(tuple(faces), config, t("My style"), own_photo, preview, str(flag))
-        yield from _shown(run, faces, references, request)
+        preview, face_index, is_own = _preview(own, photo)
+        if config.needs_photo and not is_own:
+            raise PageProblem("Add your photo first: this style is made for one person.", title="No photo yet")
+        job = TrainStyle(
+            tuple(faces), config, t("My style"), flag, person=preview, preview=preview, face_index=face_index
+        )
+        yield from _shown(EXECUTOR.stream(job), faces, references, request)
+    except TrainingStopped:
+        yield stopped()
     finally:
         SESSIONS.end_run(request.session_hash, flag)
 
 
 def _shown(
-    run: Iterator[TrainingStep | Style],
+    run: Iterator[TrainingStep],
     faces: Sequence[AlignedFace],
     references: Sequence[Reference],
     request: gr.Request,
@@ -265,21 +271,18 @@ def _shown(
     """Show a run's steps, then its style or that it was stopped. Values as in `_running`."""
     losses: list[float] = []
     for item in run:
-        if not hasattr(item, "step"):
-            yield _finished(item, len(faces), references, request)
-            return
         losses.append(float(item.loss))
-        if item.preview is None and item.step % 5 and item.step != item.steps:
-            continue
-        view = widgets.training_run(item.step, item.steps, losses, item.seconds_left)
-        yield _running(view, item.preview)
-    yield stopped()
+        if item.preview is not None or item.step % 5 == 0 or item.step == item.steps:
+            view = widgets.training_run(item.step, item.steps, losses, item.seconds_left)
+            yield _running(view, item.preview)
+        if item.style is not None:
+            yield _finished(item.style, len(faces), references, request)
 
 
 def _saved(style: Style, folder: Path) -> str:
     """Write a style under its name into a folder of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    return str(engine.studio().save_style(style, folder / f"{styles.file_name(style.name)}.safetensors"))
+    return str(studio().save_style(style, folder / f"{style_gallery.file_name(style.name)}.safetensors"))
 
 
 def _finished(style: Style, count: int, references: Sequence[Reference], request: gr.Request) -> tuple[Any, ...]:
@@ -328,7 +331,7 @@ def rename(made: MyStyle | None, name: str, request: gr.Request) -> tuple[Any, A
     if made is None or not title or title == made.title:
         return _unchanged(2)
     folder = SESSIONS.folder(request.session_hash) / made.slug
-    path = _saved(replace(engine.style_at(made.path), name=title), folder)
+    path = _saved(replace(LOCAL.style_at(Path(made.path)), name=title), folder)
     renamed = replace(made, title=title, path=path)
     SESSIONS.keep_style(renamed)
     for older in folder.glob("*.safetensors"):  # names typed on the way; another tab may still use the last one
@@ -338,23 +341,23 @@ def rename(made: MyStyle | None, name: str, request: gr.Request) -> tuple[Any, A
 
 
 @friendly
-def shelve(made: MyStyle | None, mine: tuple[MyStyle, ...], chosen: str | None) -> tuple[Any, ...]:
-    """Put the trained style on the shelf under its present name. Values: own styles, shelf."""
+def add_to_gallery(made: MyStyle | None, mine: tuple[MyStyle, ...], chosen: str | None) -> tuple[Any, ...]:
+    """Put the trained style among the visitor's own under its present name. Values: own styles, gallery."""
     if made is None:
         return _unchanged(2)
     slugs = [style.slug for style in mine]
     kept = tuple(made if style.slug == made.slug else style for style in mine)
     kept = kept if made.slug in slugs else (*kept, made)
-    return kept, styles.shelf(kept, chosen)
+    return kept, style_gallery.gallery(kept, chosen)
 
 
 @friendly
 def use_style(made: MyStyle | None, mine: tuple[MyStyle, ...]) -> tuple[Any, ...]:
-    """Put the trained style on the shelf and choose it. Values: own styles, chosen style, shelf, tabs."""
+    """Put the trained style among the visitor's own and choose it. Values: own styles, chosen style, gallery, tabs."""
     if made is None:
-        raise gr.Error("Train a style first.", title="No style yet")
+        raise PageProblem("Train a style first.", title="No style yet")
     if not Path(made.path).is_file():
         raise StyleFileInvalid(made.title, "it is no longer here")
-    SESSIONS.keep_style(made)  # it may have been taken off the shelf
-    mine, shelf = shelve(made, mine, made.slug)
-    return mine, made.slug, shelf, gr.update(selected=STYLIZE_TAB)
+    SESSIONS.keep_style(made)  # it may have been removed
+    mine, gallery = add_to_gallery(made, mine, made.slug)
+    return mine, made.slug, gallery, gr.update(selected=STYLIZE_TAB)

@@ -24,8 +24,9 @@ from core.study.protocol.flow import CONSENT_VERSION, Study
 from core.study.protocol.records import GROUPS, LABELS, PackCard, Screen
 from core.ui.components import widgets
 from core.ui.friendly_errors import friendly
-from core.ui.i18n import t, translated
-from core.ui.server.study_service import DOOR
+from core.ui.i18n import t
+from core.ui.server import gradio_adapter
+from core.ui.server.study_service import STUDY
 from core.ui.tabs import vote_views as views
 
 VOTE_TAB, RESULTS_TAB = "vote", "results"
@@ -57,7 +58,7 @@ def screens_of(runs: Runs | None) -> list[Screen]:
     screens = []
     for code in codes_of(runs):
         try:
-            screens.append(DOOR.study().screen(code))
+            screens.append(STUDY.study().screen(code))
         except StyleIdentityError:
             continue
     return screens
@@ -82,14 +83,13 @@ def forget(runs: Runs | None, code: str) -> dict[str, Any]:
 # --- what the page shows -----------------------------------------------------------------------------------
 
 
-def said(event: gr.EventData, name: str) -> Any:
+def sent(event: gr.EventData, name: str) -> Any:
     """Return one value that an event brings; a forged one may lack it."""
-    data = event._data if isinstance(event._data, Mapping) else {}
-    return data.get(name)
+    return gradio_adapter.values_sent(event).get(name)
 
 
 def _stage(screen: Screen, code: str, notice: str = "") -> str:
-    pictures, code = DOOR.pictures(), codes.shown(codes.normalised(code) or "")
+    pictures, code = STUDY.pictures(), codes.shown(codes.normalised(code) or "")
     if screen.kind == "trial":
         more = pictures.ahead(screen.candidates[0])
         return views.trial(screen, pictures.address, code=code, notice=notice, more=more)
@@ -97,7 +97,7 @@ def _stage(screen: Screen, code: str, notice: str = "") -> str:
         return views.check(screen, pictures.address, code=code, notice=notice)
     if screen.kind == "review":
         return views.review(screen, code=code, notice=notice)
-    others = any(card.title != screen.pack_title for card in DOOR.study().packs_open())
+    others = any(card.title != screen.pack_title for card in STUDY.study().packs_open())
     return views.finished(screen, code=code, others=others, notice=notice)
 
 
@@ -126,9 +126,9 @@ def _intro(runs: Runs | None, notice: str = "", *, forgotten: str | None = None)
     """The page before a run. The browser's memory is written only to forget a code: it may not be read yet."""
     memory = None if forgotten is None else forget(runs, forgotten)
     runs, code = runs if memory is None else memory, gr.update(visible=True)
-    cards = DOOR.study().packs_open()
+    cards = STUDY.study().packs_open()
     if not cards:
-        return _page(memory=memory, intro=gr.update(visible=False), stage=views.nothing_here(notice), code=code)
+        return _page(memory=memory, intro=gr.update(visible=False), stage=views.no_study(notice), code=code)
     done = _finished_titles(runs)
     choices = [(_set_name(card, done=card.title in done), card.slug) for card in cards]
     first = next((card.slug for card in cards if card.title not in done), cards[0].slug)
@@ -148,7 +148,7 @@ def _finished_titles(runs: Runs | None) -> set[str]:
 
 def _lost(runs: Runs | None, code: str, error: StyleIdentityError) -> tuple[Any, ...]:
     """The way in, with the reason why a run can't go on."""
-    sentence = translated(str(error))
+    sentence = t(error.sentence)
     if isinstance(error, VoteRejected):
         sentence = f"{sentence} {t('Your old code {code} still withdraws its answers.', code=code)}"
     return _intro(runs, sentence, forgotten=code)
@@ -159,12 +159,12 @@ def _step(runs: Runs | None, step: Step) -> tuple[Any, ...]:
     code = current(runs)
     if code is None:
         return _intro(runs, NO_RUN)
-    study = DOOR.study()
+    study = STUDY.study()
     try:
         try:
             screen, notice = step(study, code)
         except VoteRejected as rejected:
-            screen, notice = study.screen(code), str(rejected)
+            screen, notice = study.screen(code), rejected.sentence
     except LOST as error:
         return _lost(runs, code, error)
     return _run(screen, code, notice)
@@ -174,7 +174,7 @@ def _step(runs: Runs | None, step: Step) -> tuple[Any, ...]:
 
 
 @friendly
-def arrive(runs: Runs | None, shown: str | None = None) -> tuple[Any, ...]:
+def open_tab(runs: Runs | None, shown: str | None = None) -> tuple[Any, ...]:
     """Show the run that this browser remembers, or the way in.
 
     `shown` is the kind and ticket of the screen on the page: where it is still the right one, it stays untouched.
@@ -183,7 +183,7 @@ def arrive(runs: Runs | None, shown: str | None = None) -> tuple[Any, ...]:
     if code is None:
         return _intro(runs)
     try:
-        screen = DOOR.study().screen(code)
+        screen = STUDY.study().screen(code)
     except LOST as error:
         return _lost(runs, code, error)
     if shown == f"{screen.kind} {screen.ticket}":
@@ -199,12 +199,12 @@ def begin(runs: Runs | None, pack: str | None, agreed: bool, group: str | None) 
         return _page(notice=AGREE_FIRST)
     if group not in GROUPS:
         return _page(notice=GROUP_FIRST)
-    study = DOOR.study()
+    study = STUDY.study()
     slug = pack or next((card.slug for card in study.packs_open()), "")
     try:
         code = codes.shown(codes.normalised(study.begin(slug, group=group, consent_version=CONSENT_VERSION)) or "")
     except (StudyClosed, UnknownPack) as gone:
-        return _intro(runs, str(gone))
+        return _intro(runs, gone.sentence)
     return _run(study.screen(code), code, memory=remember(runs, code))
 
 
@@ -215,9 +215,9 @@ def resume(runs: Runs | None, typed: str) -> tuple[Any, ...]:
     if code is None:
         return _page(code_notice=NO_CODE)
     try:
-        screen = DOOR.study().screen(code)
+        screen = STUDY.study().screen(code)
     except LOST as unknown:
-        return _page(code_notice=str(unknown))
+        return _page(code_notice=unknown.sentence)
     notice = views.WELCOME_BACK if screen.kind != "finished" else ""
     return _run(screen, code, notice, memory=remember(runs, codes.shown(code)))
 
@@ -229,9 +229,9 @@ def withdraw_typed(runs: Runs | None, typed: str) -> tuple[Any, ...]:
     if code is None:
         return _page(code_notice=NO_CODE)
     try:
-        taken_out = DOOR.study().withdraw(code)
+        taken_out = STUDY.study().withdraw(code)
     except (UnknownParticipant, ParticipantWithdrawn) as unknown:
-        return _page(code_notice=str(unknown))
+        return _page(code_notice=unknown.sentence)
     return _intro(runs, _withdrawn(taken_out), forgotten=codes.shown(code))
 
 
@@ -247,7 +247,7 @@ def _withdrawn(count: int) -> str:
 @friendly
 def choose(runs: Runs | None, event: gr.EventData) -> tuple[Any, ...]:
     """Take one answer. The same answer sent twice is taken once."""
-    ticket, choice, dwell = (said(event, name) for name in ("ticket", "choice", "dwell_ms"))
+    ticket, choice, dwell = (sent(event, name) for name in ("ticket", "choice", "dwell_ms"))
     if not isinstance(ticket, str) or not (choice is None or choice in LABELS):
         return _step(runs, lambda study, code: (study.screen(code), UNREADABLE))
     dwell_ms = int(dwell) if isinstance(dwell, (int, float)) and 0 <= dwell < MAX_DWELL_MS else MAX_DWELL_MS
@@ -262,7 +262,7 @@ def choose(runs: Runs | None, event: gr.EventData) -> tuple[Any, ...]:
 @friendly
 def undo(runs: Runs | None, event: gr.EventData) -> tuple[Any, ...]:
     """Go back one trial, if the page that asks shows where the run is."""
-    ticket = str(said(event, "ticket") or "")
+    ticket = str(sent(event, "ticket") or "")
 
     def step(study: Study, code: str) -> tuple[Screen, str]:
         expected = study.screen(code).ticket == ticket
@@ -284,9 +284,9 @@ def withdraw(runs: Runs | None) -> tuple[Any, ...]:
     if code is None:
         return _intro(runs)
     try:
-        notice = _withdrawn(DOOR.study().withdraw(code))
+        notice = _withdrawn(STUDY.study().withdraw(code))
     except (UnknownParticipant, ParticipantWithdrawn) as gone:
-        notice = str(gone)
+        notice = gone.sentence
     return _intro(runs, notice, forgotten=code)
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from core.ui.components import consent, widgets
+from core.ui.components.theme import STATIC
 from core.ui.i18n import fragment, label
 from core.ui.server.study_service import STORAGE_KEY, browser_secret
 from core.ui.tabs import vote_handlers as on
 from core.ui.tabs import vote_views as views
+from core.ui.tabs.events import AS_SENT, DIRECT
 
-SCRIPT = Path(__file__).resolve().parent.parent / "static" / "vote.js"
-# Votes never wait behind a drawing or a training run: they go past the queue.
-DIRECT = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+SCRIPT = STATIC / "vote.js"
 SHOW_TOP = """() => {
   const parts = ['#vote-stage .st', '#vote-notice p', '#vote-code-notice p', '#vote-intro'];
   const part = parts.map((name) => document.querySelector(name)).find(Boolean);
@@ -44,31 +43,59 @@ TELL_STAGE = """() => document.querySelectorAll('.st').forEach(
   (stage) => stage.dispatchEvent(new Event('vote-failed', {bubbles: true})))"""
 
 
-def _intro() -> SimpleNamespace:
+@dataclass(frozen=True)
+class Intro:
+    """The way into a run: what it is, what is kept, the set, the group, and the start."""
+
+    column: gr.Column
+    pack: gr.Radio
+    group: gr.Radio
+    agreed: gr.Checkbox
+    notice: gr.HTML
+    start: gr.Button
+
+
+@dataclass(frozen=True)
+class CodePanel:
+    """The way back into a run, or out of it, with nothing but its code."""
+
+    panel: gr.Accordion
+    typed: gr.Textbox
+    notice: gr.HTML
+    resume: gr.Button
+    leave: gr.Button
+    sure: gr.Column
+    keep: gr.Button
+    yes: gr.Button
+
+
+def _intro() -> Intro:
     with gr.Column(visible=False, elem_id="vote-intro") as column:
         gr.HTML(fragment(views.intro))
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=320):
                 gr.HTML(fragment(consent.terms_html), elem_id="vote-terms")
             with gr.Column(scale=5, min_width=320):
-                pack = gr.Radio([], label=label("Which set?"), visible=False, elem_id="vote-pack")
-                group = gr.Radio(
-                    [
-                        (label("I am good at portrait drawing"), "artist"),
-                        (label("I am not skilled in art drawing"), "viewer"),
-                    ],
-                    value=None,
-                    label=label("Which is true of you?"),
-                    elem_id="vote-group",
+                return Intro(
+                    column=column,
+                    pack=gr.Radio([], label=label("Which set?"), visible=False, elem_id="vote-pack"),
+                    group=gr.Radio(
+                        [
+                            (label("I am good at portrait drawing"), "artist"),
+                            (label("I am not skilled in art drawing"), "viewer"),
+                        ],
+                        value=None,
+                        label=label("Which is true of you?"),
+                        elem_id="vote-group",
+                    ),
+                    agreed=gr.Checkbox(False, label=label(consent.AGREE), elem_id="vote-agreed"),
+                    notice=gr.HTML("", elem_id="vote-notice"),
+                    start=gr.Button(label("Start"), variant="primary", size="lg", elem_id="vote-start"),
                 )
-                agreed = gr.Checkbox(False, label=label(consent.AGREE), elem_id="vote-agreed")
-                notice = gr.HTML("", elem_id="vote-notice")
-                start = gr.Button(label("Start"), variant="primary", size="lg", elem_id="vote-start")
-    return SimpleNamespace(**locals())
 
 
-def _code() -> SimpleNamespace:
-    """The way back into a run, or out of it, with nothing but its code; also while no study takes new participants."""
+def _code() -> CodePanel:
+    """Lay out the panel, which is there also while no study takes new participants."""
     with gr.Accordion(label("I have a code"), open=False, visible=False, elem_id="vote-code") as panel:
         gr.HTML(fragment(lambda: widgets.hint("Go on where you stopped, or take your answers out of every result.")))
         typed = gr.Textbox(label=label("Your code"), placeholder="XXXX-XXXX-XXXX", max_length=40, max_lines=1)
@@ -81,7 +108,7 @@ def _code() -> SimpleNamespace:
             with gr.Row():
                 keep = gr.Button(label("Keep them"), min_width=120)
                 yes = gr.Button(label("Yes, withdraw"), variant="stop", elem_id="vote-withdraw-yes", min_width=120)
-    return SimpleNamespace(**locals())
+    return CodePanel(panel, typed, notice, resume, leave, sure, keep, yes)
 
 
 def memory() -> gr.BrowserState:
@@ -102,10 +129,10 @@ def build(tab: gr.Tab, tabs: gr.Tabs, runs: gr.BrowserState) -> None:
     page: list[Any] = [runs, intro.column, intro.pack, intro.notice, stage, code.panel, code.notice]
 
     shown = gr.Textbox(visible=False)  # its value comes from the page
-    tab.select(on.arrive, [runs, shown], page, js=WHAT_IS_SHOWN, **DIRECT)
+    tab.select(on.open_tab, [runs, shown], page, js=WHAT_IS_SHOWN, **DIRECT)
     asked = [runs, intro.pack, intro.agreed, intro.group]
     # Unread: after a restart of the server, Gradio doesn't know any more which sets this page was offered.
-    intro.start.click(on.begin, asked, page, preprocess=False, **DIRECT).success(None, js=SHOW_TOP)
+    intro.start.click(on.begin, asked, page, **AS_SENT | DIRECT).success(None, js=SHOW_TOP)
     for event in (code.resume.click, code.typed.submit):
         event(on.resume, [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
     code.leave.click(lambda: gr.update(visible=True), None, code.sure, **DIRECT)

@@ -1,165 +1,214 @@
-"""How much of a face survives inversion: `photo -> align -> invert -> reconstruct`, measured at 256 px.
+"""How much of a face survives inversion: align, invert, reconstruct, measured at 256 px.
 
 Protocols: `ssim_gray_gauss11` and `mean_absolute_rgb` between crop and reconstruction, `laplacian_deviation` as a
-ratio, `cosine112` for identity when a recogniser is given. `core.engines.fewshot_gan.measure.probes` adds destylization and appearance
-swap.
+ratio, `cosine112` for identity when a recogniser is given. `probes` adds destylization and appearance changes.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from core.engines.fewshot_gan.measure.probes import Probe, appearance_swap, destylization, random_looks
+from core.engines.base import Engine
+from core.engines.fewshot_gan.engine import FewShotGan
+from core.engines.fewshot_gan.measure.inside import inside_of
+from core.engines.fewshot_gan.measure.probes import (
+    AgainstPhoto,
+    AppearanceSwap,
+    Destylization,
+    Probe,
+    RandomAppearance,
+    against_photo,
+    appearance_swap,
+    destylization,
+    mean_of_known,
+    random_appearance,
+)
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.imaging.align import AlignedFace
 from core.imaging.listing import Listed, spread
 from core.imaging.photo import save_png
-from core.metrics.colour import mean_absolute_colour_error
-from core.metrics.crops import Crop, align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture, rgb
-from core.metrics.identity import Embedding, identity_similarity
+from core.metrics.crops import CropMode, align_for_measuring, at_side, eyes_in_crop, read_picture
+from core.metrics.identity import Embedding
 from core.metrics.sharpness import sharpness_ratio
-from core.metrics.ssim import ssim_gray_gauss11, to_gray
-from core.studio import Studio
+from core.metrics.ssim import to_gray
+from core.progress import OnProgress, Progress, ignore_progress
+from core.reports import Failed, absent
 
-Progress = Callable[[str, int, int], None]  # what, done, of how many
+PROTOCOLS = ("ssim_gray_gauss11 at 256 px", "mean_absolute_rgb", "laplacian_deviation")
+IDENTITY_PROTOCOL = "cosine112"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One picture's numbers: SSIM in (-1, 1], colour error in levels, identity a cosine or None."""
+class Row(AgainstPhoto):
+    """One picture's numbers.
+
+    Attributes:
+        name, source, colour: as listed.
+        crop: how it was cut.
+        sharpness_ratio: of the reconstruction's fine detail to the crop's.
+        seconds: of inversion and reconstruction.
+    """
 
     name: str
     source: str | None
     colour: bool | None
-    crop: Crop
-    ssim: float
-    colour_error: float
+    crop: CropMode
     sharpness_ratio: float
-    identity: float | None
     seconds: float
 
 
+@dataclass(frozen=True)
+class Summary:
+    """Means, 5th percentiles (the worst faces) and the median time of some rows."""
+
+    n: int
+    ssim_mean: float | None
+    ssim_p05: float
+    colour_error_mean: float | None
+    sharpness_ratio_mean: float | None
+    identity_mean: float | None
+    identity_p05: float | None
+    seconds_median: float
+
+
+@dataclass(frozen=True)
+class ReconstructionReport(Summary):
+    """What `evaluate_reconstruction` found.
+
+    Attributes:
+        backbone: which of the engine's models.
+        protocols: what the numbers are.
+        taken_as_aligned: pictures in which no face was looked for or found.
+        failed, pictures: by picture.
+        by_source, by_colour: the same summary of parts, where an index describes the pictures.
+        destylization, appearance_swap, random_looks: the probes, where some pictures were chosen for them.
+    """
+
+    backbone: str
+    protocols: tuple[str, ...]
+    taken_as_aligned: int
+    failed: tuple[Failed, ...]
+    pictures: tuple[Row, ...]
+    by_source: dict[str, Summary] | None = absent()
+    by_colour: dict[str, Summary] | None = absent()
+    destylization: Destylization | None = absent()
+    appearance_swap: AppearanceSwap | None = absent()
+    random_looks: RandomAppearance | None = absent()
+    task: Literal["reconstruction"] = "reconstruction"
+
+
 def evaluate_reconstruction(
-    studio: Studio,
+    engine: Engine,
     listed: Sequence[Listed],
     save: Path,
     *,
     identity: Embedding | None = None,
-    crop: Crop = "detect",
+    crop: CropMode = "detect",
     probes: int = 16,
-    on_progress: Progress = lambda what, done, of: None,
-) -> dict[str, object]:
-    """Reconstructs every picture and measures.
+    on_progress: OnProgress = ignore_progress,
+) -> ReconstructionReport:
+    """Reconstruct every picture and measure.
 
     Args:
+        engine: the few-shot GAN.
         listed: pictures, from `core.imaging.listing.list_photos`.
         save: folder for `<stem>.png` (reconstruction), `aligned/<stem>.png` (its input), both 256 px, and the probes'.
         identity: recogniser of 112 px crops; without it the identity numbers are None.
         crop: "detect" finds the face; "aligned" takes every picture as an FFHQ crop.
-        probes: pictures, evenly spread, for destylization, appearance swap and random looks; 0 leaves them out.
-
-    Returns:
-        JSON-ready report. Seconds are those of inversion and reconstruction, the median over pictures.
+        probes: pictures, evenly spread, for destylization and the two changes of appearance; 0 leaves them out.
+        on_progress: hears of every picture.
 
     Raises:
         PicturesUnusable: when no picture could be measured. Single failures are listed under `failed`.
+        ValueError: another engine.
     """
+    gan = inside_of(engine)
     (save / "aligned").mkdir(parents=True, exist_ok=True)
     chosen = {item.path for item in spread(list(listed), probes)} if probes else set()
     rows: list[Row] = []
     kept: list[Probe] = []
-    failed: list[dict[str, str]] = []
+    failed: list[Failed] = []
     for done, item in enumerate(listed):
-        on_progress("reconstruction", done, len(listed))
+        on_progress(Progress("reconstruction", done, len(listed)))
         try:
-            face, how = align_for_measuring(studio, read_picture(item.path), crop)
+            photo, size_px = read_picture(item.path), gan.backbone.resolution
+            face, how = align_for_measuring(photo, gan.finder, crop, size_px=size_px)
         except StyleIdentityError as error:
-            failed.append({"name": item.path.name, "message": str(error)})
+            failed.append(Failed(item.path.name, str(error)))
             continue
-        row, probe = _measure(studio, item, face, how, save, identity)
+        row, probe = _measure(gan, item, face, how, save, identity)
         rows.append(row)
         if item.path in chosen:
             kept.append(probe)
-    on_progress("reconstruction", len(listed), len(listed))
+    on_progress(Progress("reconstruction", len(listed), len(listed)))
     if not rows:
-        raise PicturesUnusable(listed[0].path.parent.name, f"holds no usable face ({failed[0]['message']})")
-    report = _report(studio, rows, failed, with_identity=identity is not None)
-    if kept:
-        report["destylization"] = destylization(studio, kept, save, identity=identity, on_progress=on_progress)
-        report["appearance_swap"] = appearance_swap(studio, kept, save, identity=identity, on_progress=on_progress)
-        report["random_looks"] = random_looks(studio, kept, save, identity=identity, on_progress=on_progress)
-    report["pictures"] = [asdict(row) for row in rows]
-    return report
+        raise PicturesUnusable(listed[0].path.parent.name, f"holds no usable face ({failed[0].message})")
+    return ReconstructionReport(
+        **vars(summarise(rows)),
+        backbone=gan.backbone.name,
+        protocols=(*PROTOCOLS, IDENTITY_PROTOCOL) if identity else PROTOCOLS,
+        taken_as_aligned=sum(row.crop == "aligned" for row in rows),
+        failed=tuple(failed),
+        pictures=tuple(rows),
+        by_source=dict(_by_source(rows)),
+        by_colour=dict(_by_colour(rows)),
+        destylization=destylization(gan, kept, save, identity, on_progress) if kept else None,
+        appearance_swap=appearance_swap(gan, kept, save, identity, on_progress) if kept else None,
+        random_looks=random_appearance(gan, kept, save, identity, on_progress) if kept else None,
+    )
 
 
 def _measure(
-    studio: Studio, item: Listed, face: AlignedFace, how: Crop, save: Path, identity: Embedding | None
+    gan: FewShotGan, item: Listed, face: AlignedFace, how: CropMode, save: Path, identity: Embedding | None
 ) -> tuple[Row, Probe]:
     started = time.perf_counter()
-    inversion = studio.invert(face)
-    result = studio.reconstruct(inversion)
+    inversion = gan.prepare(face)
+    picture = gan.reconstruct(inversion)
     seconds = time.perf_counter() - started
-    original, result = at_side(face.image), at_side(result)
+    original, result = at_side(face.image), at_side(picture)
     save_png(result, save / f"{item.path.stem}.png")
     save_png(original, save / "aligned" / f"{item.path.stem}.png")
-    eyes = eyes_in_crop(face)
+    probe = Probe(item.path.stem, face, original, inversion, result, eyes_in_crop(face))
     row = Row(
+        **vars(against_photo(result, probe, identity)),
         name=item.path.name,
         source=item.source,
         colour=item.colour,
         crop=how,
-        ssim=ssim_gray_gauss11(to_gray(original), to_gray(result)),
-        colour_error=mean_absolute_colour_error(rgb(original), rgb(result)),
         sharpness_ratio=sharpness_ratio(to_gray(result), to_gray(original)),
-        identity=identity_similarity(original, result, eyes, identity) if identity else None,
         seconds=seconds,
     )
-    return row, Probe(item.path.stem, face, original, inversion, result, eyes)
+    return row, probe
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, object]:
-    """Means, 5th percentiles (the worst faces) and the median time of some rows."""
+def summarise(rows: Sequence[Row]) -> Summary:
+    """Summarise at least one row."""
     identities = [row.identity for row in rows if row.identity is not None]
-    return {
-        "n": len(rows),
-        "ssim_mean": mean_of(row.ssim for row in rows),
-        "ssim_p05": float(np.percentile([row.ssim for row in rows], 5)),
-        "colour_error_mean": mean_of(row.colour_error for row in rows),
-        "sharpness_ratio_mean": mean_of(row.sharpness_ratio for row in rows),
-        "identity_mean": mean_of(identities),
-        "identity_p05": float(np.percentile(identities, 5)) if identities else None,
-        "seconds_median": float(np.median([row.seconds for row in rows])),
-    }
+    return Summary(
+        n=len(rows),
+        ssim_mean=mean_of_known(row.ssim for row in rows),
+        ssim_p05=float(np.percentile([row.ssim for row in rows], 5)),
+        colour_error_mean=mean_of_known(row.colour_error for row in rows),
+        sharpness_ratio_mean=mean_of_known(row.sharpness_ratio for row in rows),
+        identity_mean=mean_of_known(identities),
+        identity_p05=float(np.percentile(identities, 5)) if identities else None,
+        seconds_median=float(np.median([row.seconds for row in rows])),
+    )
 
 
-def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
-    """(kind, label, rows) by source and by colour, for rows that an index describes."""
-    described = [row for row in rows if row.source is not None]
-    for source in sorted({row.source for row in described}):
-        yield "by_source", source, [row for row in described if row.source == source]
+def _by_source(rows: Sequence[Row]) -> Iterator[tuple[str, Summary]]:
+    for source in sorted({row.source for row in rows if row.source is not None}):
+        yield source, summarise([row for row in rows if row.source == source])
+
+
+def _by_colour(rows: Sequence[Row]) -> Iterator[tuple[str, Summary]]:
     for colour, label in ((True, "colour"), (False, "grey")):
-        chosen = [row for row in described if row.colour is colour]
+        chosen = [row for row in rows if row.source is not None and row.colour is colour]
         if chosen:
-            yield "by_colour", label, chosen
-
-
-def _report(
-    studio: Studio, rows: Sequence[Row], failed: list[dict[str, str]], *, with_identity: bool
-) -> dict[str, object]:
-    protocols = ["ssim_gray_gauss11 at 256 px", "mean_absolute_rgb", "laplacian_deviation"]
-    report: dict[str, object] = {
-        "task": "reconstruction",
-        "backbone": studio.choice.name,
-        "protocols": [*protocols, "cosine112"] if with_identity else protocols,
-        **summarise(rows),
-        "taken_as_aligned": sum(row.crop == "aligned" for row in rows),
-    }
-    for kind, label, chosen in _groups(rows):
-        report.setdefault(kind, {})[label] = summarise(chosen)
-    report["failed"] = failed
-    return report
+            yield label, summarise(chosen)

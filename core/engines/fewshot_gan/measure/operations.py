@@ -1,0 +1,88 @@
+"""What a benchmark times of the embedded backbone: every stage with its real weights. Nothing is timed here.
+
+Operations come one by one, each with what it needs already there; what only it needs is freed when the next is asked
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from core.engines.base import LoadRequest
+from core.engines.fewshot_gan.config import BackboneName
+from core.engines.fewshot_gan.engine import FewShotGan, load, load_backbone
+from core.engines.fewshot_gan.finetune import Example, finetune_steps
+from core.engines.fewshot_gan.measure.pictures import Pictures, make_pictures
+from core.engines.fewshot_gan.synthesize import synthesize
+from core.imaging.align import align
+from core.imaging.photo import Photo, to_tensor
+
+REFERENCE_COUNTS = (1, 4)
+STEPS = 1000  # of a training that is stopped when it was measured
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A piece of work.
+
+    Attributes:
+        name: with its shapes.
+        backbone: whose.
+        run: does it; may be called as often as wanted.
+        dtype: of the arithmetic; None where no network runs.
+        note: what a reader should know.
+        once: it takes minutes and needs no warm-up.
+    """
+
+    name: str
+    backbone: BackboneName
+    run: Callable[[], object]
+    dtype: torch.dtype | None = None
+    note: str = ""
+    once: bool = False
+
+
+def load_mini(device: torch.device) -> FewShotGan:
+    """Load the engine with the embedded backbone."""
+    return load(LoadRequest("mini", str(device)))
+
+
+def mini_operations(device: torch.device, *, quick: bool, photo: Photo | None = None) -> Iterator[Operation]:
+    """Give loading, aligning, inversion, synthesis, drawing and training steps; `quick` keeps the smallest of them."""
+    engine = load_mini(device)
+    backbone, px = engine.backbone, engine.backbone.resolution
+    pictures = make_pictures(engine, references=max(REFERENCE_COUNTS), photo=photo)
+    found = engine.prepare(pictures.face)
+
+    def aligned() -> object:
+        return align(pictures.photo, engine.finder, size_px=px)
+
+    def drawn() -> object:
+        return engine.draw(engine.prepare(align(pictures.photo, engine.finder, size_px=px)), None)
+
+    if not quick:
+        yield Operation("load the model", "mini", lambda: load_backbone("mini", device=device))
+        yield Operation("detect and align", "mini", aligned)
+    yield Operation(f"invert, {px} px", "mini", lambda: engine.prepare(pictures.face), backbone.dtype)
+    yield Operation(
+        f"synthesize, {px} px", "mini", lambda: synthesize(found.w_plus, found.features, backbone), backbone.dtype
+    )
+    if not quick:
+        yield Operation("photo to picture", "mini", drawn, backbone.dtype)
+    for count in REFERENCE_COUNTS[: 1 if quick else None]:
+        yield training_step(engine, pictures, count)
+
+
+def training_step(engine: FewShotGan, pictures: Pictures, references: int) -> Operation:
+    """A step (forward, backward, Adam) of the method with its own defaults."""
+    config, size_px = replace(engine.config("sketch"), steps=STEPS), engine.backbone.resolution
+    examples = []
+    for face in pictures.references[:references]:
+        inversion = engine.prepare(face)
+        examples.append(Example(to_tensor(face.image, size_px=size_px), inversion.w_plus, inversion.features))
+    steps = finetune_steps(examples, [], config, engine.backbone, name="benchmark")
+    name = f"fine-tuning step, {references} reference(s)"
+    return Operation(name, "mini", lambda: next(steps), engine.backbone.dtype)

@@ -1,0 +1,38 @@
+"""The default executor: everything in this process, on the device that the engine chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from core.execution.base import Accelerated, Job, only_result
+
+if TYPE_CHECKING:
+    from core.engines.base import TrainingConfig
+    from core.studio import Studio
+
+T = TypeVar("T")
+
+
+class InProcessExecutor:
+    """Runs jobs on the Studio that `studio` gives, in the calling thread.
+
+    Args:
+        studio: gives the Studio, waiting for it if need be.
+        accelerated: does what needs the accelerator.
+    """
+
+    def __init__(self, studio: Callable[[], Studio], accelerated: Accelerated) -> None:
+        self._studio, self._accelerated = studio, accelerated
+
+    def stream(self, job: Job[T]) -> Iterator[T]:
+        """Run a job and give its results as they come."""
+        return job.run(self._studio(), self._accelerated)
+
+    def result(self, job: Job[T]) -> T:
+        """Run a job that gives one result."""
+        return only_result(self.stream(job))
+
+    def accelerator_seconds(self, config: TrainingConfig, references: int, engine: str | None = None) -> float | None:
+        """None: nobody shares this process's device by the second."""
+        return None

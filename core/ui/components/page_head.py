@@ -1,0 +1,44 @@
+"""What stands in the page's head: its language, when it shows itself, and plain words for those who wait in line."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from core.ui.components.rendering import render
+from core.ui.components.theme import STATIC
+from core.ui.i18n import CHINESE, ENGLISH, in_chinese
+
+PATIENCE_S = 3  # after which the page shows itself in any case
+PARTS = ("#photo button", "#examples img", "#styles .si-tile", "#empty .si-empty", "#draw", "#strength input")
+WAITING = {
+    "next": "You are next in line.",
+    "place": "Number {place} of {size} in line.",
+    "working": "Working on it.",
+    "seconds": "About {count} seconds.",
+    "minute": "About a minute.",
+    "minutes": "About {count} minutes.",
+}
+
+
+def head() -> Markup:
+    """Return the HTML for the page's head, in every language that the page speaks."""
+    return render(
+        "page.html",
+        "head",
+        chinese=CHINESE,
+        patience_s=PATIENCE_S,
+        parts=PARTS,
+        arriving_script=_static("page_load.js"),
+        waiting_texts={ENGLISH: WAITING, CHINESE: {name: in_chinese(text) for name, text in WAITING.items()}},
+        waiting_style=_static("waiting.css"),
+        waiting_script=_static("waiting.js"),
+    )
+
+
+def title(name: str, promise: str) -> Markup:
+    """Return the page's own headline."""
+    return render("page.html", "title", name=name, promise=promise)
+
+
+def _static(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
