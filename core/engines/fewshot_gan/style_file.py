@@ -139,7 +139,8 @@ def _read_header(path: Path) -> dict[str, dict[str, Any]]:
     entries = header.values() if isinstance(header, dict) else [None]
     if not all(isinstance(entry, dict) for entry in entries):
         raise StyleFileInvalid(path.name, "it is not a safetensors file")
-    return header
+    checked: dict[str, dict[str, Any]] = header
+    return checked
 
 
 def _metadata(header: Mapping[str, dict[str, Any]], name: str) -> tuple[str, dict[str, Any]]:
