@@ -103,7 +103,7 @@ def test_requirements_name_what_is_imported() -> None:
             assert "<" in found[2] or "~=" in found[2], f"{found[1]} needs an upper bound"
             listed.add(found[1])
     roots = {name.split(".")[0] for path in (*MODULES, ROOT / "app.py") for name in imports(parsed(path))}
-    missing = {PACKAGES.get(name, name) for name in roots - sys.stdlib_module_names - {"core"}} - listed
+    missing = {PACKAGES.get(name, name) for name in roots - sys.stdlib_module_names - {"core", "_typeshed"}} - listed
     assert not missing, f"add {sorted(missing)} to requirements.txt"
 
 

@@ -118,11 +118,12 @@ def commands_of_cli() -> set[str]:
     return walk(typer.main.get_command(cli.app), "")
 
 
-def test_readme_names_every_command_and_no_other() -> None:
+def test_readmes_name_every_command_and_no_other() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (README, *(ROOT / "core").rglob("README.md")))
     commands = commands_of_cli()
     groups = {name.split()[0] for name in commands if " " in name}
     named = set()
-    for words in re.findall(r"python -m core((?: [a-z][a-z0-9-]*)+)", readme()):
+    for words in re.findall(r"python -m core((?: [a-z][a-z0-9-]*)+)", text):
         first, *rest = words.split()
         named.add(f"{first} {rest[0]}" if first in groups and rest else first)
     assert named == commands

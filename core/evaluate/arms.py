@@ -19,9 +19,10 @@ from core.evaluate.panel import Panel, Trained, make_panel, train_and_draw
 from core.evaluate.plans import TrainingPlan
 from core.evaluate.scores import Scores, StyleTarget, Subject, score, subject_of
 from core.evaluate.train_arms import arm_config, arm_references
+from core.imaging.align import CropMode
 from core.imaging.listing import Listed
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import CropMode, at_side
+from core.metrics.crops import at_side
 from core.progress import OnProgress, ignore_progress
 from core.studio import Studio
 

@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.engines.base import Style
 from core.evaluate.panel import align_for
+from core.imaging.align import CropMode
 from core.imaging.listing import Listed, spread
 from core.imaging.photo import save_png
-from core.metrics.crops import CropMode, read_picture
+from core.metrics.crops import read_picture
 from core.progress import OnProgress, Progress, ignore_progress
 from core.studio import Studio
 

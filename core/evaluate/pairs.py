@@ -34,11 +34,11 @@ from core.evaluate.scores import (
     summarise,
 )
 from core.evaluate.train_arms import train_arm
-from core.imaging.align import AlignedFace, use_as_aligned, warp_to_quad
+from core.imaging.align import AlignedFace, CropMode, use_as_aligned, warp_to_quad
 from core.imaging.geometry import box_quad
 from core.imaging.listing import pictures_in
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import CropMode, at_side, read_picture
+from core.metrics.crops import at_side, read_picture
 from core.progress import OnProgress, Progress, ignore_progress
 from core.studio import Studio
 

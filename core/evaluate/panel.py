@@ -14,10 +14,10 @@ from core.config import MAX_REFERENCES
 from core.engines.base import Prepared, Style, TrainingConfig, run_to_end
 from core.errors import NoReferences, PicturesUnusable, StyleIdentityError, TooManyReferences
 from core.evaluate.cost import Cost, measure_cost
-from core.imaging.align import AlignedFace
+from core.imaging.align import AlignedFace, CropMode
 from core.imaging.listing import Listed
 from core.imaging.photo import Photo
-from core.metrics.crops import CropMode, align_for_measuring, at_side, read_picture
+from core.metrics.crops import align_for_measuring, at_side, read_picture
 from core.progress import OnProgress, Progress, ignore_progress
 from core.reports import Failed
 from core.studio import Studio

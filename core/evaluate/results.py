@@ -22,10 +22,10 @@ from core.evaluate.scores import (
     summarise,
 )
 from core.evaluate.table2 import pair_pictures
-from core.imaging.align import use_as_aligned
+from core.imaging.align import CropMode, use_as_aligned
 from core.imaging.listing import pictures_in
 from core.imaging.photo import Photo, to_tensor
-from core.metrics.crops import SIDE_PX, CropMode, at_side, read_picture
+from core.metrics.crops import SIDE_PX, at_side, read_picture
 from core.metrics.identity import eye_centres, ffhq_eyes
 from core.progress import OnProgress, Progress, ignore_progress
 from core.studio import Studio

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from core.engines.base import TrainingConfig
 from core.evaluate.panel import Panel, Trained
+from core.imaging.align import CropMode
 from core.imaging.photo import save_png, to_tensor
-from core.metrics.crops import CropMode, at_side, eyes_in_crop, mean_of
+from core.metrics.crops import at_side, eyes_in_crop, mean_of
 from core.metrics.gram import Features, style_gap_closed
 from core.metrics.identity import identity_similarity
 from core.metrics.own_networks import TRAINING_LOSS_NOTE, OwnNetworks

@@ -112,7 +112,7 @@ def quad_to_square(quad: np.ndarray, side: float) -> ProjectiveTransform:
     """
     square = side * np.array([[0, 0], [0, 1], [1, 1], [1, 0]], dtype=np.float64)
     projection: ProjectiveTransform = ProjectiveTransform.from_estimate(quad, square)
-    if not projection:
+    if not projection:  # type: ignore[truthy-bool]  # a failed estimate is false, which no type declares
         raise ValueError(f"expected a quad with an area, got {np.asarray(quad).tolist()}")
     return projection
 

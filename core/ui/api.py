@@ -215,7 +215,7 @@ def _config(
     """Return a run's settings from what the caller sent. Raises PageProblem."""
     if not isinstance(references, list) or not 1 <= len(references) <= limits().references:
         raise PageProblem("'references' is a list of 1 to {limit} pictures.", limit=limits().references)
-    given: dict[str, object] = {"method": _one_of(method, "method", ("ours", "paper", "jojogan")), "anchor": anchor}
+    given: dict[str, Any] = {"method": _one_of(method, "method", ("ours", "paper", "jojogan")), "anchor": anchor}
     given["seed"] = _whole(seed, "seed", 0, MAX_SEED)
     if steps is not None:
         given["steps"] = _whole(steps, "steps", 1, limits().steps)

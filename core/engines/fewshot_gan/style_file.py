@@ -131,7 +131,7 @@ def _read_header(path: Path) -> dict[str, dict[str, Any]]:
             size = int.from_bytes(file.read(8), "little")
             if not 2 <= size <= min(total - 8, MAX_HEADER_BYTES):
                 raise StyleFileInvalid(path.name, "it is not a safetensors file")
-            header: dict[str, dict[str, Any]] = json.loads(file.read(size))
+            header: Any = json.loads(file.read(size))
     except (ValueError, RecursionError) as error:
         raise StyleFileInvalid(path.name, "it is not a safetensors file") from error
     except FileNotFoundError as error:
@@ -139,7 +139,8 @@ def _read_header(path: Path) -> dict[str, dict[str, Any]]:
     entries = header.values() if isinstance(header, dict) else [None]
     if not all(isinstance(entry, dict) for entry in entries):
         raise StyleFileInvalid(path.name, "it is not a safetensors file")
-    return header
+    checked: dict[str, dict[str, Any]] = header
+    return checked
 
 
 def _metadata(header: Mapping[str, dict[str, Any]], name: str) -> tuple[str, dict[str, Any]]:

@@ -30,10 +30,10 @@ from core.engines.fewshot_gan.measure.probes import (
     random_appearance,
 )
 from core.errors import PicturesUnusable, StyleIdentityError
-from core.imaging.align import AlignedFace
+from core.imaging.align import AlignedFace, CropMode
 from core.imaging.listing import Listed, spread
 from core.imaging.photo import save_png
-from core.metrics.crops import CropMode, align_for_measuring, at_side, eyes_in_crop, read_picture
+from core.metrics.crops import align_for_measuring, at_side, eyes_in_crop, read_picture
 from core.metrics.identity import Embedding
 from core.metrics.sharpness import sharpness_ratio
 from core.metrics.ssim import to_gray
