@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from core.study.protocol.packs import ARMS, Pack
+from core.study.protocol.packs import Pack
 from core.study.protocol.packwriter import TrialPictures, write_pack
+from tests.study_parts import ARMS
 
 LINE_WIDTHS = {"jojogan-one": 1, "jojogan-few": 2, "ours-one": 4, "ours-few": 6}
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.study.protocol.packs import ARMS, Arm
-from core.study.protocol.records import VoteRow
+from core.study.records import VoteRow
+from tests.study_parts import ARMS
 
 PAPER_PER_10_000 = (300, 1_400, 2_922, 4_874, 504)  # Table 1's four arms, then undecided
 
 
-def vote(participant: str, choice: Arm | None, *, order: Sequence[Arm] = ARMS, **changes: object) -> VoteRow:
+def vote(participant: str, choice: str | None, *, order: Sequence[str] = ARMS, **changes: object) -> VoteRow:
     """One vote of a finished viewer on trial "t0" of the pack "water"."""
     values: dict[str, object] = {
         "participant": participant,
@@ -36,7 +36,7 @@ def vote(participant: str, choice: Arm | None, *, order: Sequence[Arm] = ARMS, *
 def votes_of(
     people: int,
     *,
-    arms: Sequence[Arm] = ARMS,
+    arms: Sequence[str] = ARMS,
     preferences: Sequence[float] = (0.03, 0.14, 0.29, 0.49, 0.05),
     likeness: float = 6.0,
     trials: int = 11,

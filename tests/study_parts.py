@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
 
+from core.config import PAPER_ARMS
 from core.study.protocol.flow import CONSENT_VERSION, Study
-from core.study.protocol.packs import ARMS, Arm, Pack
+from core.study.protocol.packs import Pack
 from core.study.protocol.packwriter import TrialPictures, write_pack
-from core.study.protocol.records import Group, Screen
+from core.study.records import Group, Screen
 from core.study.storage.store import Store
+
+ARMS = tuple(arm.id for arm in PAPER_ARMS)
+ARM_TITLES = {arm.id: arm.title for arm in PAPER_ARMS}
 
 
 def noise(seed: int, *, levels: int = 256, side_px: int = 8) -> Image.Image:
@@ -21,14 +26,20 @@ def noise(seed: int, *, levels: int = 256, side_px: int = 8) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def pictures(number: int, arms: Sequence[Arm] = ARMS) -> TrialPictures:
+def pictures(number: int, arms: Sequence[str] = ARMS) -> TrialPictures:
     """One trial; each arm compresses better than the one before it."""
     candidates = {arm: noise(100 * number + place, levels=256 >> (2 * place)) for place, arm in enumerate(arms, 1)}
     return TrialPictures(photo=noise(100 * number), references=[noise(7), noise(8)], candidates=candidates)
 
 
 def small_pack(
-    folder: Path, *, slug: str = "small", trials: int = 11, arms: Sequence[Arm] = ARMS, first: int = 0
+    folder: Path,
+    *,
+    slug: str = "small",
+    trials: int = 11,
+    arms: Sequence[str] = ARMS,
+    first: int = 0,
+    arm_titles: Mapping[str, str] = MappingProxyType({}),
 ) -> Pack:
     """Writes a pack of 8-pixel pictures into `folder / slug`."""
     return write_pack(
@@ -38,6 +49,7 @@ def small_pack(
         arms=arms,
         trials=[pictures(first + number, arms) for number in range(trials)],
         provenance={"made": "for tests"},
+        arm_titles=arm_titles,
     )
 
 

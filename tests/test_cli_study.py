@@ -17,7 +17,7 @@ from core.cli.main import app
 from core.config import ASSETS_DIR, data_dir
 from core.study.protocol.flow import Study
 from core.study.protocol.packs import Pack, find_packs, load_pack
-from core.study.protocol.records import VoteRow
+from core.study.records import VoteRow
 from core.study.storage.store import Store, default_store
 from tests.study_parts import run_through, small_pack
 from tests.votes_hub import TOKEN, VotesHub, running_votes_hub
@@ -183,7 +183,7 @@ def test_report_figure_and_export(study: Study, tmp_path: Path) -> None:
     assert light.startswith(b"\x89PNG") and dark.startswith(b"\x89PNG") and light != dark
     assert "<svg" in figures[2].read_text(encoding="utf-8")
 
-    study.quick_vote("a-token-of-one", order=("ours-one", "ours-few"), choice="A", style="ink")
+    study.photo_vote("a-token-of-one", order=("ours-one", "ours-few"), choice="A", style="ink")
     assert [(table["style"], table["choices"]) for table in call("report")["quick"]] == [("ink", 1)]
     assert call("report", "--pack", "small")["quick"] == [], "they belong to no pack"
     written = call("export", "--out", str(tmp_path / "all"))

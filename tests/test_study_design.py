@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from core.study.protocol import design
-from core.study.protocol.packs import ARMS
-from core.study.protocol.records import LABELS
+from core.study.records import LABELS
 from core.study.storage.flags import flags_of, is_one_sided, is_quick
-from tests.study_parts import small_pack
+from tests.study_parts import ARMS, small_pack
 
 
 def test_the_four_by_four_square_is_the_published_one() -> None:

@@ -20,7 +20,7 @@ from core.errors import SaltUnusable
 from core.study.analysis import export as exporting
 from core.study.analysis.codebook import TABLES
 from core.study.analysis.export import Exported, export, export_salt, pseudonym
-from core.study.protocol.records import ParticipantRow, QuickVoteRow, VoteRow
+from core.study.records import ParticipantRow, PhotoVoteRow, VoteRow
 from tests.made_votes import vote, votes_of
 from tests.study_parts import begin, run_through, small_pack, study_on
 
@@ -55,15 +55,15 @@ PEOPLE = [
     person("ben", pack="toon", pack_digest="e" * 64, group="artist", finished_utc=None, check_passed=None),
 ]
 QUICK = [
-    QuickVoteRow("token-of-a-visit", ("ours-one", "jojogan-one"), "jojogan-one", None, "own", "2026-01-02"),
-    QuickVoteRow("token-of-another", ("ours-one", "jojogan-one"), None, "artist", "ink", "2026-01-03"),
+    PhotoVoteRow("token-of-a-visit", ("ours-one", "jojogan-one"), "jojogan-one", None, "own", "2026-01-02"),
+    PhotoVoteRow("token-of-another", ("ours-one", "jojogan-one"), None, "artist", "ink", "2026-01-03"),
 ]
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Exported:
     """An export of a few rows of every kind."""
-    return export(tmp_path / "out", votes=VOTES, participants=PEOPLE, quick_votes=QUICK, salt=SALT)
+    return export(tmp_path / "out", votes=VOTES, participants=PEOPLE, photo_votes=QUICK, salt=SALT)
 
 
 def read_csv(path: Path, table: str) -> list[dict[str, object]]:
@@ -124,7 +124,7 @@ def test_values_of_a_vote(written: Exported) -> None:
     )
 
 
-def test_values_of_runs_and_quick_votes(written: Exported) -> None:
+def test_values_of_runs_and_photo_votes(written: Exported) -> None:
     people = [json.loads(line) for line in (written.folder / "participants.jsonl").read_text().splitlines()]
     assert [(row["check_passed"], row["finished_utc"] is None) for row in people] == [(False, False), (None, True)]
     assert people[0]["participant"] == pseudonym("anna", SALT), "as in the votes"
@@ -159,7 +159,7 @@ def test_the_pages_download_leaves_out_who_withdrew_while_it_read(
 
 
 def test_typed_columns_also_without_rows(tmp_path: Path) -> None:
-    full = export(tmp_path / "full", votes=VOTES, participants=PEOPLE, quick_votes=QUICK, salt=SALT)
+    full = export(tmp_path / "full", votes=VOTES, participants=PEOPLE, photo_votes=QUICK, salt=SALT)
     empty = export(tmp_path / "empty", votes=[], participants=[], salt=SALT)
     assert empty.rows == {"votes": 0, "participants": 0, "quick_votes": 0}
     for table in TABLES:
@@ -204,8 +204,8 @@ def test_every_field_of_the_records_is_exported() -> None:
         "order": {"shown_a"},
         "flags": {"flag_quick", "flag_one_sided", "flag_check_failed"},
     }
-    left_out = {VoteRow: set(), ParticipantRow: {"withdrawn_utc"}, QuickVoteRow: {"token"}}
-    for kind, table in ((VoteRow, "votes"), (ParticipantRow, "participants"), (QuickVoteRow, "quick_votes")):
+    left_out = {VoteRow: set(), ParticipantRow: {"withdrawn_utc"}, PhotoVoteRow: {"token"}}
+    for kind, table in ((VoteRow, "votes"), (ParticipantRow, "participants"), (PhotoVoteRow, "quick_votes")):
         columns = {item.name for item in TABLES[table]}
         for field in dataclasses.fields(kind):
             if field.name not in left_out[kind]:
@@ -226,13 +226,13 @@ def test_nothing_written_leads_back_to_a_participant(tmp_path: Path) -> None:
     study = study_on(tmp_path / "votes.sqlite3", small_pack(tmp_path, trials=3))
     codes = [run_through(study), begin(study), run_through(study)]
     study.withdraw(codes[2])
-    study.quick_vote("token-of-a-visit", order=OURS, choice="A", style="ink")
+    study.photo_vote("token-of-a-visit", order=OURS, choice="A", style="ink")
     store = study.store
     made = export(
         tmp_path / "out",
         votes=store.votes(),
         participants=store.participants(withdrawn=True),
-        quick_votes=store.quick_votes(),
+        photo_votes=store.photo_votes(),
         salt=SALT,
     )
     assert made.rows == {"votes": 3, "participants": 2, "quick_votes": 1}

@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import ParticipantWithdrawn, StudyClosed, UnknownPack, UnknownParticipant, VoteRejected
+from core.study.analysis.report import report
 from core.study.protocol import codes
 from core.study.protocol.flow import CONSENT_VERSION, MAX_DWELL_MS, Study
-from core.study.protocol.packs import ARM_TITLES, ARMS, Pack
-from core.study.protocol.records import LABELS, PackCard, Screen
+from core.study.protocol.packs import Pack
+from core.study.records import LABELS, PackCard, Screen
 from core.study.storage.store import Store
-from tests.study_parts import answer, begin, run_through, small_pack, study_on
+from tests.study_parts import ARM_TITLES, ARMS, answer, begin, run_through, small_pack, study_on
 
 
 @pytest.fixture(scope="module")
@@ -408,6 +409,19 @@ def test_a_rebuilt_pack_ends_running_runs_and_spares_finished_ones(study: Study,
     assert changed.withdraw(midway) == 0
 
 
+def test_other_arms_than_the_papers_go_all_the_way(tmp_path: Path) -> None:
+    """Arms are a pack's own: votes, reveal, report and the store hold them as they hold the paper's."""
+    pack = small_pack(tmp_path, trials=10, arms=("wash", "dry-brush"), arm_titles={"wash": "Wash and ink"})
+    study = study_on(tmp_path / "votes.sqlite3", pack)
+    shown = [study.screen(run_through(study, choice=lambda screen: "AB"[screen.number % 2])) for _ in range(10)]
+    assert all([title for title, _ in screen.revealed] == ["dry-brush", "Wash and ink"] for screen in shown)
+    votes = study.store.votes()
+    assert {vote.order for vote in votes} == {("wash", "dry-brush"), ("dry-brush", "wash")}
+    made = report(votes, titles={"small": "Small"}, arm_titles={"small": pack.arm_titles}, resamples=50)
+    assert {row.title for row in made.main_table.results} == {"dry-brush", "Wash and ink"}
+    assert made.headline.startswith(f"{made.main_table.ranked[0].title}: preferred in ")
+
+
 @pytest.mark.parametrize(
     ("given", "stored"), [(-5, 0), (0, 0), (1234.9, 1234), (MAX_DWELL_MS + 1, MAX_DWELL_MS), (1e18, MAX_DWELL_MS)]
 )
@@ -424,24 +438,24 @@ def test_a_dwell_time_is_a_number(study: Study, given: float) -> None:
         study.choose(code, study.screen(code).ticket, "A", given)
 
 
-def test_quick_votes_stand_apart_and_count_once(study: Study) -> None:
+def test_photo_votes_stand_apart_and_count_once(study: Study) -> None:
     token = "9f8e7d6c5b4a"
     for choice in ("B", "C"):
-        study.quick_vote(token, order=ARMS[::-1], choice=choice, style="watercolour", group="viewer")
-    study.quick_vote("another-token", order=ARMS[:2], choice=None, style="own")
-    first, second = study.store.quick_votes()
+        study.photo_vote(token, order=ARMS[::-1], choice=choice, style="watercolour", group="viewer")
+    study.photo_vote("another-token", order=ARMS[:2], choice=None, style="own")
+    first, second = study.store.photo_votes()
     assert (first.token, first.order, first.choice, first.group) == (token, ARMS[::-1], "ours-one", "viewer")
     assert (second.choice, second.style, second.group) == (None, "own", None)
     assert study.store.votes() == []
     with pytest.raises(VoteRejected, match="choose one of A, B, or"):
-        study.quick_vote("third-token", order=ARMS[:2], choice="C", style="own")
+        study.photo_vote("third-token", order=ARMS[:2], choice="C", style="own")
     for wrong in ({"style": "My mother's face"}, {"token": ""}, {"order": ("ours-one",) * 2}, {"group": "judge"}):
         with pytest.raises(ValueError, match="got"):
-            study.quick_vote(**({"token": "fourth-token", "order": ARMS, "choice": "A", "style": "own"} | wrong))
-    assert len(study.store.quick_votes()) == 2
+            study.photo_vote(**({"token": "fourth-token", "order": ARMS, "choice": "A", "style": "own"} | wrong))
+    assert len(study.store.photo_votes()) == 2
 
 
-def test_a_quick_vote_knows_the_group_of_the_browsers_latest_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_vote_knows_the_group_of_the_browsers_latest_run(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     import gradio as gr
 
     from core.ui.tabs import photo_vote_handlers
@@ -451,6 +465,6 @@ def test_a_quick_vote_knows_the_group_of_the_browsers_latest_run(study: Study, m
     for number, known in enumerate(([], runs[:1], runs, ["unknown"])):
         ballot = photo_vote_handlers.Ballot(f"a-token-{number}", ARMS, "ink")
         photo_vote_handlers.vote(ballot, {"codes": known}, gr.EventData(None, {"ticket": ballot.token, "choice": "A"}))
-    assert [row.group for row in study.store.quick_votes()] == [None, "viewer", "artist", None]
+    assert [row.group for row in study.store.photo_votes()] == [None, "viewer", "artist", None]
     study.withdraw(runs[1])
     assert study.group_of(runs[1]) is None

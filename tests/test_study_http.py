@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from core.study.protocol import codes
-from core.study.protocol.packs import ARMS
-from core.study.protocol.records import LABELS
+from core.study.records import LABELS
 from core.study.storage.store import Store
 from tests import drawn_pack
 from tests.app_process import AppProcess
+from tests.study_parts import ARMS
 
 pytestmark = pytest.mark.slow
 

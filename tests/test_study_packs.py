@@ -17,14 +17,18 @@ from PIL import Image, ImageChops, PngImagePlugin
 from core.config import data_dir
 from core.errors import DiskFull, PackDamaged
 from core.study.protocol import packwriter
-from core.study.protocol.packs import ARM_TITLES, ARMS, digest_of, find_packs, load_pack
+from core.study.protocol.packs import digest_of, find_packs, load_pack
 from core.study.protocol.packwriter import TrialPictures, write_pack
-from tests.study_parts import noise, pictures, small_pack
+from tests.study_parts import ARM_TITLES, ARMS, noise, pictures, small_pack
 
 
-def test_every_arm_has_a_title() -> None:
-    assert set(ARM_TITLES) == set(ARMS)
-    assert len(set(ARM_TITLES.values())) == len(ARMS)
+def test_arms_are_a_packs_own_and_so_are_their_titles(tmp_path: Path) -> None:
+    titles = {"wash": "Wash and ink", "ours-few": "Ours, few references"}
+    arms = ("wash", "dry-brush", "ours-few", "ours-one")
+    pack = small_pack(tmp_path, slug="p", arms=arms, arm_titles=titles)
+    assert load_pack(tmp_path / "p") == pack and pack.arms == arms
+    assert dict(pack.arm_titles) == {**titles, "dry-brush": "dry-brush", "ours-one": ARM_TITLES["ours-one"]}
+    assert "arm_titles" not in json.loads((small_pack(tmp_path).folder / "pack.json").read_text()), "as ever"
 
 
 def test_round_trip_keeps_every_pixel(tmp_path: Path) -> None:
@@ -110,11 +114,12 @@ def test_padding_makes_any_lengths_equal() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"slug": "No Slug"}, "a slug is made of"),
-        ({"title": " "}, "needs a title"),
-        ({"arms": ARMS[:1]}, "2 to 4 different arms"),
-        ({"arms": ("ours-one", "ours-one")}, "2 to 4 different arms"),
-        ({"trials": []}, "at least one trial"),
+        ({"slug": "No Slug"}, "its name is not made of"),
+        ({"title": " "}, "it has no title"),
+        ({"arms": ARMS[:1]}, "2 to 4 different names"),
+        ({"arms": ("ours-one", "ours-one")}, "2 to 4 different names"),
+        ({"trials": []}, "it has no trials"),
+        ({"arm_titles": {"another": "Another"}}, "titles of arms"),
         ({"trials": [pictures(0, ARMS[:3])]}, "one picture for each"),
         ({"trials": [TrialPictures(noise(1, side_px=9), [], pictures(0).candidates)]}, "need one size"),
         ({"provenance": {"rate": float("nan")}}, "Out of range float"),
@@ -167,9 +172,11 @@ def edit(folder: Path, **changes: object) -> None:
         ({"version": 2}, "format version 2; this app reads 1"),
         ({"slug": "../up"}, "small letters, digits and dashes"),
         ({"title": ""}, "no title"),
-        ({"arms": ["ours-one"]}, "2 to 4 different ones"),
-        ({"arms": ["ours-one", "theirs"]}, "2 to 4 different ones"),
-        ({"arms": [["ours-one"], {}]}, "2 to 4 different ones"),
+        ({"arms": ["ours-one"]}, "2 to 4 different names"),
+        ({"arms": ["ours-one", "Theirs!"]}, "2 to 4 different names"),
+        ({"arms": [["ours-one"], {}]}, "2 to 4 different names"),
+        ({"arm_titles": {"ours-one": 1}}, "titles of arms"),
+        ({"arm_titles": ["Ours"]}, "titles of arms"),
         ({"trials": []}, "no trials"),
         ({"files": {}}, "lists no files"),
         ({"files": {"../small/pack.json": "0" * 64}}, "not allowed"),

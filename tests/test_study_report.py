@@ -21,9 +21,9 @@ from core.reports import as_json
 from core.study.analysis import figure, statistics
 from core.study.analysis.report import PAPER_TABLE_1, Report, report
 from core.study.analysis.tables import MINIMUM_CHOICES, MINIMUM_PARTICIPANTS, Table
-from core.study.protocol.packs import ARMS
-from core.study.protocol.records import QuickVoteRow
+from core.study.records import PhotoVoteRow
 from tests.made_votes import paper_votes, vote, votes_of
+from tests.study_parts import ARMS
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("ours-one", "ours-few")
@@ -206,21 +206,21 @@ def test_flagged_votes_in_and_out() -> None:
     assert table_of(both).choices == table_of(without).choices + 66
 
 
-def quick_votes_of(
+def photo_votes_of(
     choices: dict[str | None, int], arms: Sequence[str] = ARMS, style: str = "ink"
-) -> list[QuickVoteRow]:
+) -> list[PhotoVoteRow]:
     """Quick votes with these choices, the arms going round the places."""
     chosen = [arm for arm, count in choices.items() for _ in range(count)]
     turns = [tuple(np.roll(arms, number)) for number in range(len(chosen))]
     return [
-        QuickVoteRow(f"token-{number}", order, arm, None, style, "2026-01-01T00:00:00.000+00:00")
+        PhotoVoteRow(f"token-{number}", order, arm, None, style, "2026-01-01T00:00:00.000+00:00")
         for number, (arm, order) in enumerate(zip(chosen, turns, strict=True))
     ]
 
 
-def test_quick_votes_have_tables_of_their_own() -> None:
-    enough = quick_votes_of({"jojogan-one": 10, "jojogan-few": 20, "ours-one": 30, "ours-few": 50, None: 10})
-    few = quick_votes_of({"ours-one": 1, "ours-few": 2}, OURS, style="oil")
+def test_photo_votes_have_tables_of_their_own() -> None:
+    enough = photo_votes_of({"jojogan-one": 10, "jojogan-few": 20, "ours-one": 30, "ours-few": 50, None: 10})
+    few = photo_votes_of({"ours-one": 1, "ours-few": 2}, OURS, style="oil")
     made = report([*votes_of(12)], [*few, *enough], resamples=100)
     assert made.tables == report(votes_of(12), resamples=100).tables, "they count nowhere else"
     oil, ink = made.quick
@@ -239,8 +239,8 @@ def test_quick_votes_have_tables_of_their_own() -> None:
     assert re.search(r"Could not decide +8\.33 %", text)
 
 
-def test_quick_votes_of_nobody_who_could_decide() -> None:
-    (table,) = report([], quick_votes_of({None: 100}), resamples=100).quick
+def test_photo_votes_of_nobody_who_could_decide() -> None:
+    (table,) = report([], photo_votes_of({None: 100}), resamples=100).quick
     assert table.undecided == 100 and {row.share for row in table.results} == {0.0}
     assert table.positions.p_value is None
 

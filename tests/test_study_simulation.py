@@ -19,10 +19,10 @@ from core.study.analysis.export import export
 from core.study.analysis.report import report
 from core.study.protocol.design import position_orders
 from core.study.protocol.flow import Study
-from core.study.protocol.packs import ARMS, Pack
-from core.study.protocol.records import LABELS, Screen, VoteRow
+from core.study.protocol.packs import Pack
+from core.study.records import LABELS, Screen, VoteRow
 from tests.made_votes import tallies_of
-from tests.study_parts import run_through, small_pack, study_on
+from tests.study_parts import ARMS, run_through, small_pack, study_on
 
 PREFERENCES = (0.10, 0.20, 0.25, 0.35, 0.10)  # four arms, then undecided
 LIKENESS = 6.0

@@ -12,8 +12,8 @@ from statsmodels.stats.inter_rater import fleiss_kappa
 
 from core.study.analysis import statistics
 from core.study.analysis.ballots import make_ballots
-from core.study.protocol.packs import ARMS
 from tests.made_votes import PAPER_PER_10_000, tallies_of, vote
+from tests.study_parts import ARMS
 
 ONE_SET = np.ones((1, 4), dtype=bool)
 

@@ -25,13 +25,13 @@ from core.errors import DiskFull, VoteRejected, VotesUnavailable
 from core.study.protocol import codes
 from core.study.protocol.flow import Study
 from core.study.protocol.packs import Pack
-from core.study.protocol.records import LABELS, Event
-from core.study.storage import eventlog, schema, store
+from core.study.records import LABELS, Event
+from core.study.storage import eventlog, sqlite, store
 from core.study.storage.store import Store, default_store
 from tests.study_parts import answer, begin, run_through, small_pack, study_on
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLES = ("participants", "assignments", "votes", "undone_votes", "checks", "studies", "quick_votes")
+VIEWS = ("participants", "votes", "undone_votes", "checks", "studies", "photo_votes")
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +46,10 @@ def study(pack: Pack, tmp_path: Path) -> Study:
     return study_on(tmp_path / "votes.sqlite3", pack)
 
 
-def tables(path: Path) -> dict[str, list[tuple]]:
-    """Every row of the folded tables, but for row numbers."""
+def views(path: Path) -> dict[str, list[tuple]]:
+    """Every row of every view."""
     with closing(sqlite3.connect(path)) as connection:
-        content = {}
-        for table in TABLES:
-            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] != "id" or
-                       table == "participants"]  # fmt: skip
-            content[table] = sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}"), key=repr)
-    return content
+        return {view: sorted(connection.execute(f"SELECT * FROM {view}"), key=repr) for view in VIEWS}
 
 
 def everything_that_can_happen(study: Study) -> None:
@@ -66,7 +61,7 @@ def everything_that_can_happen(study: Study) -> None:
     study.choose(code, study.screen(code).ticket, None, 2000)
     study.withdraw(run_through(study))
     study.store.set_open("small", False)
-    study.quick_vote("a-quick-one", order=("ours-one", "ours-few"), choice="B", style="own", group="artist")
+    study.photo_vote("a-quick-one", order=("ours-one", "ours-few"), choice="B", style="own", group="artist")
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> None:
@@ -94,10 +89,10 @@ def test_the_default_file_lies_in_the_data_folder_and_is_made_when_needed(own_da
     default = default_store()
     assert default.path == data_dir() / "votes.sqlite3"
     assert not own_data_dir.exists()
-    assert default.votes() == default.participants() == default.quick_votes() == default.events_after(0) == []
+    assert default.votes() == default.participants() == default.photo_votes() == default.events_after(0) == []
     with closing(sqlite3.connect(default.path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    with closing(schema.connect(default.path)) as connection:
+    with closing(sqlite.connect(default.path)) as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
@@ -109,8 +104,8 @@ def test_the_file_itself_refuses_a_second_vote_on_a_trial(study: Study) -> None:
         pytest.raises(sqlite3.IntegrityError, match="UNIQUE"),
     ):
         connection.execute(
-            "INSERT INTO votes SELECT NULL, 'other', participant, trial_key, pack_digest, arm_order, choice, position, "
-            "dwell_ms, app_version, utc FROM votes"
+            "INSERT INTO events SELECT sequence + 1, 'other', kind, participant, subject, occurrence, payload, utc, "
+            "clock + 1, logged, previous, checksum FROM events WHERE kind = 'voted'"
         )
 
 
@@ -175,7 +170,7 @@ def test_processes_share_the_file_and_a_killed_one_loses_no_acknowledged_vote(pa
         assert stored[participant, int(place), letter] == 1
     assert set(stored.values()) == {1}
     assert len(stored) <= len(promised) + 2, "at most one per process was stored and not yet told"
-    assert schema.is_sound(path)
+    assert after.damaged() == ("", [])
 
 
 def test_events_are_ordered_by_number_whatever_the_clock_says(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,16 +197,16 @@ def test_events_are_ordered_by_number_whatever_the_clock_says(study: Study, monk
 
 def test_a_failed_transaction_leaves_no_trace(study: Study) -> None:
     begin(study)
-    before = tables(study.store.path)
+    before = views(study.store.path)
 
     def half() -> None:
         with study.store.atomic() as transaction:
             transaction.record("study", {"pack": "small", "open": False})
             transaction.record("finished", {})
 
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="needs another 'participant'"):
         half()
-    assert tables(study.store.path) == before
+    assert views(study.store.path) == before
     assert len(study.store.events_after(0)) == 1
 
 
@@ -230,7 +225,7 @@ def test_listeners_hear_of_commits_and_of_nothing_else(study: Study) -> None:
 
 def test_a_full_disk_is_told_and_costs_nothing(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     code = begin(study)
-    connect = schema.connect
+    connect = sqlite.connect
 
     def small(path: Path) -> sqlite3.Connection:
         connection = connect(path)
@@ -238,11 +233,11 @@ def test_a_full_disk_is_told_and_costs_nothing(study: Study, monkeypatch: pytest
         connection.execute(f"PRAGMA max_page_count = {pages}")
         return connection
 
-    monkeypatch.setattr(schema, "connect", small)
+    monkeypatch.setattr(sqlite, "connect", small)
     with pytest.raises(DiskFull, match="no space left"):
         answer(study, code)
     told = study.screen(code)
-    monkeypatch.setattr(schema, "connect", connect)
+    monkeypatch.setattr(sqlite, "connect", connect)
     assert study.screen(code) == told
     answer(study, code)
     assert study.finish(code).kind == "finished"
@@ -251,7 +246,7 @@ def test_a_full_disk_is_told_and_costs_nothing(study: Study, monkeypatch: pytest
 
 def test_a_locked_file_is_told_and_costs_nothing(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     code = begin(study)
-    monkeypatch.setattr(schema, "BUSY_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.05)
     with closing(sqlite3.connect(study.store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         screen = study.screen(code)
@@ -284,20 +279,20 @@ def test_replaying_all_events_builds_the_same_store_twice_over(study: Study, tmp
     copy = Store(tmp_path / "copy" / "votes.sqlite3")
     assert copy.replay(random.Random(3).sample(events, len(events))) == len(events)
     assert copy.replay(events) == 0
-    assert tables(copy.path) == tables(study.store.path)
+    assert views(copy.path) == views(study.store.path)
     assert copy.votes() == study.store.votes()
     assert copy.participants(withdrawn=True) == study.store.participants(withdrawn=True)
     assert [event.uuid for event in copy.events_after(0)] == [event.uuid for event in events]
     assert copy.events_after(events[-3].seq) == events[-2:]
 
 
-def test_events_arriving_piecemeal_and_backwards_end_in_the_same_tables(study: Study, tmp_path: Path) -> None:
+def test_events_arriving_piecemeal_and_backwards_end_in_the_same_views(study: Study, tmp_path: Path) -> None:
     everything_that_can_happen(study)
     copy = Store(tmp_path / "copy" / "votes.sqlite3")
     events = study.store.events_after(0)
     for start in range(len(events), -10, -10):
         copy.replay(events[max(start, 0) : start + 10])
-    assert tables(copy.path) == tables(study.store.path)
+    assert views(copy.path) == views(study.store.path)
 
 
 def test_two_stores_that_took_different_answers_merge_to_the_same(study: Study, pack: Pack, tmp_path: Path) -> None:
@@ -310,11 +305,11 @@ def test_two_stores_that_took_different_answers_merge_to_the_same(study: Study, 
     mine, theirs = study.store.events_after(0), twin.store.events_after(0)
     study.store.replay(theirs)
     twin.store.replay(mine)
-    assert tables(study.store.path) == tables(twin.store.path)
+    assert views(study.store.path) == views(twin.store.path)
     owner = codes.participant_id(code)
     assert [vote.participant for vote in study.store.votes()].count(owner) == 1
     with closing(sqlite3.connect(study.store.path)) as connection:
-        assert connection.execute("SELECT participant, reason FROM undone_votes").fetchall() == [(owner, "duplicate")]
+        assert connection.execute("SELECT participant, state FROM undone_votes").fetchall() == [(owner, "duplicate")]
 
 
 def test_what_follows_a_replay_is_later_than_all_of_it(study: Study, tmp_path: Path) -> None:
@@ -334,7 +329,7 @@ def test_what_follows_a_replay_is_later_than_all_of_it(study: Study, tmp_path: P
 
 def test_events_that_make_no_sense_change_nothing(study: Study, caplog: pytest.LogCaptureFixture) -> None:
     run_through(study)
-    before = tables(study.store.path)
+    before = views(study.store.path)
     vote = next(event for event in study.store.events_after(0) if event.kind == "voted")
     wrong = [
         ("voted", {}),
@@ -350,7 +345,7 @@ def test_events_that_make_no_sense_change_nothing(study: Study, caplog: pytest.L
     events = [Event(100 + number, f"u{number}", kind, load, "now") for number, (kind, load) in enumerate(wrong)]
     with caplog.at_level(logging.WARNING):
         assert study.store.replay(events) == len(wrong)
-    assert tables(study.store.path) == before
+    assert views(study.store.path) == before
     assert "Passed over 7 of" in caplog.text
 
 
@@ -382,7 +377,7 @@ def test_a_rebuilt_store_logs_events_under_the_numbers_they_were_born_with(study
     study.withdraw(run_through(study))
     pushed, withdrawn = study.store.events_after(0)[:-1], study.store.events_after(0)[-1]
     study.store.hand_over(lambda events: eventlog.append(study.store.log_dir / "own.jsonl", events))
-    before = tables(study.store.path)
+    before = views(study.store.path)
     study.store.path.unlink()
     rebuilt = Store(study.store.path)
     relogged = {event.uuid: event for event in rebuilt.events_after(0)}
@@ -394,7 +389,7 @@ def test_a_rebuilt_store_logs_events_under_the_numbers_they_were_born_with(study
     assert taken == [withdrawn]
     third = Store(tmp_path / "third" / "votes.sqlite3")
     third.replay([*pushed, relogged[withdrawn.uuid]], logged=True)
-    assert third.votes() == [] and tables(third.path) == before
+    assert third.votes() == [] and views(third.path) == before
 
 
 @pytest.mark.parametrize("damage", ["head", "middle", "cut"])
@@ -404,7 +399,7 @@ def test_a_damaged_file_is_moved_aside_and_built_anew_from_the_log(
     everything_that_can_happen(study)
     path = study.store.path
     study.store.hand_over(lambda events: eventlog.append(study.store.log_dir / "a.jsonl", events))
-    before, votes = tables(path), study.store.votes()
+    before, votes = views(path), study.store.votes()
     content = bytearray(path.read_bytes())
     if damage == "head":
         content[:100] = b"x" * 100
@@ -417,7 +412,7 @@ def test_a_damaged_file_is_moved_aside_and_built_anew_from_the_log(
     with caplog.at_level(logging.WARNING):
         again = Store(path)
         assert again.votes() == votes
-    assert tables(path) == before
+    assert views(path) == before
     (aside,) = path.parent.glob("votes.damaged-*.sqlite3")
     assert aside.read_bytes() == content, "nothing of it is lost"
     assert f"is damaged. It was moved to '{aside.name}'" in caplog.text and "Built the votes anew" in caplog.text
@@ -427,17 +422,17 @@ def test_a_damaged_file_is_moved_aside_and_built_anew_from_the_log(
 
 def test_without_a_log_what_can_be_read_is_kept(study: Study, caplog: pytest.LogCaptureFixture) -> None:
     everything_that_can_happen(study)
-    before = tables(study.store.path)
+    before = views(study.store.path)
     with closing(sqlite3.connect(study.store.path, isolation_level=None)) as connection:
-        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'votes'").fetchone()
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events_by_clock'").fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()
     with study.store.path.open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
-    assert not schema.is_sound(study.store.path)
+    assert study.store.damaged()[0]
     again = Store(study.store.path)
     again.votes()
-    assert tables(study.store.path) == before
+    assert views(study.store.path) == before
     given: list[Event] = []
     again.hand_over(given.extend)
     assert len(given) == len(again.events_after(0)), "no log holds them yet"

@@ -21,8 +21,8 @@ from core.files import kept_secret
 from core.study.analysis.report import report
 from core.study.protocol import codes
 from core.study.protocol.flow import CONSENT_VERSION
-from core.study.protocol.packs import ARM_TITLES, ARMS, Pack
-from core.study.protocol.records import LABELS, Screen
+from core.study.protocol.packs import Pack
+from core.study.records import LABELS, Screen
 from core.ui.components import consent, status, theme
 from core.ui.server import study_pictures, study_service
 from core.ui.server.session import ChosenPhoto, Crop, Portrait
@@ -39,6 +39,7 @@ from core.ui.tabs import (
 from core.ui.tabs.stylize_handlers import portrait_key
 from tests import drawn_pack
 from tests.made_votes import votes_of
+from tests.study_parts import ARM_TITLES, ARMS
 from tests.test_ui_theme import contrast
 
 # Of every consent text that somebody agreed to. A new text needs a new version in flow.py and a line here.
@@ -589,8 +590,8 @@ def test_photo_votes_are_shown_apart() -> None:
     close_every_study()
     for number in range(100):
         choice = "A" if number % 4 else None
-        STUDY.study().quick_vote(f"token-{number:03}", order=ARMS, choice=choice, style="ink-line")
-    STUDY.study().quick_vote("token-alone", order=ARMS[2:], choice="B", style="watercolour")
+        STUDY.study().photo_vote(f"token-{number:03}", order=ARMS, choice=choice, style="ink-line")
+    STUDY.study().photo_vote("token-alone", order=ARMS[2:], choice="B", style="watercolour")
     top, _, body = results_handlers.show(None, False)
     assert "No results yet: 0 finished" in top
     assert "Quick votes on own photos: Ink line" in body and "Quick votes on own photos: Watercolour" in body
@@ -700,7 +701,7 @@ def test_a_photo_vote_is_blind_stored_once_and_leaves_no_picture(own_data_dir: P
     assert "Thank you" in done
     assert not NAMES.search(done), "somebody who may still take part learns no method"
     photo_vote_handlers.vote(ballot, None, sent(ticket=ballot.token, choice="C"))
-    (row,) = STUDY.opened().store.quick_votes()
+    (row,) = STUDY.opened().store.photo_votes()
     assert row.choice == ballot.order[1]
     assert row.style == "pencil"
     assert STUDY.opened().store.votes() == [], "quick votes stand apart from the study's"
@@ -733,6 +734,6 @@ def test_a_forged_or_late_photo_vote_is_not_stored() -> None:
         (ballot, {}),
     ):
         assert "over" in photo_vote_handlers.vote(given, None, sent(**data))[0]
-    assert STUDY.opened().store.quick_votes() == []
+    assert STUDY.opened().store.photo_votes() == []
     with pytest.raises(gr.Error, match="Draw your portrait first"):
         photo_vote_handlers.compare(None, None, Crop(), "pencil")

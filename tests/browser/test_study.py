@@ -12,11 +12,12 @@ import pytest
 
 from core.config import ASSETS_DIR
 from core.study.protocol import codes
-from core.study.protocol.packs import ARM_TITLES, ARMS, Arm, Pack
-from core.study.protocol.records import LABELS
+from core.study.protocol.packs import Pack
+from core.study.records import LABELS
 from core.study.storage.store import Store
 from tests import drawn_pack
 from tests.app_process import AppProcess
+from tests.study_parts import ARM_TITLES, ARMS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
@@ -66,7 +67,7 @@ class Sent:
     def __init__(self, pack: Pack) -> None:
         self.texts: list[tuple[str, str]] = []
         self.headers: list[tuple[str, str]] = []
-        self.arms: dict[str, Arm] = {}  # by address of the picture
+        self.arms: dict[str, str] = {}  # by address of the picture
         self._known = {
             hashlib.sha256(path.read_bytes()).hexdigest(): arm
             for trial in pack.trials
@@ -208,7 +209,7 @@ def pass_check(page: Page) -> None:
         by_key(page, str(LABELS.index(letter) + 1))
 
 
-def arms_shown(page: Page, sent: Sent) -> list[Arm]:
+def arms_shown(page: Page, sent: Sent) -> list[str]:
     """What the candidates were made with, found by their bytes."""
     pictures = page.locator("#vote-stage .st-card img").evaluate_all("all => all.map((one) => one.getAttribute('src'))")
     return [sent.arms[picture] for picture in pictures]
@@ -243,7 +244,7 @@ def test_a_whole_run_at_a_desk_and_nothing_sent_names_a_method(
     page.screenshot(path=screenshots / "vote-trial.png")
 
     # Keys: a selected one moves, Enter confirms, nothing selected confirms nothing.
-    chosen: list[Arm | None] = []
+    chosen: list[str | None] = []
     page.keyboard.press("Enter")
     page.keyboard.press("2")
     page.keyboard.press("4")
@@ -411,7 +412,7 @@ def test_a_photo_vote_on_an_own_photo(study_app: AppProcess, browser_of: Open, s
     page.click("#photo-vote-stage .st-card >> nth=1")
     page.click("#photo-vote-stage [data-do=choose]")
     page.get_by_text("Thank you, your vote is saved").wait_for()
-    (row,) = Store(study_app.data / "votes.sqlite3").quick_votes()
+    (row,) = Store(study_app.data / "votes.sqlite3").photo_votes()
     assert row.style == "pencil"
     assert row.choice == row.order[1]
     page.click("#styles button[data-pick=pop-art]")

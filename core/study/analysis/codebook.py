@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from core.study.protocol.flow import MAX_DWELL_MS
-from core.study.protocol.packs import ARM_TITLES
-from core.study.protocol.records import LABELS
+from core.config import PAPER_ARMS
+from core.study.records import LABELS, MAX_DWELL_MS
 from core.study.storage.flags import ONE_SIDED_CHANCE, ONE_SIDED_MIN_CHOICES, ONE_SIDED_SHARE, QUICK_MEDIAN_MS
 
 Kind = Literal["text", "integer", "yes or no"]
@@ -34,7 +33,7 @@ class Column:
     missing: str = NEVER
 
 
-_ARMS = ", ".join(f"`{arm}` ({title})" for arm, title in ARM_TITLES.items())
+_ARMS = ", ".join(f"`{arm.id}` ({arm.title})" for arm in PAPER_ARMS)
 _TIME = "date and time in UTC, ISO 8601; clocks can jump, so don't order by it across machines"
 _FLAGS = (
     Column(
@@ -115,7 +114,7 @@ PARTICIPANT_COLUMNS: tuple[Column, ...] = (
     ),
     *_FLAGS,
 )
-QUICK_VOTE_COLUMNS: tuple[Column, ...] = (
+PHOTO_VOTE_COLUMNS: tuple[Column, ...] = (
     *(column for column in VOTE_COLUMNS if column.name.startswith("shown_")),
     Column("choice", "text", "arm chosen as the best", "the visitor couldn't decide"),
     Column("position", "text", "letter under which the chosen arm was shown", "the visitor couldn't decide"),
@@ -124,7 +123,7 @@ QUICK_VOTE_COLUMNS: tuple[Column, ...] = (
     Column("utc", "text", f"when the vote was taken: {_TIME}"),
 )
 TABLES: Mapping[str, tuple[Column, ...]] = MappingProxyType(
-    {"votes": VOTE_COLUMNS, "participants": PARTICIPANT_COLUMNS, "quick_votes": QUICK_VOTE_COLUMNS}
+    {"votes": VOTE_COLUMNS, "participants": PARTICIPANT_COLUMNS, "quick_votes": PHOTO_VOTE_COLUMNS}
 )
 ABOUT: Mapping[str, str] = MappingProxyType(
     {
@@ -153,7 +152,7 @@ missing value, `True` and `False`), JSON Lines (missing values are `null`) and P
 
 
 def codebook(rows: Mapping[str, int], packs: Sequence[tuple[str, str]]) -> str:
-    """The codebook as Markdown.
+    """Return the codebook as Markdown.
 
     Args:
         rows: number of rows of each table.

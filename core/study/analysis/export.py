@@ -1,4 +1,4 @@
-"""Writes votes, runs and quick votes as CSV, JSON Lines and Parquet with their codebook.
+"""Write votes, runs and photo votes as CSV, JSON Lines and Parquet with their codebook.
 
 Participants appear under pseudonyms: HMAC-SHA256 of the stored identifier under a salt that stays with the votes. The
 same salt gives the same pseudonyms in every export; without it nobody who knows a participant's code finds the votes.
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config import data_dir
 from core.errors import SaltUnusable
+from core.files import make_once, replacing, write_atomically
 from core.study.analysis.codebook import DTYPES, TABLES, codebook
-from core.study.protocol.records import LABELS, ParticipantRow, QuickVoteRow, VoteRow
+from core.study.records import LABELS, ParticipantRow, PhotoVoteRow, VoteRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,10 +51,10 @@ def export(
     *,
     votes: Iterable[VoteRow],
     participants: Iterable[ParticipantRow],
-    quick_votes: Iterable[QuickVoteRow] = (),
+    photo_votes: Iterable[PhotoVoteRow] = (),
     salt: bytes,
 ) -> Exported:
-    """Writes every table in three forms and `CODEBOOK.md`; earlier exports in the folder are replaced file by file.
+    """Write every table in three forms and `CODEBOOK.md`; earlier exports in the folder are replaced file by file.
 
     Withdrawn participants and their votes are left out here too, whatever is passed in.
 
@@ -76,47 +75,37 @@ def export(
     frames = {
         "votes": _frame("votes", (vote_record(row, salt) for row in votes)),
         "participants": _frame("participants", (participant_record(row, salt) for row in participants)),
-        "quick_votes": _frame("quick_votes", (quick_vote_record(row) for row in quick_votes)),
+        "quick_votes": _frame("quick_votes", (photo_vote_record(row) for row in photo_votes)),
     }
     folder.mkdir(parents=True, exist_ok=True)
     files = [path for table, frame in frames.items() for path in _write_forms(frame, folder / table)]
     rows = {table: len(frame) for table, frame in frames.items()}
     packs = sorted({(row.pack, row.pack_digest) for row in participants})
     text = codebook(rows, packs)
-    files.append(_write_whole(folder / CODEBOOK_NAME, lambda path: path.write_text(text, encoding="utf-8")))
+    files.append(write_atomically(folder / CODEBOOK_NAME, text))
     return Exported(folder, tuple(files), rows)
 
 
 def pseudonym(participant: str, salt: bytes) -> str:
-    """Stable stand-in for a stored identifier, 16 hex digits."""
+    """Return the stable stand-in for a stored identifier, 16 hex digits."""
     return hmac.new(salt, participant.encode("utf-8"), hashlib.sha256).hexdigest()[:_PSEUDONYM_CHARACTERS]
 
 
 def export_salt(path: Path | None = None) -> bytes:
-    """The salt in a file, made at random when there is none; by default beside the votes in the data folder.
+    """Return the salt in a file, made at random when there is none; by default beside the votes in the data folder.
 
     Raises:
         SaltUnusable: the file holds something else.
     """
     path = path or data_dir() / SALT_NAME
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        try:
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(32))
-            with suppress(FileExistsError):  # another process was quicker; its salt counts
-                os.link(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
-    salt = path.read_text(encoding="ascii", errors="replace").strip()
+    salt = make_once(path, lambda: secrets.token_hex(32).encode()).decode("ascii", errors="replace").strip()
     if not _SALT.fullmatch(salt):
         raise SaltUnusable(str(path))
     return bytes.fromhex(salt)
 
 
 def vote_record(row: VoteRow, salt: bytes) -> dict[str, object]:
-    """A vote as exported."""
+    """Return a vote as it is exported."""
     return {
         "participant": pseudonym(row.participant, salt),
         "group": row.group,
@@ -136,7 +125,7 @@ def vote_record(row: VoteRow, salt: bytes) -> dict[str, object]:
 
 
 def participant_record(row: ParticipantRow, salt: bytes) -> dict[str, object]:
-    """A run as exported."""
+    """Return a run as it is exported."""
     return {
         "participant": pseudonym(row.participant, salt),
         "group": row.group,
@@ -150,8 +139,8 @@ def participant_record(row: ParticipantRow, salt: bytes) -> dict[str, object]:
     }
 
 
-def quick_vote_record(row: QuickVoteRow) -> dict[str, object]:
-    """A quick vote as exported; its token, which only keeps it from counting twice, is left out."""
+def photo_vote_record(row: PhotoVoteRow) -> dict[str, object]:
+    """Return a photo vote as it is exported; its token, which only keeps it from counting twice, is left out."""
     return {
         **_shown(row.order),
         "choice": row.choice,
@@ -172,7 +161,7 @@ def _flags(flags: Collection[str]) -> dict[str, bool]:
 
 
 def _frame(table: str, records: Iterable[Mapping[str, object]]) -> pd.DataFrame:
-    """Typed columns in the codebook's order, also without a row."""
+    """Make typed columns in the codebook's order, also without a row."""
     import pandas as pd
 
     records = list(records)
@@ -188,19 +177,12 @@ def _write_forms(frame: pd.DataFrame, stem: Path) -> list[Path]:
         text = frame.to_json(orient="records", lines=True, force_ascii=False)
         path.write_text(text if len(frame) else "", encoding="utf-8", newline="\n")  # pandas ends no rows with a line
 
-    return [
-        _write_whole(stem.with_suffix(".csv"), lambda path: frame.to_csv(path, index=False, lineterminator="\n")),
-        _write_whole(stem.with_suffix(".jsonl"), write_jsonl),
-        _write_whole(stem.with_suffix(".parquet"), lambda path: frame.to_parquet(path, engine="pyarrow", index=False)),
-    ]
-
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Writes beside the file's place and moves it there whole."""
-    part = path.with_name(path.name + ".part")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    forms: Mapping[str, Callable[[Path], object]] = {
+        ".csv": lambda path: frame.to_csv(path, index=False, lineterminator="\n"),
+        ".jsonl": write_jsonl,
+        ".parquet": lambda path: frame.to_parquet(path, engine="pyarrow", index=False),
+    }
+    for suffix, write in forms.items():
+        with replacing(stem.with_suffix(suffix)) as part:
+            write(part)
+    return [stem.with_suffix(suffix) for suffix in forms]

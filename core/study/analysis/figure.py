@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal
 
 from core.study.analysis.report import GROUP_TITLES, PAPER_TABLE_1
 from core.study.analysis.tables import ArmResult, Table
-from core.study.protocol.packs import ARMS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,12 +58,12 @@ _BAR_AT, _PAPER_AT, _TITLE_AT = 0.05, 0.31, -0.25  # middles below a row's own m
 
 
 def paper_percent_beside(table: Table) -> Mapping[str, float]:
-    """The paper's figures for a table: they exist for everybody's choices between all four arms only."""
-    return PAPER_TABLE_1.percent if table.arms == ARMS and table.group == "all" else {}
+    """Return the paper's figures for a table: they exist for everybody's choices between all four arms only."""
+    return PAPER_TABLE_1.percent if table.group == "all" and set(table.arms) == set(PAPER_TABLE_1.percent) else {}
 
 
 def draw(table: Table, *, theme: Theme = "light") -> Figure:
-    """The figure of a shown table, arms from the most chosen down; `ValueError` for a withheld one."""
+    """Draw a shown table, arms from the most chosen down. Raises ValueError for a withheld one."""
     from matplotlib.figure import Figure
 
     if table.withheld:
@@ -142,7 +141,7 @@ def _footer(table: Table) -> str:
 
 
 def render(table: Table, *, theme: Theme = "light", form: Form = "png") -> bytes:
-    """The drawn table as a file's bytes; the same table gives the same PNG."""
+    """Return the drawn table as a file's bytes; the same table gives the same PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
@@ -155,7 +154,7 @@ def render(table: Table, *, theme: Theme = "light", form: Form = "png") -> bytes
 
 
 def alt_text(table: Table) -> str:
-    """What the picture shows, in words, for those who can't see it."""
+    """Say what the picture shows, for those who can't see it."""
     if table.withheld:
         return table.withheld
     paper = paper_percent_beside(table)

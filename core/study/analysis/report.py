@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 
 from core.errors import Sentence
 from core.study.analysis import statistics
-from core.study.analysis.ballots import arms_of
-from core.study.analysis.photo_votes import QUICK_NOTE, QuickTable, quick_tables
+from core.study.analysis.photo_votes import PHOTO_VOTES_NOTE, PhotoTable, photo_tables
 from core.study.analysis.tables import (
     MINIMUM_CHOICES,
     MINIMUM_PARTICIPANTS,
+    ArmResult,
     Interval,
     Scope,
     Settings,
@@ -22,13 +22,12 @@ from core.study.analysis.tables import (
     make_table,
     still_missing,
 )
-from core.study.protocol.packs import ARM_TITLES, ARMS, Arm
-from core.study.protocol.records import GROUPS, QuickVoteRow, VoteRow
+from core.study.records import GROUPS, PhotoVoteRow, VoteRow, arm_title, arms_in_order
 
 GROUP_TITLES: Mapping[str, str] = MappingProxyType(
     {"all": "Everybody", "artist": "Good at portrait drawing", "viewer": "Not skilled in art drawing"}
 )
-_HEADLINE_TITLES: Mapping[Arm, str] = MappingProxyType(
+_HEADLINE_TITLES: Mapping[str, str] = MappingProxyType(  # of arms under the paper's own titles
     {
         "jojogan-one": "One-shot, JoJoGAN",
         "jojogan-few": "Few-shot, JoJoGAN",
@@ -49,7 +48,7 @@ class PaperTable:
         caveat: what the figures don't tell, for people.
     """
 
-    percent: Mapping[Arm, float] = field(hash=False)  # so that a report can be a cache's key
+    percent: Mapping[str, float] = field(hash=False)  # so that a report can be a cache's key
     participants: int
     trials: int
     caveat: str
@@ -81,7 +80,7 @@ METHOD_NOTES: tuple[str, ...] = (
     "How many people are still needed: to tell the leading arm from the second with 80 % power at the 5 % level if the "
     "difference is as measured so far; early on this is often too few.",
     "Somebody who takes two studies counts as two participants, since nothing links the runs.",
-    QUICK_NOTE,
+    PHOTO_VOTES_NOTE,
 )
 
 
@@ -89,7 +88,7 @@ METHOD_NOTES: tuple[str, ...] = (
 class ArmStrength:
     """An arm's Plackett-Luce log-strength over packs that show different arms, mean zero, with its 95 % interval."""
 
-    arm: Arm
+    arm: str
     title: str
     strength: float
     interval: Interval
@@ -128,7 +127,7 @@ class Report:
     participants_flagged: int
     tables: tuple[Table, ...]
     strengths: tuple[ArmStrength, ...]
-    quick: tuple[QuickTable, ...]
+    quick: tuple[PhotoTable, ...]
     paper: PaperTable
     notes: tuple[str, ...]
     resamples: int
@@ -140,38 +139,29 @@ class Report:
         shown = [table for table in self.tables if table.group == "all" and not table.withheld]
         return max(shown, key=lambda table: (len(table.arms), table.choices), default=None)
 
-    def as_dict(self) -> dict[str, object]:
-        """Plain values for JSON."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {
-            **values,
-            "tables": [{**asdict(table), "undecided_share": table.undecided_share} for table in self.tables],
-            "strengths": [asdict(row) for row in self.strengths],
-            "quick": [asdict(table) for table in self.quick],
-            "paper": {**vars(self.paper), "percent": dict(self.paper.percent)},
-        }
-
 
 def report(
     votes: Iterable[VoteRow],
-    quick_votes: Iterable[QuickVoteRow] = (),
+    photo_votes: Iterable[PhotoVoteRow] = (),
     *,
     flagged: bool = True,
     minimum: int = MINIMUM_PARTICIPANTS,
     minimum_choices: int = MINIMUM_CHOICES,
     titles: Mapping[str, str] = MappingProxyType({}),
+    arm_titles: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     resamples: int = statistics.RESAMPLES,
     seed: int = 0,
 ) -> Report:
-    """Results of all votes of a store.
+    """Report on all votes of a store.
 
     Args:
         votes: of any packs; withdrawn participants are not among them.
-        quick_votes: on visitors' own photos.
+        photo_votes: on visitors' own photos.
         flagged: count participants with a flag too (quick, one-sided, attention check failed).
         minimum: finished participants that every table needs, groups included; 2 or more.
         minimum_choices: choices that every table needs.
         titles: packs' slugs and titles; packs without a title appear under their slug.
+        arm_titles: packs' slugs and what their arms are called; the paper's titles serve for the rest.
         resamples: of the bootstrap over participants.
         seed: of the bootstrap.
     """
@@ -179,7 +169,7 @@ def report(
     finished = tuple(vote for vote in votes if vote.finished)
     counted = tuple(vote for vote in finished if flagged or not vote.flags)
     settings = Settings(minimum, minimum_choices, resamples, seed)
-    scopes = tuple(_scopes(counted, titles))
+    scopes = tuple(_scopes(counted, titles, arm_titles))
     tables = tuple(make_table(scope, group, settings) for scope in scopes for group in (None, *GROUPS))
     made = Report(
         headline="",
@@ -191,8 +181,8 @@ def report(
         participants_unfinished=_people(vote for vote in votes if not vote.finished),
         participants_flagged=_people(vote for vote in finished if vote.flags),
         tables=tables,
-        strengths=_joint_strengths(counted, settings),
-        quick=tuple(quick_tables(quick_votes, minimum_choices=minimum_choices)),
+        strengths=_joint_strengths(counted, _titles(scopes), settings),
+        quick=tuple(photo_tables(photo_votes, minimum_choices=minimum_choices)),
         paper=PAPER_TABLE_1,
         notes=METHOD_NOTES,
         resamples=resamples,
@@ -205,54 +195,64 @@ def _people(votes: Iterable[VoteRow]) -> int:
     return len({vote.participant for vote in votes})
 
 
-def _scopes(votes: tuple[VoteRow, ...], titles: Mapping[str, str]) -> Iterator[Scope]:
+def _scopes(
+    votes: tuple[VoteRow, ...], titles: Mapping[str, str], arm_titles: Mapping[str, Mapping[str, str]]
+) -> Iterator[Scope]:
     """Each pack (a rebuilt one is a pack of its own), then all packs with the same arms where there are several."""
     packs: dict[tuple[str, str], list[VoteRow]] = {}
     for vote in votes:
         packs.setdefault((vote.pack, vote.pack_digest), []).append(vote)
     slugs = [slug for slug, _ in packs]
-    by_arms: dict[tuple[Arm, ...], list[VoteRow]] = {}
+    by_arms: dict[tuple[str, ...], list[Scope]] = {}
     for (slug, digest), mine in packs.items():
         title = titles.get(slug, slug)
         if slugs.count(slug) > 1:
             title = Sentence("{title} (version {version})", title=Sentence(title), version=digest[:8])
-        arms = arms_of(mine[0])
-        by_arms.setdefault(arms, []).extend(mine)
-        yield Scope(slug, digest, title, arms, tuple(mine))
-    for arms, mine in by_arms.items():
-        if len({vote.pack_digest for vote in mine}) > 1:
-            yield Scope("", "", Sentence("All studies of {count} pictures", count=len(arms)), arms, tuple(mine))
+        scope = Scope(slug, digest, title, arms_in_order(mine[0].order), tuple(mine), arm_titles.get(slug, {}))
+        by_arms.setdefault(scope.arms, []).append(scope)
+        yield scope
+    for arms, scopes in by_arms.items():
+        if len(scopes) > 1:
+            title = Sentence("All studies of {count} pictures", count=len(arms))
+            yield Scope("", "", title, arms, tuple(vote for scope in scopes for vote in scope.votes), _titles(scopes))
 
 
-def _joint_strengths(votes: tuple[VoteRow, ...], settings: Settings) -> tuple[ArmStrength, ...]:
+def _titles(scopes: Iterable[Scope]) -> Mapping[str, str]:
+    """What the arms of several packs are called, the first pack's title first."""
+    return {arm: title for scope in reversed(list(scopes)) for arm, title in scope.arm_titles.items()}
+
+
+def _joint_strengths(
+    votes: tuple[VoteRow, ...], titles: Mapping[str, str], settings: Settings
+) -> tuple[ArmStrength, ...]:
     """Plackett-Luce over packs with different arms, each with enough votes: the one statistic that joins them."""
-    by_set: dict[tuple[Arm, ...], list[VoteRow]] = {}
+    by_set: dict[tuple[str, ...], list[VoteRow]] = {}
     for vote in votes:
-        by_set.setdefault(arms_of(vote), []).append(vote)
+        by_set.setdefault(arms_in_order(vote.order), []).append(vote)
     sets = [members for members, mine in by_set.items() if not still_missing(_people(mine), len(mine), settings)]
     if len(sets) < 2 or not _connected(sets):
         return ()
-    votes = tuple(vote for vote in votes if arms_of(vote) in sets)
-    people = {name: index for index, name in enumerate(dict.fromkeys(vote.participant for vote in votes))}
-    arms = [arm for arm in ARMS if any(arm in members for members in sets)]
+    votes = tuple(vote for vote in votes if arms_in_order(vote.order) in sets)
+    people = {name: row for row, name in enumerate(dict.fromkeys(vote.participant for vote in votes))}
+    arms = arms_in_order(arm for members in sets for arm in members)
     shown = np.array([[arm in members for arm in arms] for members in sets])  # [S, A]
     wins = np.zeros((len(people), *shown.shape), dtype=int)  # [P, S, A]
     for vote in votes:
         if vote.choice is not None:
-            wins[people[vote.participant], sets.index(arms_of(vote)), arms.index(vote.choice)] += 1
+            row = people[vote.participant], sets.index(arms_in_order(vote.order)), arms.index(vote.choice)
+            wins[row] += 1
     resampled = statistics.resampled_over_participants(wins, resamples=settings.resamples, seed=settings.seed)
     strengths = statistics.plackett_luce_top1(wins.sum(axis=0), shown)
     spread = statistics.plackett_luce_top1_resampled(resampled, shown)
     intervals = statistics.expanded_percentile_interval(spread, len(people))
-    rows = zip(arms, strengths, intervals, strict=True)
     return tuple(
-        ArmStrength(arm, ARM_TITLES[arm], float(strength), (float(low), float(high)))
-        for arm, strength, (low, high) in rows
+        ArmStrength(arm, arm_title(arm, titles), float(strength), (float(low), float(high)))
+        for arm, strength, (low, high) in zip(arms, strengths, intervals, strict=True)
     )
 
 
-def _connected(sets: list[tuple[Arm, ...]]) -> bool:
-    """Whether every arm can be compared with every other one through shared arms."""
+def _connected(sets: list[tuple[str, ...]]) -> bool:
+    """Tell whether every arm can be compared with every other one through shared arms."""
     reached, left = set(sets[0]), list(sets[1:])
     while touching := [members for members in left if reached & set(members)]:
         reached.update(*touching)
@@ -261,9 +261,9 @@ def _connected(sets: list[tuple[Arm, ...]]) -> bool:
 
 
 def headline(made: Report) -> str:
-    """The result in one sentence, such as "Few-shot, ours: preferred in 47 % of 1,240 choices, 44-50 %"."""
+    """Return the result in one sentence: "Few-shot, ours: preferred in 47 % of 1,240 choices, 44-50 %"."""
     table = made.main_table
-    if table is None:
+    if table is None or table.best_two is None:
         return Sentence(
             "No results yet: {count} finished so far. They appear when {people} people have finished the same study "
             "and made {choices} choices.",
@@ -271,17 +271,22 @@ def headline(made: Report) -> str:
             people=f"{made.minimum:,}",
             choices=f"{made.minimum_choices:,}",
         )
-    best, two = table.ranked[0], table.best_two
+    best, second, *_ = table.ranked
     low, high = best.interval
     sentence = Sentence(
         "{title}: preferred in {share} % of {choices} choices, {low}-{high} %",
-        title=Sentence(_HEADLINE_TITLES[best.arm]),
+        title=Sentence(_headline_title(best)),
         share=f"{100 * best.share:.0f}",
         choices=f"{table.choices:,}",
         low=f"{100 * low:.0f}",
         high=f"{100 * high:.0f}",
     )
-    if two.separated:
+    if table.best_two.separated:
         return sentence
-    second = Sentence(_HEADLINE_TITLES[two.second].lower().replace("jojogan", "JoJoGAN"))
-    return Sentence("{sentence}; not yet told apart from {second}", sentence=sentence, second=second)
+    name = _headline_title(second)
+    name = name[0].lower() + name[1:] if name in _HEADLINE_TITLES.values() else name
+    return Sentence("{sentence}; not yet told apart from {second}", sentence=sentence, second=Sentence(name))
+
+
+def _headline_title(row: ArmResult) -> str:
+    return _HEADLINE_TITLES.get(row.arm, row.title) if row.title == arm_title(row.arm) else row.title

@@ -112,8 +112,12 @@ def share_intervals(
     total = tally.sum(axis=0)
     resampled = resampled_over_participants(tally, seed=seed) if resampled is None else resampled
     wilson = wilson_interval_of_independent_votes(total[:-1], int(total.sum()), confidence=confidence)
-    shares = preference_share_of_all_choices(resampled)
-    return wider_at_each_end(wilson, expanded_percentile_interval(shares, len(tally), confidence=confidence))
+    return wider_at_each_end(wilson, bootstrap_interval_of_shares(resampled, len(tally), confidence=confidence))
+
+
+def bootstrap_interval_of_shares(resampled: np.ndarray, people: int, *, confidence: float = CONFIDENCE) -> np.ndarray:
+    """Return the interval of each arm's share over participants: `resampled_over_participants` [R, A + 1] -> [A, 2]."""
+    return expanded_percentile_interval(preference_share_of_all_choices(resampled), people, confidence=confidence)
 
 
 def plackett_luce_top1(wins: np.ndarray, shown: np.ndarray, *, prior: float = PRIOR) -> np.ndarray:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from core.errors import Sentence
 from core.study.analysis import statistics
-from core.study.analysis.ballots import Ballots, make_ballots
+from core.study.analysis.ballots import count_by, orders_and_choices
 from core.study.analysis.statistics import PositionBias
-from core.study.protocol.packs import ARM_TITLES, Arm
-from core.study.protocol.records import Group, VoteRow
+from core.study.records import Group, VoteRow, arm_title
 
 # With ten participants intervals still cover nearly as often as they say (tests/test_study_simulation.py), with fewer
 # they soon don't. The paper's smaller group had 11 people.
@@ -41,7 +40,7 @@ class ArmResult:
         strength_interval: of the strength, by bootstrap over participants.
     """
 
-    arm: Arm
+    arm: str
     title: str
     choices: int
     share: float
@@ -56,8 +55,8 @@ class ArmResult:
 class BestTwo:
     """The most chosen arm against the second; see `statistics.Separation` for what the fields mean."""
 
-    best: Arm
-    second: Arm
+    best: str
+    second: str
     difference: float
     interval: Interval
     separated: bool
@@ -74,7 +73,7 @@ class Table:
         pack_digest: of the stimuli; "" for all packs with these arms.
         title: for people.
         group: "all", "artist" or "viewer".
-        arms: compared ones, in the order of `packs.ARMS`.
+        arms: compared ones, in the order of `records.arms_in_order`.
         participants: finished runs that count.
         choices: their votes, can't-decide ones included.
         withheld: what is still missing, as a sentence; "" when the table is shown. The fields below are then empty.
@@ -84,13 +83,14 @@ class Table:
         positions: whether the place on the screen mattered.
         kappa: agreement of participants on trials; None where it is undefined.
         best_two: whether the leading arm is told apart.
+        undecided_share: `undecided` over `choices`.
     """
 
     pack: str
     pack_digest: str
     title: str
     group: TableGroup
-    arms: tuple[Arm, ...]
+    arms: tuple[str, ...]
     participants: int
     choices: int
     withheld: str
@@ -100,27 +100,24 @@ class Table:
     positions: PositionBias | None = None
     kappa: float | None = None
     best_two: BestTwo | None = None
-
-    @property
-    def undecided_share(self) -> float | None:
-        """Can't-decide votes over all choices; None when the table is withheld."""
-        return self.undecided / self.choices if self.results else None
+    undecided_share: float | None = None
 
     @property
     def ranked(self) -> tuple[ArmResult, ...]:
-        """Rows, most chosen first."""
+        """The rows, most chosen first."""
         return tuple(sorted(self.results, key=lambda row: -row.choices))
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a table is about: a pack, or all packs with the same arms, and the votes that count."""
+    """What a table is about: a pack, or all packs with the same arms; what its arms are called; votes that count."""
 
     pack: str
     pack_digest: str
     title: str
-    arms: tuple[Arm, ...]
+    arms: tuple[str, ...]
     votes: tuple[VoteRow, ...]
+    arm_titles: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -145,37 +142,41 @@ class Settings:
 
 
 def make_table(scope: Scope, group: Group | None, settings: Settings) -> Table:
-    """The table of a scope for one group, or for everybody where `group` is None."""
+    """Make the table of a scope for one group, or for everybody where `group` is None."""
     votes = [vote for vote in scope.votes if group is None or vote.group == group]
-    participants = len({vote.participant for vote in votes})
-    front = {
-        "pack": scope.pack,
-        "pack_digest": scope.pack_digest,
-        "title": scope.title,
-        "group": group or "all",
-        "arms": scope.arms,
-        "participants": participants,
-        "choices": len(votes),
-        "withheld": still_missing(participants, len(votes), settings),
-    }
-    if front["withheld"]:
-        return Table(**front)
-    ballots = make_ballots(votes, scope.arms)
-    tallies = ballots.tallies()
+    people = [vote.participant for vote in votes]
+    count, arms = len(set(people)), len(scope.arms)
+    table = Table(
+        pack=scope.pack,
+        pack_digest=scope.pack_digest,
+        title=scope.title,
+        group=group or "all",
+        arms=scope.arms,
+        participants=count,
+        choices=len(votes),
+        withheld=still_missing(count, len(votes), settings),
+    )
+    if table.withheld:
+        return table
+    orders, choices = orders_and_choices(votes, scope.arms)
+    tallies = count_by(people, choices, arms=arms)
+    by_trial = count_by([(vote.pack_digest, vote.trial_key) for vote in votes], choices, arms=arms)
     resampled = statistics.resampled_over_participants(tallies, resamples=settings.resamples, seed=settings.seed)
-    return Table(
-        **front,
-        trials=len(ballots.trials),
-        undecided=int(tallies[:, -1].sum()),
-        results=_rows(ballots.arms, tallies, resampled),
-        positions=statistics.position_bias_chi_square(ballots.order, ballots.choice),
-        kappa=statistics.fleiss_kappa_over_trials(ballots.by_trial()),
-        best_two=_best_two(ballots, tallies, resampled),
+    undecided = int(tallies[:, -1].sum())
+    return replace(
+        table,
+        trials=len(by_trial),
+        undecided=undecided,
+        results=_rows(scope, tallies, resampled),
+        positions=statistics.position_bias_chi_square(orders, choices),
+        kappa=statistics.fleiss_kappa_over_trials(by_trial),
+        best_two=_best_two(scope.arms, tallies, resampled),
+        undecided_share=undecided / len(votes),
     )
 
 
 def still_missing(participants: int, choices: int, settings: Settings) -> str:
-    """What a table still needs, as a sentence; "" when it may be shown."""
+    """Say what a table still needs, as a sentence; "" when it may be shown."""
     if participants < settings.minimum:
         lack = settings.minimum - participants
         if lack == 1:
@@ -185,7 +186,7 @@ def still_missing(participants: int, choices: int, settings: Settings) -> str:
 
 
 def choices_still_missing(choices: int, minimum: int) -> str:
-    """How many choices a table still needs, as a sentence; "" when there are enough."""
+    """Say how many choices a table still needs, as a sentence; "" when there are enough."""
     lack = minimum - choices
     if lack <= 0:
         return ""
@@ -194,21 +195,20 @@ def choices_still_missing(choices: int, minimum: int) -> str:
     return Sentence("{count} more choices are needed before results are shown here.", count=f"{lack:,}")
 
 
-def _rows(arms: Sequence[Arm], tallies: np.ndarray, resampled: np.ndarray) -> tuple[ArmResult, ...]:
+def _rows(scope: Scope, tallies: np.ndarray, resampled: np.ndarray) -> tuple[ArmResult, ...]:
     tally = tallies.sum(axis=0)
     shares = statistics.preference_share_of_all_choices(tally)
     wilson = statistics.wilson_interval_of_independent_votes(tally[:-1], int(tally.sum()))
-    spread_shares = statistics.preference_share_of_all_choices(resampled)
-    bootstrap = statistics.expanded_percentile_interval(spread_shares, len(tallies))
-    shown = np.ones((1, len(arms)), dtype=bool)
+    bootstrap = statistics.bootstrap_interval_of_shares(resampled, len(tallies))
+    interval = statistics.share_intervals(tallies, resampled=resampled)
+    shown = np.ones((1, len(scope.arms)), dtype=bool)
     strengths = statistics.plackett_luce_top1(tally[None, :-1], shown)
     spread = statistics.plackett_luce_top1_resampled(resampled[:, None, :-1], shown)
     strength_intervals = statistics.expanded_percentile_interval(spread, len(tallies))
-    interval = statistics.wider_at_each_end(wilson, bootstrap)
     return tuple(
         ArmResult(
             arm=arm,
-            title=ARM_TITLES[arm],
+            title=arm_title(arm, scope.arm_titles),
             choices=int(tally[index]),
             share=float(shares[index]),
             wilson=_pair(wilson[index]),
@@ -217,7 +217,7 @@ def _rows(arms: Sequence[Arm], tallies: np.ndarray, resampled: np.ndarray) -> tu
             strength=float(strengths[index]),
             strength_interval=_pair(strength_intervals[index]),
         )
-        for index, arm in enumerate(arms)
+        for index, arm in enumerate(scope.arms)
     )
 
 
@@ -225,14 +225,6 @@ def _pair(ends: np.ndarray) -> Interval:
     return float(ends[0]), float(ends[1])
 
 
-def _best_two(ballots: Ballots, tallies: np.ndarray, resampled: np.ndarray) -> BestTwo:
+def _best_two(arms: Sequence[str], tallies: np.ndarray, resampled: np.ndarray) -> BestTwo:
     found = statistics.separation_of_best_two(tallies, resampled)
-    return BestTwo(
-        best=ballots.arms[found.best],
-        second=ballots.arms[found.second],
-        difference=found.difference,
-        interval=found.interval,
-        separated=found.separated,
-        participants_for_power=found.participants_for_power,
-        participants_still_needed=found.participants_still_needed,
-    )
+    return BestTwo(**{**vars(found), "best": arms[found.best], "second": arms[found.second]})

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 
-from core.config import ASSETS_DIR, data_dir
+from core.config import ASSETS_DIR, PAPER_ARMS, data_dir
 from core.execution.jobs import CompareStyles
 from core.study.protocol import design
-from core.study.protocol.packs import ARM_TITLES, ARMS, Arm
-from core.study.protocol.records import LABELS, Group
+from core.study.records import LABELS, Group, arm_title
 from core.ui.components import widgets
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
@@ -42,7 +41,7 @@ class Ballot:
     """One comparison that waits for its vote. It stays on the server."""
 
     token: str
-    order: tuple[Arm, ...]
+    order: tuple[str, ...]
     style: str
 
 
@@ -51,7 +50,7 @@ def arms_folders() -> tuple[Path, Path]:
     return ASSETS_DIR / "study" / "arms", data_dir() / "arms"
 
 
-def arm_styles(slug: str | None) -> Mapping[Arm, Path]:
+def arm_styles(slug: str | None) -> Mapping[str, Path]:
     """Return the files of the methods that are there for a ready-made style, empty if fewer than two.
 
     The ready-made style itself is ours, few-shot, where the folder has no other.
@@ -60,7 +59,7 @@ def arm_styles(slug: str | None) -> Mapping[Arm, Path]:
         names = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
         if slug not in names:
             continue
-        files = {arm: folder / slug / f"{arm}.safetensors" for arm in ARMS}
+        files = {arm.id: folder / slug / f"{arm.id}.safetensors" for arm in PAPER_ARMS}
         ready = ASSETS_DIR / "styles" / f"{slug}.safetensors"
         files["ours-few"] = files["ours-few"] if files["ours-few"].is_file() else ready
         found = {arm: path for arm, path in files.items() if path.is_file()}
@@ -118,7 +117,7 @@ def vote(ballot: Ballot | None, runs: Runs | None, event: gr.EventData) -> tuple
     choice = sent(event, "choice")
     if ballot is None or sent(event, "ticket") != ballot.token or not (choice is None or choice in LABELS):
         return widgets.hint("This comparison is over. Make another one if you like."), None
-    STUDY.study().quick_vote(ballot.token, order=ballot.order, choice=choice, style=ballot.style, group=_group(runs))
+    STUDY.study().photo_vote(ballot.token, order=ballot.order, choice=choice, style=ballot.style, group=_group(runs))
     return views.photo_vote_thanks(_methods(ballot) if _may_know(runs) else ()), None
 
 
@@ -129,7 +128,7 @@ def _group(runs: Runs | None) -> Group | None:
 
 
 def _methods(ballot: Ballot) -> tuple[tuple[str, str], ...]:
-    return tuple((label, ARM_TITLES[arm]) for label, arm in zip(LABELS, ballot.order, strict=False))
+    return tuple((label, arm_title(arm)) for label, arm in zip(LABELS, ballot.order, strict=False))
 
 
 def _may_know(runs: Runs | None) -> bool:

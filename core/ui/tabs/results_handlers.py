@@ -14,7 +14,7 @@ from markupsafe import Markup
 from core.study.analysis import figure
 from core.study.analysis.export import export, export_salt
 from core.study.analysis.report import Report, report
-from core.study.protocol.records import PackCard, QuickVoteRow, VoteRow
+from core.study.records import PackCard, PhotoVoteRow, VoteRow
 from core.ui.components import widgets
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.server.study_service import STUDY
@@ -37,9 +37,11 @@ def _hidden_from(runs: Runs | None) -> tuple[PackCard, ...]:
 
 
 @functools.lru_cache(maxsize=4)
-def _report(votes: tuple[VoteRow, ...], quick_votes: tuple[QuickVoteRow, ...], flagged: bool) -> Report:
-    titles = {slug: pack.title for slug, pack in STUDY.opened().packs.items()}
-    return report(votes, quick_votes, flagged=flagged, titles=titles)
+def _report(votes: tuple[VoteRow, ...], photo_votes: tuple[PhotoVoteRow, ...], flagged: bool) -> Report:
+    packs = STUDY.opened().packs
+    titles = {slug: pack.title for slug, pack in packs.items()}
+    arm_titles = {slug: pack.arm_titles for slug, pack in packs.items()}
+    return report(votes, photo_votes, flagged=flagged, titles=titles, arm_titles=arm_titles)
 
 
 @functools.lru_cache(maxsize=4)
@@ -58,7 +60,7 @@ def show(runs: Runs | None, leave_out: bool) -> tuple[Any, ...]:
         return views.hidden(why), gr.update(visible=False), ""
     hidden, store = _hidden_from(runs), STUDY.opened().store
     votes = tuple(vote for vote in store.votes() if vote.pack not in {card.slug for card in hidden})
-    made = _report(votes, tuple(store.quick_votes()), not leave_out)
+    made = _report(votes, tuple(store.photo_votes()), not leave_out)
     top, rest = views.head(made) + views.yet_to_come(hidden), views.photo_votes(made) + views.notes(made)
     if made.main_table is None:
         return top, gr.update(visible=leave_out), rest
@@ -79,7 +81,7 @@ def download(runs: Runs | None, request: gr.Request) -> Any:
             Path(folder) / "answers",
             votes=votes,
             participants=participants,
-            quick_votes=store.quick_votes(),
+            photo_votes=store.photo_votes(),
             salt=export_salt(),
         )
         archive = shutil.make_archive(str(Path(folder) / "portrait-votes"), "zip", written.folder)

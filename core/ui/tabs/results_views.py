@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from core.study.analysis.photo_votes import QuickTable
+from core.study.analysis.photo_votes import PhotoTable
 from core.study.analysis.report import GROUP_TITLES, Report
 from core.study.analysis.statistics import PositionBias
 from core.study.analysis.tables import ArmResult, Table
-from core.study.protocol.packs import Arm
-from core.study.protocol.records import PackCard
+from core.study.records import PackCard
 from core.ui.components.rendering import render
 from core.ui.i18n import t
 
@@ -136,7 +135,7 @@ def _scopes(tables: Iterable[Table]) -> Mapping[tuple[str, str, str], list[Table
     return found
 
 
-def _scope(scope: list[Table], paper: Mapping[Arm, float]) -> Markup:
+def _scope(scope: list[Table], paper: Mapping[str, float]) -> Markup:
     arms = scope[0].arms
     beside = set(arms) == set(paper)
     columns = [_column(table) for table in scope]
@@ -167,7 +166,7 @@ def _column(table: Table) -> Column:
     return Column(t(GROUP_TITLES[table.group]), counts)
 
 
-def _title(arm: Arm, scope: list[Table]) -> str:
+def _title(arm: str, scope: list[Table]) -> str:
     return next(row.title for table in scope for row in table.results if row.arm == arm)
 
 
@@ -189,7 +188,7 @@ def photo_votes(report: Report) -> Markup:
     return Markup().join(_photo_votes_of(table) for table in report.quick)
 
 
-def _photo_votes_of(table: QuickTable) -> Markup:
+def _photo_votes_of(table: PhotoTable) -> Markup:
     return render(
         TEMPLATE,
         "photo_votes",

@@ -21,7 +21,7 @@ from core.errors import (
 )
 from core.study.protocol import codes
 from core.study.protocol.flow import CONSENT_VERSION, Study
-from core.study.protocol.records import GROUPS, LABELS, PackCard, Screen
+from core.study.records import GROUPS, LABELS, PackCard, Screen
 from core.ui.components import widgets
 from core.ui.friendly_errors import friendly
 from core.ui.i18n import t

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from core.study.protocol.records import LABELS, Screen
+from core.study.records import LABELS, Screen
 from core.ui.components.rendering import render
 from core.ui.i18n import t
 
