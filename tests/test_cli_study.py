@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -116,7 +118,7 @@ def test_help_needs_nothing_heavy_and_names_every_command() -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
     shown = runner.invoke(app, ["study", "--help"]).stdout
-    for name in ("build", "packs", "report", "export", "withdraw", "open", "close"):
+    for name in ("build", "packs", "report", "export", "withdraw", "open", "close", "verify"):
         assert f" {name} " in shown
         result = runner.invoke(app, ["study", name, "--help"])
         assert result.exit_code == 0 and "--json" in result.stdout
@@ -198,6 +200,30 @@ def test_report_figure_and_export(study: Study, tmp_path: Path) -> None:
     salt.write_text("pepper")
     refused = runner.invoke(app, ["study", "export", "--out", str(tmp_path / "three"), "--salt", str(salt)])
     assert refused.exit_code == 1 and "doesn't hold a salt" in refused.stderr
+
+
+def test_verify_names_the_rows_that_were_altered(study: Study) -> None:
+    run_through(study)
+    path = study.store.path
+    sound = runner.invoke(app, ["study", "verify"])
+    assert sound.exit_code == 0 and sound.stdout == f"14 events in '{path}', each as it was written.\n"
+    assert call("verify") == {"events": 14, "file": "", "rows": [], "sound": True, "path": str(path)}
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (payload,) = connection.execute("SELECT payload FROM events WHERE sequence = 3").fetchone()
+        flipped = payload.replace('"dwell_ms":4000', '"dwell_ms":4001')
+        connection.execute("UPDATE events SET payload = ? WHERE sequence = 3", (flipped,))
+    found = runner.invoke(app, ["study", "verify"])
+    assert found.exit_code == 1 and not found.stdout
+    assert "event 3 (voted): it was altered" in found.stderr and "builds the votes anew" in found.stderr
+    plain = runner.invoke(app, ["study", "verify", "--json"])
+    assert plain.exit_code == 1
+    assert json.loads(plain.stdout)["rows"] == [{"sequence": 3, "kind": "voted", "problem": "it was altered"}]
+    assert call("report")["choices"] == 10, "a start sets the file aside and keeps the sound events"
+    assert call("verify")["sound"] is True
+    (aside,) = path.parent.glob("votes.damaged-*.sqlite3")
+    aside.rename(path)
+    path.write_bytes(b"x" * 8192)
+    assert "is damaged (file is not a database)" in runner.invoke(app, ["study", "verify"]).stderr
 
 
 def test_a_dataset_that_cannot_be_used_is_told(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def test_no_votes_at_all() -> None:
     assert made.tables == () and made.strengths == () and made.main_table is None
     assert made.headline.startswith("No results yet: 0 finished so far.")
     assert f"{MINIMUM_PARTICIPANTS} people" in made.headline
-    json.dumps(as_json(made.as_dict()), allow_nan=False)
+    json.dumps(as_json(made), allow_nan=False)
     assert next(iter(report_lines(made))) == made.headline
 
 
@@ -87,7 +87,7 @@ def test_everybody_of_one_mind(choice: str | None) -> None:
     votes = [vote(f"p{person}", choice, trial_key=f"t{trial}") for person in range(12) for trial in range(11)]
     made = quick_report(votes)
     best = table_of(made).ranked[0]
-    json.dumps(made.as_dict(), allow_nan=False)
+    json.dumps(as_json(made), allow_nan=False)
     assert best.share == (0 if choice is None else 1)
     assert table_of(made).kappa is None
     if choice:
@@ -263,7 +263,7 @@ def test_headline() -> None:
 def test_report_is_repeatable_hashable_and_plain(two_packs: Report) -> None:
     assert quick_report(votes_of(12)) == quick_report(votes_of(12))
     assert hash(quick_report(votes_of(12))) == hash(quick_report(votes_of(12)))
-    values = two_packs.as_dict()
+    values = as_json(two_packs)
     assert json.loads(json.dumps(values, allow_nan=False))["tables"][0]["undecided_share"] > 0
     assert values["headline"] == two_packs.headline
 

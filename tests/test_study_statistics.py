@@ -11,8 +11,9 @@ from scipy.stats import chisquare
 from statsmodels.stats.inter_rater import fleiss_kappa
 
 from core.study.analysis import statistics
-from core.study.analysis.ballots import make_ballots
-from tests.made_votes import PAPER_PER_10_000, tallies_of, vote
+from core.study.analysis.ballots import count_by, orders_and_choices
+from core.study.analysis.report import report
+from tests.made_votes import PAPER_PER_10_000, tallies_of, vote, votes_of
 from tests.study_parts import ARMS
 
 ONE_SET = np.ones((1, 4), dtype=bool)
@@ -202,7 +203,7 @@ FLEISS_EXAMPLE = np.array(
 
 def test_kappa_as_published() -> None:
     assert statistics.fleiss_kappa_over_trials(FLEISS_EXAMPLE) == pytest.approx(0.210, abs=5e-4)
-    assert statistics.fleiss_kappa_unequal_raters(FLEISS_EXAMPLE) == pytest.approx(fleiss_kappa(FLEISS_EXAMPLE))
+    assert statistics.fleiss_kappa_over_trials(FLEISS_EXAMPLE) == pytest.approx(fleiss_kappa(FLEISS_EXAMPLE))
 
 
 def test_kappa_of_unequal_raters_counts_pairs() -> None:
@@ -274,19 +275,31 @@ def test_separation_of_clear_and_level_arms() -> None:
     assert not some.separated and some.participants_still_needed == some.participants_for_power - 12 > 0
 
 
-def test_ballots_are_the_votes() -> None:
+def test_arrays_are_the_votes() -> None:
     rows = [
         vote("a", "ours-few", trial_key="x", order=("ours-few", "jojogan-one", "ours-one", "jojogan-few")),
         vote("b", None, trial_key="x"),
         vote("a", "jojogan-one", trial_key="y"),
     ]
-    ballots = make_ballots(rows, ARMS)
-    assert ballots.participants == ("a", "b")
-    assert ballots.tallies().tolist() == [[1, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
-    assert ballots.by_trial().tolist() == [[0, 0, 0, 1, 1], [1, 0, 0, 0, 0]]
-    assert ballots.order[0].tolist() == [3, 0, 2, 1]
-    assert ballots.choice.tolist() == [3, 4, 0]
-    empty = make_ballots([], ("ours-one", "ours-few"))
-    assert empty.tallies().shape == (0, 3) and empty.by_trial().shape == (0, 3) and empty.order.shape == (0, 2)
+    orders, choices = orders_and_choices(rows, ARMS)
+    assert orders[0].tolist() == [3, 0, 2, 1] and orders[1].tolist() == [0, 1, 2, 3]
+    assert choices.tolist() == [3, 4, 0]
+    by_participant = count_by([row.participant for row in rows], choices, arms=4)
+    assert by_participant.tolist() == [[1, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
+    assert count_by([row.trial_key for row in rows], choices, arms=4).tolist() == [[0, 0, 0, 1, 1], [1, 0, 0, 0, 0]]
+    orders, choices = orders_and_choices([], ("ours-one", "ours-few"))
+    assert count_by([], choices, arms=2).shape == (0, 3) and orders.shape == (0, 2)
     with pytest.raises(ValueError, match="expected a vote between"):
-        make_ballots(rows, ("ours-one", "ours-few"))
+        orders_and_choices(rows, ("ours-one", "ours-few"))
+
+
+def test_share_intervals_are_those_of_reports() -> None:
+    """At each end the wider of Wilson's and the bootstrap's, with the report's own resamples and seed."""
+    votes = votes_of(20, seed=3)
+    _, choices = orders_and_choices(votes, ARMS)
+    tally = count_by([row.participant for row in votes], choices, arms=len(ARMS))
+    (table, *_) = report(votes).tables
+    assert statistics.share_intervals(tally).tolist() == [list(row.interval) for row in table.results]
+    wider = statistics.share_intervals(tally, confidence=0.99)
+    assert np.all(wider[:, 0] < statistics.share_intervals(tally)[:, 0])
+    assert not np.array_equal(statistics.share_intervals(tally, seed=1), statistics.share_intervals(tally))

@@ -1,4 +1,4 @@
-"""`python -m core study build | packs | report | export | withdraw | open | close`: the owner's duties, from the shell.
+"""`python -m core study build | packs | report | export | withdraw | open | close | verify`: the owner's duties.
 
 With `STYLEIDENTITY_VOTES_DATASET` and a token the votes are read from the dataset first, and changes are pushed to it.
 """
@@ -6,32 +6,29 @@ With `STYLEIDENTITY_VOTES_DATASET` and a token the votes are read from the datas
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from core.cli import options
 from core.cli.terminal import expected_failures, print_report, progress_bar
-from core.config import VERSION, data_dir
+from core.config import PAPER_ARMS, VERSION, data_dir
+from core.files import write_atomically
 from core.progress import OnProgress
+from core.reports import as_json as to_json
 
 if TYPE_CHECKING:
     from core.make_assets.packs.build import PackPlan
-    from core.study.protocol.packs import Arm, Pack
+    from core.study.analysis.figure import Form
+    from core.study.protocol.packs import Pack
+    from core.study.storage.events import Verification
     from core.study.storage.store import Store
 
 app = typer.Typer(help="The preference study: its packs, its votes, its results.", no_args_is_help=True)
-
-
-class FlaggedOption(str, Enum):
-    """Whether flagged participants count."""
-
-    included = "in"
-    left_out = "out"
 
 
 Slug = Annotated[str, typer.Argument(metavar="PACK", help="A pack's name, see `study packs`.")]
@@ -49,9 +46,9 @@ def build(
     title: Annotated[str, typer.Option(help="What participants read; it must not tell a method.")],
     training: options.ArmTraining,
     running: options.Running,
-    arms: Annotated[
-        str, typer.Option(help="Methods to compare, two to four.", metavar="ARM,ARM...")
-    ] = "jojogan-one,jojogan-few,ours-one,ours-few",
+    arms: Annotated[str, typer.Option(help="Methods to compare, two to four.", metavar="ARM,ARM...")] = ",".join(
+        arm.id for arm in PAPER_ARMS
+    ),
     crop: options.Crop = "detect",
     out: Annotated[Path | None, typer.Option(help="The pack's folder; in the data folder by default.")] = None,
     as_json: options.JsonOutput = False,
@@ -92,25 +89,44 @@ def _render(
     return build_pack(studio, faces_in(photos, studio, crop), groups, plan, folder, on_progress=progress)
 
 
-def _parse_arms(text: str) -> tuple[Arm, ...]:
+def _parse_arms(text: str) -> tuple[str, ...]:
     """`"ours-one,ours-few"` -> arms in their own order; `typer.BadParameter` for other than two to four known ones."""
-    from core.study.protocol.packs import ARMS
-
-    named = [part.strip() for part in text.split(",")]
-    if not set(named) <= set(ARMS) or len(set(named)) != len(named) or len(named) < 2:
-        raise typer.BadParameter(f"--arms takes two to four of {','.join(ARMS)}, got '{text}'")
-    return tuple(arm for arm in ARMS if arm in named)
+    known, named = [arm.id for arm in PAPER_ARMS], [part.strip() for part in text.split(",")]
+    if not set(named) <= set(known) or len(set(named)) != len(named) or len(named) < 2:
+        raise typer.BadParameter(f"--arms takes two to four of {','.join(known)}, got '{text}'")
+    return tuple(arm for arm in known if arm in named)
 
 
 def _check_pack_options(slug: str, title: str, folder: Path) -> None:
-    from core.study.protocol.packs import INDEX_NAME, is_slug
+    from core.study.protocol.packwriter import is_taken
+    from core.study.records import is_slug
 
     if not is_slug(slug):
         raise typer.BadParameter(f"--slug is made of small letters, digits and dashes, got '{slug}'")
     if not title.strip():
         raise typer.BadParameter("--title can't be empty")
-    if folder.exists() and not (folder / INDEX_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_taken(folder):
         raise typer.BadParameter(f"'{folder}' is there already and holds no pack; choose another folder with --out")
+
+
+@dataclass(frozen=True)
+class ListedPack:
+    """A pack, how many people have finished it, and whether it takes new participants."""
+
+    slug: str
+    title: str
+    trials: int
+    arms: tuple[str, ...]
+    open: bool
+    finished: int
+    digest: str
+    folder: str
+
+
+def _listed(pack: Pack, finished: int, is_open: bool) -> ListedPack:
+    return ListedPack(
+        pack.slug, pack.title, len(pack.trials), pack.arms, is_open, finished, pack.digest, str(pack.folder)
+    )
 
 
 @app.command()
@@ -122,27 +138,14 @@ def packs(as_json: options.JsonOutput = False) -> None:
         found = find_packs()
         with _votes() as store:
             finished = [row.pack for row in store.participants() if row.finished_utc is not None]
-            rows = [
-                {
-                    "slug": slug,
-                    "title": pack.title,
-                    "trials": len(pack.trials),
-                    "arms": pack.arms,
-                    "open": store.is_open(slug),
-                    "finished": finished.count(slug),
-                    "digest": pack.digest,
-                    "folder": str(pack.folder),
-                }
-                for slug, pack in found.items()
-            ]
+            rows = [_listed(pack, finished.count(slug), store.is_open(slug)) for slug, pack in found.items()]
     if as_json:
         print_report({"packs": rows}, as_json=True)
         return
     for row in rows:
-        state = "open" if row["open"] else "closed"
         typer.echo(
-            f"{row['slug']:<20}  {row['title']} ({row['trials']} trials, {len(row['arms'])} methods), "
-            f"{row['finished']} finished, {state}"
+            f"{row.slug:<20}  {row.title} ({row.trials} trials, {len(row.arms)} methods), "
+            f"{row.finished} finished, {'open' if row.open else 'closed'}"
         )
     if not rows:
         typer.echo("There are no packs yet. Make one with `python -m core study build`.", err=True)
@@ -152,8 +155,8 @@ def packs(as_json: options.JsonOutput = False) -> None:
 def report(
     pack: OnePack = None,
     flagged: Annotated[
-        FlaggedOption, typer.Option(help="Count people who were quick, one-sided or failed the check, or not.")
-    ] = FlaggedOption.included,
+        Literal["in", "out"], typer.Option(help="Count people who were quick, one-sided or failed the check, or not.")
+    ] = "in",
     figure: Annotated[Path | None, typer.Option(help="Also draw the main table: FILE.png or FILE.svg.")] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Draw for a dark page.")] = False,
     as_json: options.JsonOutput = False,
@@ -168,25 +171,28 @@ def report(
         from core.study.analysis.report import report as make_report
         from core.study.protocol.packs import find_packs
 
-        titles = {slug: found.title for slug, found in find_packs().items()}
+        found = find_packs()
         with _votes() as store:
             if pack is not None:
-                _check_known(pack, titles, store)
+                _check_known(pack, found, store)
             votes = store.votes(pack)
-            quick_votes = () if pack is not None else store.quick_votes()  # they belong to no pack
-        made = make_report(votes, quick_votes, flagged=flagged is FlaggedOption.included, titles=titles)
+            photo_votes = [] if pack is not None else store.photo_votes()  # they belong to no pack
+        made = make_report(
+            votes,
+            photo_votes,
+            flagged=flagged == "in",
+            titles={slug: one.title for slug, one in found.items()},
+            arm_titles={slug: one.arm_titles for slug, one in found.items()},
+        )
         if figure is not None:
             from core.study.analysis.figure import render
 
             if made.main_table is None:
                 raise TableWithheld(made.headline)
-            picture = render(
-                made.main_table, theme="dark" if dark else "light", form=figure.suffix.lower().removeprefix(".")
-            )
-            figure.parent.mkdir(parents=True, exist_ok=True)
-            figure.write_bytes(picture)
+            form: Form = "svg" if figure.suffix.lower() == ".svg" else "png"
+            write_atomically(figure, render(made.main_table, theme="dark" if dark else "light", form=form))
     if as_json:
-        print_report({**made.as_dict(), "figure": None if figure is None else str(figure)}, as_json=True)
+        print_report({**to_json(made), "figure": None if figure is None else str(figure)}, as_json=True)
     else:
         from core.cli.study_text import report_lines
 
@@ -219,9 +225,9 @@ def export(
                 _check_known(pack, find_packs(), store)
             votes = store.votes(pack)
             participants = store.participants(pack, withdrawn=True)  # read last: a withdrawal in between counts
-            quick_votes = store.quick_votes() if pack is None else []
+            photo_votes = store.photo_votes() if pack is None else []
         written = write_export(
-            out, votes=votes, participants=participants, quick_votes=quick_votes, salt=export_salt(salt)
+            out, votes=votes, participants=participants, photo_votes=photo_votes, salt=export_salt(salt)
         )
     if as_json:
         files = [str(path) for path in written.files]
@@ -261,6 +267,35 @@ def close_study(pack: Slug, as_json: options.JsonOutput = False) -> None:
     _set_open(pack, False, as_json=as_json)
 
 
+@app.command()
+def verify(as_json: options.JsonOutput = False) -> None:
+    """Look for stored events that were altered or lost; exit code 1 if there are any. Nothing is mended."""
+    with expected_failures():
+        from core.study.storage.store import default_store
+
+        store = default_store()
+        found = store.verify()
+    if as_json:
+        print_report({**to_json(found), "sound": found.is_sound, "path": str(store.path)}, as_json=True)
+    elif found.is_sound:
+        typer.echo(f"{found.events:,} events in '{store.path}', each as it was written.")
+    if not found.is_sound:
+        if not as_json:
+            _say_damage(found, store.path)
+        raise typer.Exit(1)
+
+
+def _say_damage(found: Verification, path: Path) -> None:
+    typer.echo(f"'{path}' is damaged{f' ({found.file})' if found.file else ''}.", err=True)
+    for row in found.rows:
+        typer.echo(f"  event {row.sequence} ({row.kind}): {row.problem}", err=True)
+    typer.echo(
+        "Keep a copy of the data folder. The next start of the app, or of any other study command, moves the file "
+        "aside and builds the votes anew from its sound events, the event log beside it and the dataset.",
+        err=True,
+    )
+
+
 def _set_open(pack: str, is_open: bool, *, as_json: bool) -> None:
     with expected_failures():
         from core.study.protocol.packs import find_packs
@@ -274,8 +309,8 @@ def _set_open(pack: str, is_open: bool, *, as_json: bool) -> None:
         typer.echo(f"The study '{pack}' is {'open' if is_open else 'closed'}.")
 
 
-def _check_known(pack: str, installed: object, store: Store) -> None:
-    """`UnknownPack` for a name that is neither an installed pack's nor one that was voted on."""
+def _check_known(pack: str, installed: Collection[str], store: Store) -> None:
+    """Raise `UnknownPack` for a name that is neither an installed pack's nor one that was voted on."""
     known = {*installed, *(row.pack for row in store.participants(withdrawn=True))}
     if pack not in known:
         from core.errors import UnknownPack
@@ -288,7 +323,7 @@ def _votes(*, complete: bool = False) -> Iterator[Store]:
     """The store; with a dataset its votes are read first, and what changes is pushed before this ends.
 
     Args:
-        complete: refuse with `DatasetUnread` when the dataset couldn't be read; else it is only told.
+        complete: refuse with `DatasetUnread` when the dataset couldn't be read; else it is only said.
     """
     from core.errors import DatasetUnread
     from core.study.storage.store import default_store
@@ -300,15 +335,15 @@ def _votes(*, complete: bool = False) -> Iterator[Store]:
     if not os.environ.get(DATASET_ENV, "").strip():
         yield store
         return
-    durability, told = Durability.from_environment(store), None
+    durability, said = Durability.from_environment(store), None
     try:
         with durability:
             if not durability.is_read:
-                told = durability.sentence
+                said = durability.sentence
                 if complete:
-                    raise DatasetUnread(told)
-                typer.echo(f"The dataset's votes have not been read. {told}", err=True)
+                    raise DatasetUnread(said)
+                typer.echo(f"The dataset's votes have not been read. {said}", err=True)
             yield store
     finally:
-        if not durability.is_saved and durability.sentence != told:
+        if not durability.is_saved and durability.sentence != said:
             typer.echo(durability.sentence, err=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from textwrap import indent
 
+from core.cli.tables import table as set_table
 from core.study.analysis.figure import paper_percent_beside
-from core.study.analysis.photo_votes import QuickTable
+from core.study.analysis.photo_votes import PhotoTable
 from core.study.analysis.report import GROUP_TITLES, Report
 from core.study.analysis.statistics import PositionBias
-from core.study.analysis.tables import Table
+from core.study.analysis.tables import BestTwo, Table
 
 
 def report_lines(made: Report) -> Iterator[str]:
-    """The report as lines of text: headline, what counts, one block per table, the paper's caveat."""
+    """Give the report as lines of text: headline, what counts, one block per table, the paper's caveat."""
     yield made.headline
     counted = "counted" if made.flagged else "left out"
     yield (
@@ -20,45 +22,49 @@ def report_lines(made: Report) -> Iterator[str]:
         f"(not counted); {made.participants_flagged:,} flagged ({counted})."
     )
     for table in made.tables:
-        yield ""
-        yield (
-            f"{table.title} - {GROUP_TITLES[table.group]} ({table.participants:,} people, {table.choices:,} choices)"
-        )
-        yield from (f"  {line}" for line in ([table.withheld] if table.withheld else _table_lines(table)))
+        counts = f"({table.participants:,} people, {table.choices:,} choices)"
+        yield f"\n{table.title} - {GROUP_TITLES[table.group]} {counts}"
+        yield _indented([table.withheld] if table.withheld else _table_lines(table))
     if made.strengths:
-        yield ""
-        yield "Strengths over all packs"
-        yield from (f"  {row.title:<20}{row.strength:+6.2f}  {_signed(row.interval)}" for row in made.strengths)
-    for table in made.quick:
-        yield ""
-        yield f"Quick votes on own photos, style {table.style} ({table.choices:,} choices)"
-        yield from (f"  {line}" for line in ([table.withheld] if table.withheld else _quick_lines(table)))
-    yield ""
-    yield made.paper.caveat
+        yield "\nStrengths over all packs"
+        rows = [(row.title, f"{row.strength:+.2f}", _signed(row.interval)) for row in made.strengths]
+        yield _indented([set_table(("", "strength", "95 % interval"), rows, right={1})])
+    for style in made.quick:
+        yield f"\nQuick votes on own photos, style {style.style} ({style.choices:,} choices)"
+        yield _indented([style.withheld] if style.withheld else _photo_vote_lines(style))
+    yield f"\n{made.paper.caveat}"
+
+
+def _indented(parts: Iterable[str]) -> str:
+    return indent("\n".join(parts), "  ")
 
 
 def _table_lines(table: Table) -> Iterator[str]:
     paper = paper_percent_beside(table)
-    head = f"{'':<20}{'share':>8}  {'95 % interval':<17}{'strength':<24}"
-    yield (head + ("paper" if paper else "")).rstrip()
-    for row in table.ranked:
-        line = (
-            f"{row.title:<20}{100 * row.share:>6.2f} %  {_percent(row.interval):<17}"
-            f"{f'{row.strength:+.2f}  {_signed(row.strength_interval)}':<24}"
+    rows = [
+        (
+            row.title,
+            _share(row.share),
+            _between(row.interval),
+            f"{row.strength:+.2f}  {_signed(row.strength_interval)}",
+            f"{paper[row.arm]:.2f} %" if paper else "",
         )
-        yield (line + (f"{paper[row.arm]:.2f} %" if paper else "")).rstrip()
-    yield f"{'Could not decide':<20}{100 * table.undecided_share:>6.2f} %"
+        for row in table.ranked
+    ]
+    rows.append(("Could not decide", _share(table.undecided_share), "", "", ""))
+    yield set_table(("", "share", "95 % interval", "strength", "paper" if paper else ""), rows, right={1})
     yield from _places(table.positions)
     if table.kappa is not None:
         yield f"Agreement (Fleiss' kappa): {table.kappa:.2f}"
     if table.best_two is not None:
-        yield _best_two(table)
+        yield _best_two(table.best_two)
 
 
-def _quick_lines(table: QuickTable) -> Iterator[str]:
-    for row in sorted(table.results, key=lambda row: -row.choices):
-        yield f"{row.title:<20}{100 * row.share:>6.2f} %  {_percent(row.interval)}"
-    yield f"{'Could not decide':<20}{100 * table.undecided / table.choices:>6.2f} %"
+def _photo_vote_lines(table: PhotoTable) -> Iterator[str]:
+    ranked = sorted(table.results, key=lambda row: -row.choices)
+    rows = [(row.title, _share(row.share), _between(row.interval)) for row in ranked]
+    rows.append(("Could not decide", _share(table.undecided / table.choices), ""))
+    yield set_table(("", "share", "95 % interval"), rows, right={1})
     yield from _places(table.positions)
 
 
@@ -68,8 +74,7 @@ def _places(bias: PositionBias | None) -> Iterator[str]:
         yield f"Places on the screen: {counts}; chi-square {bias.statistic:.2f}, p = {bias.p_value:.3f}"
 
 
-def _best_two(table: Table) -> str:
-    two = table.best_two
+def _best_two(two: BestTwo) -> str:
     low, high = two.interval
     lead = f"Lead over the second: {100 * two.difference:.1f} points, {100 * low:.1f} to {100 * high:.1f}"
     if two.separated:
@@ -79,7 +84,11 @@ def _best_two(table: Table) -> str:
     return f"{lead}; not told apart, about {two.participants_still_needed:,} more participants are needed"
 
 
-def _percent(ends: tuple[float, float]) -> str:
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f} %"
+
+
+def _between(ends: tuple[float, float]) -> str:
     return f"{100 * ends[0]:.2f}-{100 * ends[1]:.2f} %"
 
 

@@ -21,8 +21,9 @@ _CELLS_AT_ONCE = 4_000_000  # resamples x participants in memory
 
 
 def preference_share_of_all_choices(tally: np.ndarray) -> np.ndarray:
-    """Return the choices of each arm over all choices, can't-decide ones included: [..., A + 1] -> [..., A]; NaN without choices.
+    """Return each arm's choices over all choices, can't-decide ones included: [..., A + 1] -> [..., A].
 
+    NaN without choices.
     This is the protocol of the paper's Table 1 as far as it can be told from its figures: they leave a rest.
     """
     tally = np.asarray(tally, dtype=float)
@@ -121,9 +122,9 @@ def bootstrap_interval_of_shares(resampled: np.ndarray, people: int, *, confiden
 
 
 def plackett_luce_top1(wins: np.ndarray, shown: np.ndarray, *, prior: float = PRIOR) -> np.ndarray:
-    """Return log-strengths of the arms from top-1 choices, mean zero, by `choix.mm_top1`; undecided votes say nothing here.
+    """Return log-strengths of the arms from top-1 choices, mean zero, by `choix.mm_top1`.
 
-    P(an arm is chosen) is its exponentiated strength over the sum of those shown. Caron and Doucet's Gamma prior
+    Undecided votes say nothing here. P(an arm is chosen) is its exponentiated strength over the sum of those shown. Caron and Doucet's Gamma prior
     (`prior` pseudo-choices per arm) keeps an unbeaten arm finite. With a single choice set this is log(wins + prior).
 
     Args:
@@ -296,7 +297,7 @@ def separation_of_best_two(
 def participants_for_paired_difference(
     differences: Sequence[float] | np.ndarray, *, confidence: float = CONFIDENCE, power: float = POWER
 ) -> int | None:
-    """Return the participants for which a two-sided one-sample t-test finds a mean difference like theirs with the given power.
+    """Return how many participants a two-sided one-sample t-test needs to find a mean difference like theirs.
 
     None with fewer than two participants or a mean of 0. Never fewer than 3, also where nobody differs.
     """

@@ -140,6 +140,26 @@ class DamagedRow:
     problem: str
 
 
+@dataclass(frozen=True)
+class Verification:
+    """What a look for damage found.
+
+    Attributes:
+        events: rows that were read.
+        file: what is wrong with the file as a whole, in SQLite's words; "" for nothing. No row is then read.
+        rows: damaged ones, in the order in which they came into the file.
+    """
+
+    events: int = 0
+    file: str = ""
+    rows: tuple[DamagedRow, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.file and not self.rows
+
+
 def damaged_rows(rows: Iterable[Mapping[str, object]]) -> Iterator[DamagedRow]:
     """Find what doesn't fit into the chains of checksums; rows by sequence number, `payload` as text."""
     last: dict[object, object] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, case, func, select
@@ -64,12 +64,12 @@ def read_votes(connection: Connection, pack: str | None) -> list[VoteRow]:
         for place, screen in enumerate(row.screens, start=1)
     }
     votes = connection.execute(select(VOTES).order_by(VOTES.c.clock, VOTES.c.uuid)).all()
-    flags = _flags(connection, votes)
+    flags = _flags(connection, votes, runs.values())
     return [
         VoteRow(
             participant=row.participant,
-            group=runs[row.participant].cohort,
-            pack=runs[row.participant].pack,
+            group=run.cohort,
+            pack=run.pack,
             pack_digest=row.pack_digest,
             trial_key=row.trial_key,
             place=places[row.participant, row.trial_key],
@@ -79,19 +79,20 @@ def read_votes(connection: Connection, pack: str | None) -> list[VoteRow]:
             dwell_ms=row.dwell_ms,
             app_version=row.app_version,
             utc=row.utc,
-            finished=runs[row.participant].finished_utc is not None,
+            finished=run.finished_utc is not None,
             flags=flags[row.participant],
         )
         for row in votes
-        if (row.participant, row.trial_key) in places
+        if (run := runs.get(row.participant)) is not None and (row.participant, row.trial_key) in places
     ]
 
 
 def read_participants(connection: Connection, pack: str | None, *, withdrawn: bool) -> list[ParticipantRow]:
     """Return the runs of all or one study, in the order they began; the withdrawn ones only if asked for."""
     passed = {row.participant: row.passed for row in connection.execute(select(CHECKS))}
-    needed = (VOTES.c.participant, VOTES.c.dwell_ms, VOTES.c.position, VOTES.c.arm_order)
-    flags = _flags(connection, connection.execute(select(*needed)))
+    runs = _runs(connection, pack, withdrawn=withdrawn)
+    needed = (VOTES.c.participant, VOTES.c.dwell_ms, VOTES.c.position)
+    flags = _flags(connection, connection.execute(select(*needed)), runs)
     return [
         ParticipantRow(
             participant=row.participant,
@@ -105,7 +106,7 @@ def read_participants(connection: Connection, pack: str | None, *, withdrawn: bo
             check_passed=passed.get(row.participant),
             flags=flags[row.participant],
         )
-        for row in _runs(connection, pack, withdrawn=withdrawn)
+        for row in runs
     ]
 
 
@@ -142,23 +143,28 @@ def read_row_use(connection: Connection, pack_digest: str, group: Group) -> Mapp
     return {row: (in_group, in_both) for row, in_group, in_both in connection.execute(counted)}
 
 
-def _runs(connection: Connection, pack: str | None, *, withdrawn: bool) -> Iterable[Row[Any]]:
+def _runs(connection: Connection, pack: str | None, *, withdrawn: bool) -> Sequence[Row[Any]]:
     query: Select[Any] = select(PARTICIPANTS).order_by(PARTICIPANTS.c.clock, PARTICIPANTS.c.uuid)
     query = query if pack is None else query.where(PARTICIPANTS.c.pack == pack)
-    return connection.execute(query if withdrawn else query.where(PARTICIPANTS.c.withdrawn_utc.is_(None)))
+    return connection.execute(query if withdrawn else query.where(PARTICIPANTS.c.withdrawn_utc.is_(None))).all()
 
 
-def _flags(connection: Connection, votes: Iterable[Row[Any]]) -> Mapping[str, frozenset[Flag]]:
-    """Work out the flags of every participant from all counted votes."""
+def _flags(
+    connection: Connection, votes: Iterable[Row[Any]], runs: Iterable[Row[Any]]
+) -> Mapping[str, frozenset[Flag]]:
+    """Work out the flags of these runs from all counted votes."""
     dwell_ms: defaultdict[str, list[int]] = defaultdict(list)
     positions: defaultdict[str, list[int | None]] = defaultdict(list)
-    places: dict[str, int] = {}
     for vote in votes:
         dwell_ms[vote.participant].append(vote.dwell_ms)
         positions[vote.participant].append(vote.position)
-        places[vote.participant] = len(vote.arm_order)
     passed = {row.participant: row.passed for row in connection.execute(select(CHECKS))}
-    flags: defaultdict[str, frozenset[Flag]] = defaultdict(frozenset)
-    for who in dwell_ms.keys() | passed.keys():
-        flags[who] = flags_of(dwell_ms[who], positions[who], places=places.get(who, 0), check_passed=passed.get(who))
-    return flags
+    return {
+        run.participant: flags_of(
+            dwell_ms[run.participant],
+            positions[run.participant],
+            places=len(run.screens[0]["order"]) if run.screens else 0,
+            check_passed=passed.get(run.participant),
+        )
+        for run in runs
+    }

@@ -25,7 +25,7 @@ from core.config import data_dir
 from core.errors import VotesUnavailable
 from core.study.records import Event, Group, ParticipantRow, PhotoVoteRow, Run, VoteRow
 from core.study.storage import eventlog, reading, schema, sqlite
-from core.study.storage.events import DamagedRow, as_text, checksum, damaged_rows, participant_of, problem, subject_of
+from core.study.storage.events import Verification, as_text, checksum, damaged_rows, participant_of, problem, subject_of
 from core.study.storage.schema import EVENTS, LOG_POSITION
 
 FILE_NAME = "votes.sqlite3"
@@ -177,17 +177,19 @@ class Store:
                 connection.execute(LOG_POSITION.update().values(sequence=rows[-1].sequence))
         return len(rows)
 
-    def damaged(self) -> tuple[str, list[DamagedRow]]:
-        """Look for damage and mend nothing: what SQLite finds wrong with the file, and the rows that were altered."""
+    def verify(self) -> Verification:
+        """Look for damage and mend nothing; a file of another version is not looked into."""
         if not self.path.exists():
-            return "", []
+            return Verification()
         with sqlite.translated(self.path):
             if found := sqlite.structural_damage(self.path):
-                return found, []
+                return Verification(file=found)
             with sqlite.transaction(sqlite.make_engine(self.path, decode=_lenient), writes=False) as connection:
                 if sqlite.version(connection) != sqlite.VERSION:
-                    return "", []
-                return "", list(damaged_rows(row._asdict() for row in connection.execute(_STORED)))
+                    return Verification()
+                count = connection.execute(select(func.count()).select_from(EVENTS)).scalar_one()
+                rows = (row._asdict() for row in connection.execute(_STORED))
+                return Verification(count, rows=tuple(damaged_rows(rows)))
 
     def _tell(self) -> None:
         for listener in self._listeners:
@@ -230,8 +232,7 @@ class Store:
             self._checked = True
 
     def _set_damaged_file_aside(self) -> list[Event]:
-        found, rows = self.damaged()
-        if not found and not rows:
+        if self.verify().is_sound:
             return []
         aside = sqlite.move_aside(self.path)
         salvaged = _salvage(aside)
