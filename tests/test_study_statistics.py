@@ -301,5 +301,5 @@ def test_share_intervals_are_those_of_reports() -> None:
     (table, *_) = report(votes).tables
     assert statistics.share_intervals(tally).tolist() == [list(row.interval) for row in table.results]
     wider = statistics.share_intervals(tally, confidence=0.99)
-    assert np.all(wider[:, 0] < statistics.share_intervals(tally)[:, 0])
+    assert np.all(wider[:, 1] > statistics.share_intervals(tally)[:, 1])
     assert not np.array_equal(statistics.share_intervals(tally, seed=1), statistics.share_intervals(tally))

@@ -124,8 +124,9 @@ def bootstrap_interval_of_shares(resampled: np.ndarray, people: int, *, confiden
 def plackett_luce_top1(wins: np.ndarray, shown: np.ndarray, *, prior: float = PRIOR) -> np.ndarray:
     """Return log-strengths of the arms from top-1 choices, mean zero, by `choix.mm_top1`.
 
-    Undecided votes say nothing here. P(an arm is chosen) is its exponentiated strength over the sum of those shown. Caron and Doucet's Gamma prior
-    (`prior` pseudo-choices per arm) keeps an unbeaten arm finite. With a single choice set this is log(wins + prior).
+    Undecided votes say nothing here. P(an arm is chosen) is its exponentiated strength over the sum of those shown.
+    Caron and Doucet's Gamma prior (`prior` pseudo-choices per arm) keeps an unbeaten arm finite. With a single choice
+    set this is log(wins + prior).
 
     Args:
         wins: [S, A], how often an arm was chosen from choice set S.
