@@ -6,6 +6,7 @@ import ctypes
 import json
 import platform
 import resource
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -197,10 +198,37 @@ def test_quick_report_and_drawing(tmp_path: Path) -> None:
 @needs_mini
 @pytest.mark.slow
 def test_preset_in_a_process_of_its_own() -> None:
-    row = time_preset("sketch", 1, CPU, SLOW_SPEED, repeats=2, steps=2)
-    assert row.median_s > 0
+    row = time_preset("cartoon", 1, CPU, SLOW_SPEED, repeats=5, steps=2)
+    assert row.median_s == row.work_gflop > 0
     assert row.peak_bytes is None or row.peak_bytes > 100_000_000
-    assert row.name == "preset sketch, 1 reference(s), 2 steps" and row.repeats == 2
+    assert row.name == "preset cartoon, 1 reference(s), 2 steps"
+    assert row.repeats == 1, "the longest preset runs once, however many repeats are asked for"
+
+
+def test_presets_are_summed_up_over_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The median of their seconds and the most of their memory; a process that fails is quoted."""
+    said = iter(
+        ({"seconds": 4.0, "peak_bytes": 7}, {"seconds": 2.0, "peak_bytes": 9}, {"seconds": 9.0, "peak_bytes": 8})
+    )
+    started: list[list[str]] = []
+
+    def answer(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        started.append(command)
+        return subprocess.CompletedProcess(command, 0, "a line\n" + json.dumps({**next(said), "steps": 150}), "")
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    row = time_preset("sketch", 4, CPU, {"bfloat16": 10.0, "float32": 10.0}, repeats=3)
+    assert (row.median_s, row.min_s, row.max_s, row.repeats) == (4.0, 2.0, 9.0, 3)
+    assert (row.peak_bytes, row.work_gflop, row.backbone) == (9, 40.0, "mini")
+    assert row.name == "preset sketch, 4 reference(s), 150 steps"
+    assert all(command[-4:] == ["sketch", "4", "--device", "cpu"] for command in started)
+
+    def fail(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 3, "", "a trace\nMemoryError: too much\n")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(RuntimeError, match="the process that trains 'sketch' ended with 3: MemoryError: too much"):
+        time_preset("sketch", 4, CPU, SLOW_SPEED, repeats=3)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from core.cli.tables import table
 from core.cli.terminal import expected_failures, print_report, progress_bar
 from core.config import ASSETS_DIR
 from core.engines import registry
+from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.registry import EngineEntry
 from core.errors import NoFaceFound
 from core.progress import Progress
@@ -378,16 +379,19 @@ def test_styles_lists_presets() -> None:
         assert Path(card["file"]).is_file()
 
 
-@needs_mini
-def test_evaluate_commands(shared_dir: Path, tmp_path: Path) -> None:
+def test_evaluate_commands(tiny: Backbone, shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.engines.fewshot_gan.engine.load_backbone", lambda name, **options: tiny)
     photos = photo(shared_dir, tmp_path / "photos").parent
-    common = ["--photos", str(photos), "--backbone", "mini", "--json"]
+    common = ["--photos", str(photos), "--crop", "aligned", "--backbone", "mini", "--json"]
     arguments = ["evaluate", "reconstruction", *common, "--save", str(tmp_path / "a"), "--probes", "0"]
     measured = runner.invoke(app, arguments)
     assert measured.exit_code == 0, measured.stderr
-    assert json.loads(measured.stdout)["n"] == 1
-    reference = ["--reference", str(shared_dir / "styles" / "oil_0.webp"), "--method", "jojogan", "--steps", "2"]
-    styled = runner.invoke(app, ["evaluate", "style", *common, *reference, "--save", str(tmp_path / "b")])
+    report = json.loads(measured.stdout)
+    assert (report["task"], report["n"], report["backbone"]) == ("reconstruction", 1, "mini")
+    reference = ["--reference", str(shared_dir / "styles" / "oil_0.webp"), "--reference-crop", "aligned"]
+    training = ["--method", "jojogan", "--steps", "2", "--save", str(tmp_path / "b")]
+    styled = runner.invoke(app, ["evaluate", "style", *common, *reference, *training])
     assert styled.exit_code == 0, styled.stderr
-    assert json.loads(styled.stdout)["config"]["method"] == "jojogan"
+    report = json.loads(styled.stdout)
+    assert (report["task"], report["n"], report["config"]["method"]) == ("style", 1, "jojogan")
     assert (tmp_path / "b" / "face.png").is_file()
