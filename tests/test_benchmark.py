@@ -9,6 +9,7 @@ import resource
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,15 @@ from core.cli.benchmark import as_text
 from core.cli.main import app
 from core.config import ASSETS_DIR
 from core.engines.allocator import give_back_freed_memory, keep_freed_memory
-from core.engines.fewshot_gan.measure.operations import Operation
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.measure.operations import Operation, mini_operations
 from core.engines.fewshot_gan.measure.published_shapes import (
     PublishedShapes,
     ffhq_operations,
     perceptual,
     whole_presets,
 )
+from core.engines.fewshot_gan.mini import LANDMARKS_FILE, MINI_DIR
 from core.evaluate.benchmark.machine import (
     Machine,
     convolution_gflop,
@@ -37,6 +40,8 @@ from core.evaluate.benchmark.machine import (
 )
 from core.evaluate.benchmark.report import BenchmarkReport, time_operation, time_preset
 from core.evaluate.benchmark.timing import Point, Row, summarise, time_repeated
+from core.imaging.faces import FaceFinder
+from core.imaging.photo import load_photo
 from core.networks.stylegan2 import Discriminator, Generator
 from core.progress import peak_memory_bytes
 from core.reports import as_json
@@ -175,11 +180,18 @@ def test_whole_presets_at_1024_px_wait_for_an_accelerator_or_for_patience() -> N
     assert whole_presets(CPU, "jojogan", quick=False, long=True) == ()
 
 
-@needs_mini
-def test_quick_report_and_drawing(tmp_path: Path) -> None:
-    target = tmp_path / "speed.png"
+@pytest.fixture
+def finding_tiny(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> Backbone:
+    """The tiny backbone with the real face finder, in place of the embedded one."""
+    backbone = replace(tiny, finder=FaceFinder(MINI_DIR / LANDMARKS_FILE))
+    monkeypatch.setattr("core.engines.fewshot_gan.engine.load_backbone", lambda name, **options: backbone)
+    return backbone
+
+
+def test_quick_report_and_drawing(finding_tiny: Backbone, shared_dir: Path, tmp_path: Path) -> None:
+    target, photo = tmp_path / "speed.png", str(shared_dir / "faces" / "images" / "london_0000.webp")
     arguments = ["benchmark", "--quick", "--repeats", "1", "--backbone", "mini", "--device", "cpu"]
-    result = CliRunner().invoke(app, [*arguments, "--sweep", "--json", "--plot", str(target)])
+    result = CliRunner().invoke(app, [*arguments, "--sweep", "--json", "--plot", str(target), "--photo", photo])
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert {"task", "machine", "convolution_gflop_per_s", "rows", "sweep", "quick", "repeats"} == set(report)
@@ -193,6 +205,21 @@ def test_quick_report_and_drawing(tmp_path: Path) -> None:
     assert {point["axis"] for point in report["sweep"]} == {"pictures in a batch", "references"}
     with Image.open(target) as picture:
         assert picture.width > 500
+
+
+def test_every_stage_of_the_embedded_model_is_an_operation(finding_tiny: Backbone, shared_dir: Path) -> None:
+    photo = load_photo(shared_dir / "faces" / "images" / "london_0000.webp")
+    rows = [timed_once(operation) for operation in mini_operations(CPU, quick=False, photo=photo)]
+    assert [(row.name, row.dtype) for row in rows] == [
+        ("load the model", "none"),
+        ("detect and align", "none"),
+        ("invert, 64 px", "float32"),
+        ("synthesize, 64 px", "float32"),
+        ("photo to picture", "float32"),
+        ("fine-tuning step, 1 reference(s)", "float32"),
+        ("fine-tuning step, 4 reference(s)", "float32"),
+    ]
+    assert all(row.median_s > 0 and row.backbone == "mini" for row in rows)
 
 
 @needs_mini
