@@ -20,7 +20,7 @@ import torch
 
 from core.config import PhotoLimits
 from core.engines.fewshot_gan.config import FinetuneConfig
-from core.engines.fewshot_gan.style_file import Style, StyleMeta, config_values, load_style, save_style
+from core.engines.fewshot_gan.style_file import GanStyle, StyleMeta, config_values, load_style, save_style
 from core.errors import StyleIdentityError
 from core.imaging.photo import load_photo
 from core.ui import friendly_errors
@@ -43,7 +43,7 @@ def sound_style(folder: Path) -> bytes:
     """A style file as the app writes it."""
     weights = {key: torch.ones(shape).half() for key, shape in SHAPES.items()}
     meta = StyleMeta("mini", "0123456789abcdef", config_values(FinetuneConfig(steps=3)), ("ab" * 32,), 0.5)
-    return save_style(Style("Ink", weights, meta), folder / "sound.safetensors").read_bytes()
+    return save_style(GanStyle.of("Ink", weights, meta), folder / "sound.safetensors").read_bytes()
 
 
 def test_more_than_two_thousand_cases() -> None:

@@ -421,7 +421,7 @@ def test_the_network_client_does_not_wait_without_end(votes_hub: VotesHub, tmp_p
 def test_a_process_that_just_ends_has_pushed_everything(votes_hub: VotesHub, pack: Pack, tmp_path: Path) -> None:
     program = f"""
 from pathlib import Path
-from core.study import durable
+from core.study.storage import durable
 from core.study.storage.durable import Durability
 from core.study.protocol.packs import load_pack
 from tests.study_parts import run_through, study_on
