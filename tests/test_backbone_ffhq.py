@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,12 @@ def key_of(file: HubFile) -> str:
     return f"{file.repos[0]}/{file.file_name}"
 
 
+def pin_to(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes) -> None:
+    """Expects this content of a file from here on."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(backbone_ffhq, name, replace(getattr(backbone_ffhq, name), sha256=sha256))
+
+
 @pytest.fixture(scope="module")
 def published() -> dict[str, bytes]:
     """All four files of the published backbone, by the stand-in's keys."""
@@ -92,6 +99,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: dict[str, by
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        for name in ("E4E_FFHQ", "LANDMARKS_68", "VGG16"):
+            pin_to(monkeypatch, name, published[key_of(getattr(backbone_ffhq, name))])
         yield hub
     close_session()
 
@@ -155,9 +164,11 @@ def test_a_checkpoint_of_another_size_is_named(hub: HubStandIn) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no safetensors", "another network"])
-def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str) -> None:
+def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     other = safetensors.torch.save({"a": torch.zeros(1)})
-    hub.files[key_of(VGG16)] = other if kind == "another network" else b"no safetensors at all"
+    content = other if kind == "another network" else b"no safetensors at all"
+    hub.files[key_of(VGG16)] = content
+    pin_to(monkeypatch, "VGG16", content)
     with pytest.raises(WeightsCorrupted, match=r"'model\.safetensors' is damaged"):
         backbone_ffhq._load_lpips(CPU, torch.float32, ignore_progress)
 

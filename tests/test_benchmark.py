@@ -6,7 +6,10 @@ import ctypes
 import json
 import platform
 import resource
+import subprocess
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +18,45 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from core.cli.benchmark import as_text
 from core.cli.main import app
 from core.config import ASSETS_DIR
 from core.engines.allocator import give_back_freed_memory, keep_freed_memory
-from core.evaluate.benchmark.machine import (
-    Speed,
-    convolution_gflop,
-    cpu_model,
-    machine_facts,
-    measure_speed,
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.measure.operations import Operation, mini_operations
+from core.engines.fewshot_gan.measure.published_shapes import (
+    PublishedShapes,
+    ffhq_operations,
+    perceptual,
+    whole_presets,
 )
-from core.evaluate.benchmark.timing import Row, Stopwatch, summarise, work_gflop
+from core.engines.fewshot_gan.mini import LANDMARKS_FILE, MINI_DIR
+from core.evaluate.benchmark.machine import (
+    Machine,
+    convolution_gflop,
+    convolution_speed,
+    cpu_model,
+    this_machine,
+)
+from core.evaluate.benchmark.report import BenchmarkReport, time_operation, time_preset
+from core.evaluate.benchmark.timing import Point, Row, summarise, time_repeated
+from core.imaging.faces import FaceFinder
+from core.imaging.photo import load_photo
+from core.networks.stylegan2 import Discriminator, Generator
 from core.progress import peak_memory_bytes
+from core.reports import as_json
 
 CPU = torch.device("cpu")
-ONCE = Stopwatch(CPU, repeats=1)
-SLOW_SPEED = Speed({"bfloat16": 1.0, "float32": 1.0})
+SLOW_SPEED = {"bfloat16": 1.0, "float32": 1.0}  # GFLOP/s: work in GFLOP is then the median in seconds
+ROW_KEYS = {"name", "backbone", "dtype", "median_s", "min_s", "max_s", "repeats", "work_gflop", "peak_bytes", "note"}
+POINT_KEYS = {"curve", "axis", "x", "median_s", "min_s", "max_s", "repeats"}
 needs_mini = pytest.mark.skipif(
     not list((ASSETS_DIR / "mini").glob("*.safetensors")), reason="the embedded backbone is not there"
 )
+
+
+def timed_once(operation: Operation) -> Row:
+    return time_operation(operation, CPU, SLOW_SPEED, repeats=1)
 
 
 def test_summary_of_known_numbers() -> None:
@@ -45,35 +68,64 @@ def test_summary_of_known_numbers() -> None:
 
 def test_convolution_work_in_closed_form() -> None:
     assert convolution_gflop(2, 10, 100) == pytest.approx(2 * 9 * 2 * 10 * 10 * 100 * 100 / 1e9)
-    assert work_gflop(0.5, 300.0) == 150.0
 
 
-def test_stopwatch_warms_up_and_repeats() -> None:
+def test_repeated_work_is_warmed_up_first() -> None:
     calls: list[int] = []
-    summary = Stopwatch(CPU, repeats=3, warm_ups=2).time(lambda: calls.append(1))
-    assert len(calls) == 5
-    assert summary.repeats == 3
-    assert 0 <= summary.min_s <= summary.median_s <= summary.max_s
+
+    def work() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            time.sleep(0.2)
+
+    seconds = time_repeated(work, CPU, repeats=3)
+    assert len(calls) > 3 == seconds.repeats
+    assert 0 <= seconds.min_s <= seconds.median_s <= seconds.max_s < 0.2
 
 
-def test_row_reports_flat_values() -> None:
-    report = Row("invert", "mini", "float32", summarise([2.0]), 4.0).as_report()
-    assert report["median_s"] == 2.0
-    assert list(report)[:3] == ["name", "backbone", "dtype"]
-    assert json.loads(json.dumps(report)) == report
+def test_a_row_relates_seconds_to_the_convolution_speed() -> None:
+    work = Operation("invert", "mini", lambda: None, torch.float32, note="a note")
+    row = time_operation(work, CPU, {"float32": 300.0}, repeats=2)
+    assert (row.name, row.backbone, row.dtype, row.repeats, row.note) == ("invert", "mini", "float32", 2, "a note")
+    assert row.work_gflop == pytest.approx(300 * row.median_s) and row.peak_bytes is None
+    report = as_json(row)
+    assert set(report) == ROW_KEYS and json.loads(json.dumps(report)) == report
+    calls: list[int] = []
+    once = timed_once(Operation("align", "ffhq", lambda: calls.append(1), once=True))
+    assert (once.dtype, once.work_gflop, once.repeats, len(calls)) == ("none", None, 1, 1)
 
 
-def test_machine_facts_and_speed() -> None:
-    facts = machine_facts(CPU)
-    assert facts["torch"] == torch.__version__
-    assert facts["cores"] >= 1
-    assert facts["device_name"] == "CPU"
-    assert facts["cpu"] == cpu_model() != ""
-    speed = measure_speed(ONCE, channels=8, side_px=16)
-    assert set(speed.gflop_per_s) == {"bfloat16", "float32"}
-    assert all(value > 0 for value in speed.gflop_per_s.values())
+def test_machine_and_speed() -> None:
+    machine = this_machine(CPU)
+    assert (machine.torch, machine.device, machine.device_name) == (torch.__version__, "cpu", "CPU")
+    assert machine.cores is not None and machine.cores >= 1
+    assert machine.cpu == cpu_model() != ""
+    speed = convolution_speed(CPU, repeats=1, channels=8, side_px=16)
+    assert set(speed) == {"bfloat16", "float32"}
+    assert all(value > 0 for value in speed.values())
     peak = peak_memory_bytes()
     assert peak is None or peak > 10_000_000
+
+
+def test_the_report_as_text() -> None:
+    machine = Machine("Fast 9", 8, 4, 10**9, "cpu", "CPU", "float32", "AVX2", "2.11.0", "3.11.7", "Linux x86_64")
+    rows = (
+        Row(0.25, 0.125, 0.5, 3, name="invert, 256 px", backbone="mini", dtype="float32", work_gflop=75.04),
+        Row(1.0, 1.0, 1.0, 1, name="preset", backbone="mini", dtype="none", work_gflop=None, peak_bytes=1_234_567_890),
+    )
+    curve = (Point(0.5, 0.5, 0.5, 1, curve="synthesize (mini)", axis="pictures in a batch", x=2),)
+    report = BenchmarkReport(machine, {"bfloat16": 512.4, "float32": 300.0}, True, 3, rows, curve)
+    assert as_text(report).splitlines() == [
+        "Fast 9, 8 cores, 4 threads; CPU; torch 2.11.0",
+        "3x3 convolution, GFLOP/s: 512 in bfloat16, 300 in float32",
+        "",
+        "what                  dtype    median s   least    most  GFLOP  peak GB",
+        "mini: invert, 256 px  float32    0.2500  0.1250  0.5000   75.0",
+        "mini: preset          none       1.0000  1.0000  1.0000            1.23",
+        "synthesize (mini), pictures in a batch 2: 0.5000 s",
+        "",
+        "GFLOP: what this machine's convolution does in that time; compares between machines.",
+    ]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
@@ -96,78 +148,114 @@ def test_without_the_setting_the_answer_is_no(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_ffhq_shapes_at_a_small_size() -> None:
-    from core.evaluate.benchmark.ffhq_rows import ffhq_rows
-
-    rows = list(ffhq_rows(ONCE, SLOW_SPEED, quick=True, resolution=32))
+    rows = [timed_once(operation) for operation in ffhq_operations(CPU, quick=True, resolution=32)]
     assert [row.name.split(",")[0] for row in rows] == ["synthesize", "discriminator features", "fine-tuning step"]
-    assert all(row.summary.median_s > 0 and row.work_gflop == row.summary.median_s for row in rows)
+    assert all(row.median_s > 0 and row.work_gflop == row.median_s and row.backbone == "ffhq" for row in rows)
 
 
 def test_ffhq_checkpoints_are_written_loaded_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.evaluate.benchmark.ffhq_rows import FfhqBench
-
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    rows = list(FfhqBench(ONCE, SLOW_SPEED, resolution=32).load())
+    rows = [timed_once(operation) for operation in PublishedShapes(CPU, resolution=32).loading()]
     assert [row.name.split(",")[0] for row in rows] == ["load StyleGAN2", "load e4e"]
-    assert all(row.summary.median_s > 0 and row.dtype == "none" and row.work_gflop is None for row in rows)
+    assert all(row.median_s > 0 and row.dtype == "none" and row.work_gflop is None for row in rows)
     assert not list(tmp_path.iterdir())
 
 
 @needs_mini
 def test_a_preset_at_a_small_size_is_one_run() -> None:
-    from core.evaluate.benchmark.ffhq_rows import FfhqBench, _measure
-    from core.evaluate.benchmark.pictures import make_pictures
-    from core.networks.stylegan2 import Discriminator, Generator
-    from core.studio import Studio
-
-    bench = FfhqBench(ONCE, SLOW_SPEED, resolution=32)
-    backbone = bench.backbone(Generator(32), _measure("jojogan", Discriminator(32), torch.float32), "jojogan")
-    row = bench.preset(backbone, "jojogan", "sketch", steps=2)
-    assert row.name.startswith("preset sketch, 32 px, 1 reference, 2 steps: JoJoGAN") and row.summary.repeats == 1
-    studio = Studio.open("mini", device="cpu")
-    row = bench.align(make_pictures(studio, references=0).photo, studio.backbone.finder)
+    shapes, discriminator = PublishedShapes(CPU, resolution=32), Discriminator(32)
+    backbone = shapes.backbone(Generator(32), perceptual("jojogan", discriminator, torch.float32), "jojogan")
+    row = time_operation(shapes.whole_preset(backbone, "jojogan", "sketch", steps=2), CPU, SLOW_SPEED, repeats=5)
+    assert row.name.startswith("preset sketch, 32 px, 1 reference, 2 steps: JoJoGAN") and row.repeats == 1
+    row = timed_once(shapes.aligning())
     assert row.name == "detect and align, 32 px" and row.dtype == "none"
 
 
 def test_whole_presets_at_1024_px_wait_for_an_accelerator_or_for_patience() -> None:
-    from core.evaluate.benchmark.ffhq_rows import _whole_presets
-
     gpu = torch.device("cuda")
-    assert _whole_presets(gpu, "jojogan", quick=False, long=False) == ("sketch", "cartoon")
-    assert _whole_presets(gpu, "ours", quick=True, long=True) == ()
-    assert _whole_presets(CPU, "ours", quick=False, long=False) == ()
-    assert _whole_presets(CPU, "ours", quick=False, long=True) == ("sketch",)
-    assert _whole_presets(CPU, "jojogan", quick=False, long=True) == ()
+    assert whole_presets(gpu, "jojogan", quick=False, long=False) == ("sketch", "cartoon")
+    assert whole_presets(gpu, "paper", quick=True, long=True) == ()
+    assert whole_presets(CPU, "paper", quick=False, long=False) == ()
+    assert whole_presets(CPU, "paper", quick=False, long=True) == ("sketch",)
+    assert whole_presets(CPU, "jojogan", quick=False, long=True) == ()
 
 
-@needs_mini
-def test_quick_report_and_drawing(tmp_path: Path) -> None:
-    target = tmp_path / "speed.png"
+@pytest.fixture
+def finding_tiny(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> Backbone:
+    """The tiny backbone with the real face finder, in place of the embedded one."""
+    backbone = replace(tiny, finder=FaceFinder(MINI_DIR / LANDMARKS_FILE))
+    monkeypatch.setattr("core.engines.fewshot_gan.engine.load_backbone", lambda name, **options: backbone)
+    return backbone
+
+
+def test_quick_report_and_drawing(finding_tiny: Backbone, shared_dir: Path, tmp_path: Path) -> None:
+    target, photo = tmp_path / "speed.png", str(shared_dir / "faces" / "images" / "london_0000.webp")
     arguments = ["benchmark", "--quick", "--repeats", "1", "--backbone", "mini", "--device", "cpu"]
-    result = CliRunner().invoke(app, [*arguments, "--sweep", "--json", "--plot", str(target)])
+    result = CliRunner().invoke(app, [*arguments, "--sweep", "--json", "--plot", str(target), "--photo", photo])
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert {"task", "machine", "convolution_gflop_per_s", "rows", "sweep", "quick", "repeats"} == set(report)
     assert [row["name"].split(",")[0] for row in report["rows"]] == ["invert", "synthesize", "fine-tuning step"]
     for row in report["rows"]:
+        assert set(row) == ROW_KEYS and row["backbone"] == "mini"
         assert 0 < row["min_s"] <= row["median_s"] <= row["max_s"]
         assert row["work_gflop"] > 0
+    assert report["task"] == "benchmark" and report["machine"]["device"] == "cpu"
+    assert all(set(point) == POINT_KEYS for point in report["sweep"])
     assert {point["axis"] for point in report["sweep"]} == {"pictures in a batch", "references"}
     with Image.open(target) as picture:
         assert picture.width > 500
 
 
+def test_every_stage_of_the_embedded_model_is_an_operation(finding_tiny: Backbone, shared_dir: Path) -> None:
+    photo = load_photo(shared_dir / "faces" / "images" / "london_0000.webp")
+    rows = [timed_once(operation) for operation in mini_operations(CPU, quick=False, photo=photo)]
+    assert [(row.name, row.dtype) for row in rows] == [
+        ("load the model", "none"),
+        ("detect and align", "none"),
+        ("invert, 64 px", "float32"),
+        ("synthesize, 64 px", "float32"),
+        ("photo to picture", "float32"),
+        ("fine-tuning step, 1 reference(s)", "float32"),
+        ("fine-tuning step, 4 reference(s)", "float32"),
+    ]
+    assert all(row.median_s > 0 and row.backbone == "mini" for row in rows)
+
+
 @needs_mini
 @pytest.mark.slow
 def test_preset_in_a_process_of_its_own() -> None:
-    from core.evaluate.benchmark.mini_rows import MiniBench, whole_preset
-    from core.studio import Studio
-
-    bench = MiniBench(Studio.open("mini", device="cpu"), Stopwatch(CPU, repeats=2), SLOW_SPEED, references=1)
-    row = whole_preset(bench, "sketch", 1, steps=2)
-    assert row.summary.median_s > 0
+    row = time_preset("cartoon", 1, CPU, SLOW_SPEED, repeats=5, steps=2)
+    assert row.median_s == row.work_gflop > 0
     assert row.peak_bytes is None or row.peak_bytes > 100_000_000
-    assert "2 steps" in row.name and row.summary.repeats == 2
+    assert row.name == "preset cartoon, 1 reference(s), 2 steps"
+    assert row.repeats == 1, "the longest preset runs once, however many repeats are asked for"
+
+
+def test_presets_are_summed_up_over_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The median of their seconds and the most of their memory; a process that fails is quoted."""
+    said = iter(
+        ({"seconds": 4.0, "peak_bytes": 7}, {"seconds": 2.0, "peak_bytes": 9}, {"seconds": 9.0, "peak_bytes": 8})
+    )
+    started: list[list[str]] = []
+
+    def answer(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        started.append(command)
+        return subprocess.CompletedProcess(command, 0, "a line\n" + json.dumps({**next(said), "steps": 150}), "")
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    row = time_preset("sketch", 4, CPU, {"bfloat16": 10.0, "float32": 10.0}, repeats=3)
+    assert (row.median_s, row.min_s, row.max_s, row.repeats) == (4.0, 2.0, 9.0, 3)
+    assert (row.peak_bytes, row.work_gflop, row.backbone) == (9, 40.0, "mini")
+    assert row.name == "preset sketch, 4 reference(s), 150 steps"
+    assert all(command[-4:] == ["sketch", "4", "--device", "cpu"] for command in started)
+
+    def fail(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 3, "", "a trace\nMemoryError: too much\n")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(RuntimeError, match="the process that trains 'sketch' ended with 3: MemoryError: too much"):
+        time_preset("sketch", 4, CPU, SLOW_SPEED, repeats=3)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +263,7 @@ def test_preset_in_a_process_of_its_own() -> None:
     [
         (["--plot", "speed.jpg"], "ends in .png"),
         (["--repeats", "0"], "--repeats"),
+        (["--backbone", "maxi"], "one of mini, ffhq, both, got 'maxi'"),
     ],
 )
 def test_usage_errors(arguments: list[str], message: str) -> None:

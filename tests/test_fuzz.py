@@ -20,7 +20,7 @@ import torch
 
 from core.config import PhotoLimits
 from core.engines.fewshot_gan.config import FinetuneConfig
-from core.engines.fewshot_gan.style_file import Style, StyleMeta, config_values, load_style, save_style
+from core.engines.fewshot_gan.style_file import GanStyle, StyleMeta, config_values, load_style, save_style
 from core.errors import StyleIdentityError
 from core.imaging.photo import load_photo
 from core.ui import friendly_errors
@@ -43,7 +43,7 @@ def sound_style(folder: Path) -> bytes:
     """A style file as the app writes it."""
     weights = {key: torch.ones(shape).half() for key, shape in SHAPES.items()}
     meta = StyleMeta("mini", "0123456789abcdef", config_values(FinetuneConfig(steps=3)), ("ab" * 32,), 0.5)
-    return save_style(Style("Ink", weights, meta), folder / "sound.safetensors").read_bytes()
+    return save_style(GanStyle.of("Ink", weights, meta), folder / "sound.safetensors").read_bytes()
 
 
 def test_more_than_two_thousand_cases() -> None:
@@ -82,7 +82,7 @@ def test_damaged_style_files_are_refused_with_a_sentence(tmp_path: Path) -> None
         path.write_bytes(data)
         result = ended_as(lambda: load_style(path, **here))
         ended[type(result).__name__] += 1
-        assert isinstance(result, Style) or len(str(result)) < 1000
+        assert isinstance(result, GanStyle) or len(str(result)) < 1000
     assert ended["StyleFileInvalid"] > STYLES * 0.8, ended
 
 

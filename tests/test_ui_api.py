@@ -147,7 +147,7 @@ def test_queued_endpoints_can_t_be_run_beside_the_line(address: str, client: Cli
         ({"references": "all"}, "a list of 1 to 14 pictures"),
         ({"steps": 100_000}, "'steps' is a number from 1 to 1000"),
         ({"preset": "oil"}, "'preset' is one of sketch, cartoon"),
-        ({"method": "best"}, "'method' is one of ours, jojogan"),
+        ({"method": "best"}, "'method' is one of ours, paper, jojogan"),
         ({"references": ["no file"]}, "Send each file"),
     ],
 )

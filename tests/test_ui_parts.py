@@ -256,8 +256,14 @@ def test_a_style_that_is_gone_is_not_used(tmp_path: Path) -> None:
         train_handlers.use_style(made, ())
 
 
+def unreadable(job: jobs.ReadReferences) -> Iterator[Update[jobs.ReadReference]]:
+    """An executor that finds a face in no picture."""
+    for picture in job.pictures:
+        yield Update(Progress(jobs.LOOKING, 1, 1), jobs.ReadReference(picture.key, problem=NoFaceFound("a.png")))
+
+
 def test_only_the_chosen_picture_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=lambda job: iter(())))
+    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=unreadable))
     click = SimpleNamespace(pick="b")
     *_, page = train_handlers.use_as_it_is(two_references(), set(), click, lambda *_, **__: None)
     assert [item.aligned for item in page[0]] == [False, True]

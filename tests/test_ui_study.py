@@ -17,6 +17,8 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from core.engines.base import EngineDescription
+from core.execution.jobs import CompareStyles, Comparison
 from core.files import kept_secret
 from core.study.analysis.report import report
 from core.study.protocol import codes
@@ -456,9 +458,8 @@ def test_the_browsers_memory_survives_a_lost_disk_where_votes_do(
 
 @pytest.mark.usefixtures("pack")
 def test_the_status_line_says_where_votes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    studio = SimpleNamespace(
-        choice=SimpleNamespace(name="mini", reason=""), backbone=SimpleNamespace(resolution=256, device="cpu")
-    )
+    about = EngineDescription("fewshot_gan", "mini", "Built-in model", "0123", 256, "cpu", "float32")
+    studio = SimpleNamespace(describe=lambda: about)
     assert "Votes" not in status.describe(studio), "not known yet"
     STUDY.opened()
     assert "Votes are kept on this machine only." in status.describe(studio)
@@ -644,10 +645,11 @@ def arms_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(photo_vote_handlers, "arms_folders", lambda: (tmp_path / "none", tmp_path / "arms"))
     shades = {arm: 40 * number for number, arm in enumerate(ARMS, start=1)}
 
-    def draw(face: object, inversion: object, paths: list[str]) -> list[Image.Image]:
-        return [Image.new("L", (16, 16), shades[Path(path).stem]) for path in paths]
+    def result(job: CompareStyles) -> Comparison:
+        drawings = tuple(Image.new("L", (16, 16), shades[path.stem]) for path in job.style_paths)
+        return Comparison(job.face, None, drawings)
 
-    monkeypatch.setattr(photo_vote_handlers, "draw_arms", draw)
+    monkeypatch.setattr(photo_vote_handlers, "EXECUTOR", SimpleNamespace(result=result))
     return tmp_path / "arms"
 
 

@@ -191,7 +191,7 @@ class TrainingOptions:
         """Refuse what the engine does not know or allow, before anything slow is done; its defaults stay open."""
         if entry.training is None:
             raise typer.BadParameter(f"the engine '{entry.name}' does not train; choose another one with --engine")
-        known = [item.name for item in options_of(entry.training)]
+        known = [item.name for item in options_of(entry.training) if item.name not in TrainingOptions.hidden]
         for name in self.typed:
             if name not in known:
                 listed = ", ".join(map(flag, known))

@@ -208,6 +208,7 @@ def _train(
     *, name: str, on_progress: OnProgress,
 ) -> TrainingReport:  # fmt: skip
     """Train a style from the references and write its file."""
+    kept.parent.mkdir(parents=True, exist_ok=True)  # before the long training, so that mistakes show at once
     faces = [studio.align(_read_picture(path), crop=crop) for path in references]
     losses: list[float] = []
 
@@ -219,7 +220,6 @@ def _train(
     photo = first if config.needs_photo else None
     style = run_to_end(studio.train(faces, config, name=name, photo=photo), on_step)
     seconds = time.perf_counter() - started
-    kept.parent.mkdir(parents=True, exist_ok=True)
     studio.save_style(style, kept)
     return TrainingReport(seconds, losses[-1] if losses else None, config)
 

@@ -262,12 +262,12 @@ def train(
                 faces.append(EXECUTOR.result(AlignFace(source, "aligned" if aligned else "detect")))
             person = None if photo is None else opened.enter_context(_picture(photo, request))
             for step in EXECUTOR.stream(TrainStyle(tuple(faces), config, title, flag, person=person)):
+                if step.step % STEPS_BETWEEN_REPORTS == 0 or step.style is not None:
+                    progress((step.step, step.steps), desc="Training", unit="steps")
+                    yield None  # lets a caller who cancels or leaves end the run here
                 if step.style is not None:
                     target = _result_path(f"{style_gallery.file_name(title)}.safetensors")
                     yield FileData(path=str(studio().save_style(step.style, target)), orig_name=target.name)
-                elif step.step % STEPS_BETWEEN_REPORTS == 0:
-                    progress((step.step, step.steps), desc="Training", unit="steps")
-                    yield None  # lets a caller who cancels or leaves end the run here
     except TrainingStopped:
         return
     finally:

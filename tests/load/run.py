@@ -93,7 +93,7 @@ async def run(server: Running, plan: Plan) -> dict[str, Any]:
 def _scene(count: int) -> list[Marked]:
     from core.studio import Studio
 
-    return scene(Studio.open("mini", device="cpu"), count)
+    return scene(Studio.open(backbone="mini", device="cpu"), count)
 
 
 async def _open(server: Running, seen: Seen) -> Visitor:

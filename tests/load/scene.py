@@ -56,11 +56,11 @@ def scene(studio: Studio, count: int) -> list[Marked]:
     """Photos, styles and expected pictures of `count` visitors, made without a server."""
     from core.imaging.photo import load_photo
 
-    presets, made = studio.presets(), []
+    ready, made = studio.ready_styles(), []
     for number in range(count):
-        card, content = presets[number % len(presets)], photo(number)
+        card, content = ready[number % len(ready)], photo(number)
         face = studio.align(load_photo(content, name="me.png"))
-        drawn = studio.stylize(face, studio.load_style(card.path), strength=1.0, keep_colour=False, seed=0)
+        drawn = studio.stylize(face, studio.load_style(card.path))
         made.append(Marked(content, card.slug, small(drawn.image)))
     return made
 

@@ -6,7 +6,7 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,9 +15,9 @@ from core.engines.base import LoadRequest
 from core.engines.fewshot_gan.config import BackboneName
 from core.engines.fewshot_gan.engine import FewShotGan, load, load_backbone
 from core.engines.fewshot_gan.finetune import Example, finetune_steps
-from core.engines.fewshot_gan.measure.pictures import Pictures, make_pictures
+from core.engines.fewshot_gan.measure.pictures import make_pictures
 from core.engines.fewshot_gan.synthesize import synthesize
-from core.imaging.align import align
+from core.imaging.align import AlignedFace, align
 from core.imaging.photo import Photo, to_tensor
 
 REFERENCE_COUNTS = (1, 4)
@@ -72,17 +72,25 @@ def mini_operations(device: torch.device, *, quick: bool, photo: Photo | None = 
     )
     if not quick:
         yield Operation("photo to picture", "mini", drawn, backbone.dtype)
-    for count in REFERENCE_COUNTS[: 1 if quick else None]:
-        yield training_step(engine, pictures, count)
+    counts = REFERENCE_COUNTS[: 1 if quick else None]
+    examples = training_examples(engine, pictures.references[: counts[-1]])
+    for count in counts:
+        yield training_step(engine, examples[:count])
 
 
-def training_step(engine: FewShotGan, pictures: Pictures, references: int) -> Operation:
-    """A step (forward, backward, Adam) of the method with its own defaults."""
-    config, size_px = replace(engine.config("sketch"), steps=STEPS), engine.backbone.resolution
+def training_examples(engine: FewShotGan, references: Sequence[AlignedFace]) -> list[Example]:
+    """Invert references once, for as many trainings as wanted."""
     examples = []
-    for face in pictures.references[:references]:
+    for face in references:
         inversion = engine.prepare(face)
-        examples.append(Example(to_tensor(face.image, size_px=size_px), inversion.w_plus, inversion.features))
+        picture = to_tensor(face.image, size_px=engine.backbone.resolution)
+        examples.append(Example(picture, inversion.w_plus, inversion.features))
+    return examples
+
+
+def training_step(engine: FewShotGan, examples: Sequence[Example]) -> Operation:
+    """A step (forward, backward, Adam) of the method with its own defaults."""
+    config = replace(engine.config("sketch"), steps=STEPS)
     steps = finetune_steps(examples, [], config, engine.backbone, name="benchmark")
-    name = f"fine-tuning step, {references} reference(s)"
+    name = f"fine-tuning step, {len(examples)} reference(s)"
     return Operation(name, "mini", lambda: next(steps), engine.backbone.dtype)

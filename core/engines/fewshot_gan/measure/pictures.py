@@ -34,15 +34,19 @@ def make_pictures(engine: FewShotGan, *, references: int, photo: Photo | None = 
         NoFaceFound: the detector finds a face in none of the sampled pictures.
         StyleIdentityError: the given photo can't be aligned.
     """
-    rng, size_px = torch.Generator().manual_seed(0), engine.backbone.resolution
-    drawn = [_sample(engine, rng) for _ in range(max(references, 1))]
-    aligned = tuple(
-        use_as_aligned(Photo(picture, f"reference {i}"), size_px=size_px)
-        for i, picture in enumerate(drawn[:references], 1)
-    )
+    rng = torch.Generator().manual_seed(0)
+    sampled = sample_references(engine, references, rng)
     if photo is None:
-        return Pictures(*_photo_with_face(engine, rng), aligned)
-    return Pictures(photo, align(photo, engine.finder, size_px=size_px), aligned)
+        return Pictures(*_photo_with_face(engine, rng), sampled)
+    return Pictures(photo, align(photo, engine.finder, size_px=engine.backbone.resolution), sampled)
+
+
+def sample_references(engine: FewShotGan, count: int, rng: torch.Generator) -> tuple[AlignedFace, ...]:
+    """Return so many sampled faces as aligned crops."""
+    size_px = engine.backbone.resolution
+    return tuple(
+        use_as_aligned(Photo(_sample(engine, rng), f"reference {i}"), size_px=size_px) for i in range(1, count + 1)
+    )
 
 
 def _photo_with_face(engine: FewShotGan, rng: torch.Generator) -> tuple[Photo, AlignedFace]:
