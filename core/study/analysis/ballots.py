@@ -35,5 +35,6 @@ def count_by(keys: Sequence[Hashable], choices: np.ndarray, *, arms: int) -> np.
     """
     rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
     counts = np.zeros((len(rows), arms + 1), dtype=int)
-    np.add.at(counts, ([rows[key] for key in keys], choices), 1)
+    for key, choice in zip(keys, choices, strict=True):
+        counts[rows[key], choice] += 1
     return counts

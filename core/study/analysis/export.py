@@ -168,7 +168,7 @@ def _frame(table: str, records: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     columns = {item.name: DTYPES[item.kind] for item in TABLES[table]}
     if records and list(records[0]) != list(columns):
         raise ValueError(f"{table}: expected the columns {list(columns)}, got {list(records[0])}")
-    values = {name: pd.array([record[name] for record in records], dtype=kind) for name, kind in columns.items()}
+    values = {name: pd.Series([record[name] for record in records], dtype=kind) for name, kind in columns.items()}
     return pd.DataFrame(values)
 
 

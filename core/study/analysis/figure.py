@@ -10,7 +10,7 @@ import io
 import textwrap
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.study.analysis.report import GROUP_TITLES, PAPER_TABLE_1
 from core.study.analysis.tables import ArmResult, Table
@@ -87,13 +87,13 @@ def _draw_row(
 ) -> None:
     low, high = (100 * end for end in row.interval)
     share, middle = 100 * row.share, place + _BAR_AT
-    behind = {"facecolor": colours["panel"], "linewidth": 0, "pad": 1}  # no grid line through the words
+    behind: dict[str, Any] = {"facecolor": colours["panel"], "linewidth": 0, "pad": 1}  # no grid line through the words
     axes.text(
         0.008 * reach, place + _TITLE_AT, row.title, color=colours["ink"], size=_BODY_PT, va="center", bbox=behind
     )
     axes.barh(middle, share, height=_BAR, color=colours["accent"], linewidth=0)
     for end, colour in ((low, "panel"), (high, "ink")):  # light on the bar, dark beyond its end
-        line = {"color": colours[colour], "markeredgewidth": 1.5, "linewidth": 1.5, "zorder": 3}
+        line: dict[str, Any] = {"color": colours[colour], "markeredgewidth": 1.5, "linewidth": 1.5, "zorder": 3}
         axes.plot([share, end], [middle, middle], **line, solid_capstyle="butt")
         if abs(end - share) > 0.004 * reach:
             axes.plot(end, middle, "|", **line, markersize=8)
@@ -110,8 +110,10 @@ def _draw_row(
     if paper is not None:
         beneath = place + _PAPER_AT
         axes.barh(beneath, paper, height=_PAPER_BAR, color=colours["field-line"], linewidth=0)
-        words = {"color": colours["quiet"], "size": _SMALL_PT, "va": "center", "bbox": behind}
-        axes.text(paper + 0.02 * reach, beneath, f"paper {paper:.2f} %", **words)
+        said = f"paper {paper:.2f} %"
+        axes.text(
+            paper + 0.02 * reach, beneath, said, color=colours["quiet"], size=_SMALL_PT, va="center", bbox=behind
+        )
 
 
 def _draw_frame(axes: Axes, rows: int, *, reach: float, colours: Mapping[str, str]) -> None:
@@ -135,7 +137,7 @@ def _footer(table: Table) -> str:
     who = "" if table.group == "all" else f" ({GROUP_TITLES[table.group].lower()})"
     sentence = (
         f"Share of {table.choices:,} choices by {table.participants:,} people{who}, "
-        f"{100 * table.undecided_share:.1f} % undecided. Lines are 95 % intervals."
+        f"{100 * table.undecided / table.choices:.1f} % undecided. Lines are 95 % intervals."
     )
     return textwrap.fill(sentence, _FOOTER_CHARACTERS)
 
@@ -165,5 +167,5 @@ def alt_text(table: Table) -> str:
     ]
     return (
         f"Bar chart of {table.title}, {GROUP_TITLES[table.group].lower()}: share of {table.choices:,} choices with "
-        f"95 % intervals. {'; '.join(parts)}; undecided {100 * table.undecided_share:.1f} %."
+        f"95 % intervals. {'; '.join(parts)}; undecided {100 * table.undecided / table.choices:.1f} %."
     )

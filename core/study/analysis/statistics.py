@@ -23,12 +23,13 @@ _CELLS_AT_ONCE = 4_000_000  # resamples x participants in memory
 def preference_share_of_all_choices(tally: np.ndarray) -> np.ndarray:
     """Return each arm's choices over all choices, can't-decide ones included: [..., A + 1] -> [..., A].
 
-    NaN without choices.
-    This is the protocol of the paper's Table 1 as far as it can be told from its figures: they leave a rest.
+    NaN without choices. This is the protocol of the paper's Table 1 as far as it can be told from its figures: they leave a rest.
     """
     tally = np.asarray(tally, dtype=float)
     total = tally.sum(axis=-1, keepdims=True)
-    return np.divide(tally, total, out=np.full_like(tally, np.nan), where=total > 0)[..., :-1]
+    shares = np.full_like(tally, np.nan)
+    np.divide(tally, total, out=shares, where=total > 0)
+    return shares[..., :-1]
 
 
 def wilson_interval_of_independent_votes(
@@ -138,7 +139,7 @@ def plackett_luce_top1(wins: np.ndarray, shown: np.ndarray, *, prior: float = PR
     wins, shown = np.asarray(wins), np.asarray(shown, dtype=bool)
     _check_choice_sets(wins, shown, prior)
     data = [
-        (arm, [int(other) for other in np.flatnonzero(members) if other != arm])
+        (arm, tuple(int(other) for other in np.flatnonzero(members) if other != arm))
         for row, members in zip(wins, shown, strict=True)
         for arm, count in enumerate(row)
         for _ in range(int(count))
@@ -157,7 +158,7 @@ def plackett_luce_top1_resampled(
     wins, shown = np.asarray(wins, dtype=float), np.asarray(shown, dtype=float)
     _check_choice_sets(wins[:1].sum(axis=0), shown, prior)
     chosen, votes = wins.sum(axis=1), wins.sum(axis=2)  # [R, A], [R, S]
-    strengths = np.zeros_like(chosen)
+    strengths: np.ndarray = np.zeros_like(chosen)
     for _ in range(limit):
         weights = np.exp(strengths)
         weights *= weights.shape[1] / weights.sum(axis=1, keepdims=True)

@@ -174,14 +174,14 @@ def _trials(
             extra = set(entry["candidates"]) - set(index["arms"])
             sizes = {files[name][1] for name in names}
             trial = Trial(
-                key=entry["key"],
+                key=str(entry["key"]),
                 photo=files[entry["photo"]][0],
                 references=tuple(files[name][0] for name in entry["references"]),
                 candidates={arm: files[entry["candidates"][arm]][0] for arm in index["arms"]},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise PackDamaged(folder.name, f"trial {number} lacks a part or names an unlisted file") from error
-        if extra or len(sizes) != 1 or not isinstance(trial.key, str) or not _KEY.fullmatch(trial.key):
+        if extra or len(sizes) != 1 or not _KEY.fullmatch(trial.key):
             raise PackDamaged(folder.name, f"the pictures of trial {number} don't belong together")
         trials.append(trial)
     if len({trial.key for trial in trials}) != len(trials):
