@@ -23,29 +23,13 @@ Theme = Literal["light", "dark"]
 Form = Literal["png", "svg"]
 
 # The page's tokens (core.ui.components.theme); a test keeps them equal.
+_TOKENS = ("panel", "ink", "quiet", "line", "field-line", "accent")
+_COLOURS: Mapping[Theme, tuple[str, ...]] = {
+    "light": ("#fffdf8", "#1f1b16", "#62594d", "#e3dac9", "#9a8f7e", "#24437a"),
+    "dark": ("#1b1a18", "#f0eae0", "#b8afa1", "#35322d", "#7a7267", "#a3bcec"),
+}
 COLOURS: Mapping[Theme, Mapping[str, str]] = MappingProxyType(
-    {
-        "light": MappingProxyType(
-            {
-                "panel": "#fffdf8",
-                "ink": "#1f1b16",
-                "quiet": "#62594d",
-                "line": "#e3dac9",
-                "field-line": "#9a8f7e",
-                "accent": "#24437a",
-            }
-        ),
-        "dark": MappingProxyType(
-            {
-                "panel": "#1b1a18",
-                "ink": "#f0eae0",
-                "quiet": "#b8afa1",
-                "line": "#35322d",
-                "field-line": "#7a7267",
-                "accent": "#a3bcec",
-            }
-        ),
-    }
+    {theme: MappingProxyType(dict(zip(_TOKENS, colours, strict=True))) for theme, colours in _COLOURS.items()}
 )
 
 WIDTH_IN = 4.6
@@ -111,9 +95,7 @@ def _draw_row(
         beneath = place + _PAPER_AT
         axes.barh(beneath, paper, height=_PAPER_BAR, color=colours["field-line"], linewidth=0)
         said = f"paper {paper:.2f} %"
-        axes.text(
-            paper + 0.02 * reach, beneath, said, color=colours["quiet"], size=_SMALL_PT, va="center", bbox=behind
-        )
+        axes.text(paper + 0.02 * reach, beneath, said, color=colours["quiet"], size=_SMALL_PT, va="center", bbox=behind)
 
 
 def _draw_frame(axes: Axes, rows: int, *, reach: float, colours: Mapping[str, str]) -> None:

@@ -23,7 +23,7 @@ _CELLS_AT_ONCE = 4_000_000  # resamples x participants in memory
 def preference_share_of_all_choices(tally: np.ndarray) -> np.ndarray:
     """Return each arm's choices over all choices, can't-decide ones included: [..., A + 1] -> [..., A].
 
-    NaN without choices. This is the protocol of the paper's Table 1 as far as it can be told from its figures: they leave a rest.
+    NaN without choices. The protocol of the paper's Table 1, as far as its figures show it: they leave a rest.
     """
     tally = np.asarray(tally, dtype=float)
     total = tally.sum(axis=-1, keepdims=True)
