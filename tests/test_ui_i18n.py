@@ -31,7 +31,8 @@ SENTENCES = [
     *PAGE,
     ROOT / "core" / "errors.py",
     ROOT / "core" / "imaging" / "photo.py",
-    *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("style_file", "backbone")),
+    *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("config", "choose", "style_file")),
+    ROOT / "core" / "engines" / "base.py",
     *sorted((ROOT / "core" / "study").rglob("*.py")),
 ]
 TAKES_TEXT = {
