@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from core.cli.main import app
-from core.config import PAPER_ARMS
+from core.config import ASSETS_DIR, PAPER_ARMS
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.measure.ablations import Ablation, Value, parse_ablation
 from core.errors import NoReferences, PicturesUnusable, TooManyReferences, TrainingStopped
@@ -29,6 +29,7 @@ from core.evaluate.train_arms import arm_config, train_arm
 from core.imaging.listing import list_photos
 from core.imaging.photo import to_tensor
 from core.studio import Studio
+from core.study.protocol.packs import find_packs
 from tests.compare_kit import finding_studio, make_folders, shipped_networks
 from tests.tiny_backbone import as_face, drawings
 
@@ -86,8 +87,8 @@ def made(studio: Studio, folders: Path) -> Made:
 
 
 def test_arms_are_the_studys() -> None:
-    packs = pytest.importorskip("core.study.protocol.packs")
-    assert packs.ARMS == ARMS
+    shipped = find_packs((ASSETS_DIR / "study",)).values()
+    assert {arm for pack in shipped for arm in pack.arms} == set(ARMS)
     assert [(arm.method, arm.few) for arm in PAPER_ARMS] == [
         ("jojogan", False), ("jojogan", True), ("paper", False), ("paper", True),
     ]  # fmt: skip
