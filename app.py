@@ -4,7 +4,12 @@ Start it with `python app.py`; `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT` cho
 `STYLEIDENTITY_BACKBONE` the model (`auto`, `mini` or `ffhq`).
 """
 
+# ruff: noqa: E402  # the first two lines of work have to come before the other imports
 from __future__ import annotations
+
+from core.threads import share_cores
+
+share_cores()  # before anything imports torch, as `spaces` may do
 
 import spaces  # noqa: F401  # isort: skip  # before anything that could initialise an accelerator
 
