@@ -22,6 +22,7 @@ import httpx
 import pytest
 import structlog
 
+from core.engines.base import EngineDescription
 from core.errors import DataFolderUnwritable, WeightsUnavailable
 from core.execution.loader import StudioLoader
 from core.ui.server import gradio_adapter, health, limits, logs, queueing, serving
@@ -40,11 +41,10 @@ def loader(monkeypatch: pytest.MonkeyPatch) -> StudioLoader:
     return opened
 
 
-def studio(name: str = "mini") -> SimpleNamespace:
+def studio() -> SimpleNamespace:
     """As much of a Studio as operators hear of."""
-    return SimpleNamespace(
-        backbone=SimpleNamespace(name=name, fingerprint="0123", device="cpu", dtype="torch.bfloat16")
-    )
+    about = EngineDescription("fewshot_gan", "mini", "Built-in model", "0123", 256, "cpu", "bfloat16")
+    return SimpleNamespace(describe=lambda: about)
 
 
 # --- the data folder ---------------------------------------------------------------------------------------
@@ -113,6 +113,7 @@ def test_health_follows_the_studio(loader: StudioLoader) -> None:
     assert answer == {
         "status": "ok",
         "version": health.VERSION,
+        "engine": "fewshot_gan",
         "backbone": "mini",
         "fingerprint": "0123",
         "device": "cpu",

@@ -120,7 +120,8 @@ def train() -> TrainTab:
 
 def test_one_engine_is_no_choice() -> None:
     with gr.Blocks():
-        assert not engine_choice.build().radio.visible
+        radio = engine_choice.build().radio
+    assert not radio.visible and not radio.choices
 
 
 def test_several_engines_are_a_choice(flat_engine: EngineEntry, train: TrainTab) -> None:

@@ -1,27 +1,22 @@
 """The endpoints for programs and agents: `list_styles`, `train` and `stylize`, typed and described.
 
 Gradio shows them under "Use via API" and, with its `mcp` extra, as MCP tools: names and types come from the
-signatures, descriptions from the docstrings, so those speak to the caller. `endpoints` adds a parameter for every
-option of a drawing and of the engines' trainings. Nothing is kept of a call but its result, a file under a name that
-nobody can guess, which Gradio's cache deletes after a while.
+signatures, descriptions from the docstrings, so those speak to the caller. `core.ui.endpoints` adds a parameter for
+every option of a drawing and of the engines' trainings. Nothing is kept of a call but its result, a file under a name
+that nobody can guess, which Gradio's cache deletes after a while.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import functools
-import inspect
-import operator
 import secrets
 import tempfile
-import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
@@ -33,7 +28,8 @@ from core.errors import StyleIdentityError, TrainingStopped
 from core.execution.jobs import DrawPortrait, PictureFile, TrainStyle
 from core.options import Option, check_ranges, option, options_of
 from core.ui.components import settings, style_gallery
-from core.ui.friendly_errors import PageProblem, friendly
+from core.ui.endpoints import DRAWING, drawing_parameters, preset_parameter, published, training_parameters
+from core.ui.friendly_errors import PageProblem
 from core.ui.server import gradio_adapter
 from core.ui.server.fetching import UNREACHABLE
 from core.ui.server.limits import check_training, limits
@@ -47,8 +43,6 @@ if TYPE_CHECKING:
 
 STEPS_BETWEEN_REPORTS = 5
 MAX_NAME = 60
-CALLED = {"keep_colour": "keep_colours"}  # options that callers know by another name
-ASKED_OTHERWISE = ("anchor", "preview_every")  # `photo` decides the first; callers see no previews
 
 
 # --- what callers send -------------------------------------------------------------------------------------
@@ -278,7 +272,7 @@ def train(
         SESSIONS.end_run(request.session_hash, flag)
 
 
-# --- parameters that come from options ---------------------------------------------------------------------
+# --- options and registration ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -292,7 +286,6 @@ class FaceChoice:
 
 
 (FACE,) = options_of(FaceChoice)
-DRAWING = {CALLED.get(item.name, item.name): item for item in options_of(DrawOptions)}
 
 
 def _engine(name: object) -> str | None:
@@ -312,123 +305,12 @@ def _read(kind: type, item: Option, value: object, called: str) -> Any:
     return settings.read(kind, item, value, name=called)
 
 
-def _annotation(item: Option, *, optional: bool) -> Any:
-    """Return the type that callers read."""
-    kind: Any = item.type
-    if item.choices:
-        kind = operator.getitem(Literal, tuple(item.choices))
-    elif item.type is tuple:
-        kind = list[int]
-    return kind | None if optional else kind
-
-
-def _parameter(called: str, item: Option, *, optional: bool) -> inspect.Parameter:
-    return inspect.Parameter(
-        called,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        default=None if optional else item.default,
-        annotation=_annotation(item, optional=optional),
-    )
-
-
-def _drawing_parameters() -> dict[inspect.Parameter, str]:
-    """Return a parameter with its description for every option of a drawing."""
-    return {_parameter(called, item, optional=item.optional): item.help for called, item in DRAWING.items()}
-
-
-def _training_parameters() -> dict[inspect.Parameter, str]:
-    """Return a parameter with its description for every option of any engine's training.
-
-    All can be left out, since the preset decides on some and the engine on others.
-    """
-    found: dict[str, dict[str, Option]] = {}
-    for entry in registry.entries():
-        for item in () if entry.training is None else settings.offered(entry.training):
-            if item.name not in ASKED_OTHERWISE:
-                found.setdefault(item.name, {})[entry.name] = item
-    learners = [entry for entry in registry.entries() if entry.training is not None]
-    made = {}
-    for name, items in found.items():
-        first = next(iter(items.values()))
-        choices = {value: title for item in items.values() for value, title in item.choices.items()}
-        only = "" if len(items) == len(learners) else f" Only for engine {', '.join(items)}."
-        made[_parameter(name, replace(first, choices=choices), optional=True)] = first.help + only
-    return made
-
-
-def _presets() -> inspect.Parameter:
-    """Return the parameter for the presets of all engines."""
-    names = dict.fromkeys(name for entry in registry.entries() if entry.training for name in entry.training.presets)
-    return inspect.Parameter(
-        "preset",
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        default=next(iter(names), ""),
-        annotation=operator.getitem(Literal, tuple(names)) if names else str,
-    )
-
-
-# --- registration ------------------------------------------------------------------------------------------
-
-
-def _by_name(handler: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
-    """Return the handler for callers who send values in the order of the signature."""
-
-    def named(values: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-        return signature.bind(*values, **options).arguments
-
-    if inspect.isgeneratorfunction(handler):
-
-        @functools.wraps(handler)
-        def stream(*values: Any, **options: Any) -> Iterator[Any]:
-            yield from handler(**named(values, options))
-
-        return stream
-
-    @functools.wraps(handler)
-    def call(*values: Any, **options: Any) -> Any:
-        return handler(**named(values, options))
-
-    return call
-
-
-def _published(
-    handler: Callable[..., Any],
-    more: Mapping[inspect.Parameter, str] = MappingProxyType({}),
-    *replaced: inspect.Parameter,
-) -> Callable[..., Any]:
-    """Return an endpoint with friendly errors and the signature and description that Gradio documents.
-
-    Types are resolved, for a generator the type of what it yields.
-
-    Args:
-        more: parameters in place of the handler's `**options`, with their descriptions.
-        replaced: parameters in place of the handler's of the same name.
-    """
-    hints = typing.get_type_hints(handler)
-    result = hints.pop("return")
-    if inspect.isgeneratorfunction(handler):
-        (result,) = typing.get_args(result)
-    new = {parameter.name: parameter for parameter in replaced}
-    own = [
-        new.get(name, parameter.replace(annotation=hints.get(name, parameter.annotation)))
-        for name, parameter in inspect.signature(handler).parameters.items()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    signature = inspect.Signature([*own, *more], return_annotation=result)
-    published: Any = friendly(_by_name(handler, signature))
-    published.__signature__ = signature
-    published.__annotations__ = {name: item.annotation for name, item in signature.parameters.items()}
-    described = "".join(f"    {parameter.name}: {text}\n" for parameter, text in more.items())
-    published.__doc__ = (inspect.getdoc(handler) or "").replace("\n\nReturns:", f"\n{described}\nReturns:")
-    return cast(Callable[..., Any], published)
-
-
 def endpoints() -> dict[str, Callable[..., Any]]:
     """Return the public endpoints by name, as the engines of this process need them."""
     return {
-        "list_styles": _published(list_styles),
-        "stylize": _published(stylize, _drawing_parameters()),
-        "train": _published(train, _training_parameters(), _presets()),
+        "list_styles": published(list_styles),
+        "stylize": published(stylize, drawing_parameters()),
+        "train": published(train, training_parameters(), preset_parameter()),
     }
 
 

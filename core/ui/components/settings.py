@@ -24,12 +24,12 @@ LONGEST_SLIDER = 2000  # a slider can't be set to one value among many more than
 
 
 def offered(kind: type) -> tuple[Option, ...]:
-    """List a dataclass's options as this server offers them: not more steps than it allows."""
+    """List a dataclass's options as this server offers them: counts of steps end where its limit is."""
     return tuple(_limited(item) for item in options_of(kind))
 
 
 def _limited(item: Option) -> Option:
-    if item.name != "steps":
+    if item.name not in ("steps", "preview_every"):
         return item
     return replace(item, high=limits().steps if item.high is None else min(item.high, limits().steps))
 

@@ -46,15 +46,10 @@ class EngineParts:
 
 
 def build() -> EngineParts:
-    """Lay out the choice in the current column."""
-    entries = registry.entries()
-    radio = gr.Radio(
-        [(label(entry.title), entry.name) for entry in entries],
-        label=label("Engine"),
-        visible=len(entries) > 1,
-        elem_id="engine",
-    )
-    return EngineParts(radio, gr.State(None))
+    """Lay out the choice in the current column; a single engine is not even named to participants of a study."""
+    several = len(registry.entries()) > 1
+    choices = [(label(entry.title), entry.name) for entry in registry.entries()] if several else []
+    return EngineParts(gr.Radio(choices, label=label("Engine"), visible=several, elem_id="engine"), gr.State(None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +88,7 @@ class EngineChoice:
             first = registry.entries()[0].name
             yield {
                 self.status_line: status.describe(opened, problem=OPENER.problem),
-                self.parts.radio: opened.default,
+                self.parts.radio: opened.default if self.parts.radio.visible else gr.skip(),
                 **self.stylize.styles(mine, chosen or style_gallery.first_style(), None),
                 **({} if opened.default == first else self.train.for_engine(opened.default)),
             }
