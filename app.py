@@ -4,7 +4,12 @@ Start it with `python app.py`; `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT` cho
 `STYLEIDENTITY_BACKBONE` the model (`auto`, `mini` or `ffhq`).
 """
 
+# ruff: noqa: E402  # the first two lines of work have to come before the other imports
 from __future__ import annotations
+
+from core.threads import share_cores
+
+share_cores()  # before anything imports torch, as `spaces` may do
 
 import spaces  # noqa: F401  # isort: skip  # before anything that could initialise an accelerator
 
@@ -17,10 +22,10 @@ from core.ui.components import page_head, status, theme
 from core.ui.i18n import for_browser, fragment, label
 from core.ui.server import gradio_adapter, serving
 from core.ui.server.limits import ZERO_GPU, limits
-from core.ui.server.runtime import LOADER
+from core.ui.server.runtime import LOADER, OPENER
 from core.ui.server.study_service import STUDY
 from core.ui.server.visitors import SESSIONS
-from core.ui.tabs import photo_vote_tab, results_tab, stylize_tab, train_tab, vote_tab
+from core.ui.tabs import engine_choice, photo_vote_tab, results_tab, stylize_tab, train_tab, vote_tab
 from core.ui.tabs.stylize_handlers import STYLIZE_TAB, TRAIN_TAB, warm_up
 from core.ui.tabs.vote_handlers import RESULTS_TAB, VOTE_TAB
 
@@ -35,9 +40,7 @@ CACHE_SWEEP_S, CACHE_AGE_S = 3600, 86400  # a second net: `core.ui.server.upload
 
 def open_studio() -> Studio:
     """Open the Studio that the environment asks for; runs in a thread, so torch loads while the page is up."""
-    from core.studio import Studio
-
-    return Studio.open(on_progress=status.LOADING_LINE.on_progress)
+    return OPENER.open(status.LOADING_LINE.on_progress)
 
 
 def build() -> gr.Blocks:
@@ -47,17 +50,19 @@ def build() -> gr.Blocks:
         api.add_endpoints()  # first, so that no event of the page takes their names
         gr.HTML(fragment(lambda: page_head.title(TITLE, PROMISE)))
         status_line = gr.HTML(fragment(lambda: status.status_html(status.LOADING)), elem_id="status")
+        engine = engine_choice.build()
         runs = vote_tab.memory()
         with gr.Tabs() as tabs:
             with gr.Tab(label("Stylize"), id=STYLIZE_TAB):
-                stylize = stylize_tab.build(tabs, status_line, page)
+                stylize = stylize_tab.build(tabs, engine.chosen)
                 photo_vote_tab.build(stylize, runs)
             with gr.Tab(label("New style"), id=TRAIN_TAB):
-                train_tab.build(tabs, stylize)
+                train = train_tab.build(stylize)
             with gr.Tab(label("Vote"), id=VOTE_TAB) as vote:
                 vote_tab.build(vote, tabs, runs)
             with gr.Tab(label("Results"), id=RESULTS_TAB) as results:
                 results_tab.build(results, tabs, runs)
+        engine_choice.EngineChoice(engine, status_line, stylize, train).connect(page)
 
         def leave(request: gr.Request) -> None:
             SESSIONS.leave(request.session_hash)

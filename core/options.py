@@ -12,6 +12,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from core.errors import Sentence
+
 _KEY = "option"
 
 
@@ -83,14 +85,26 @@ def check_ranges(instance: Any) -> None:
                 raise ValueError(f"{item.name} must be {describe_range(item)}, got {value!r}")
 
 
-def describe_range(item: Option) -> str:
+def describe_range(item: Option) -> Sentence:
     """Say what values an option takes: "a whole number from 1 to 2000"."""
     if item.choices:
-        return f"one of {', '.join(item.choices)}"
-    kind = "a whole number" if item.type is int else "a number"
-    if item.low is not None and item.high is not None:
-        return f"{kind} from {item.low:g} to {item.high:g}"
-    return f"{kind} of {item.low:g} or more" if item.low is not None else kind
+        return Sentence("one of {choices}", choices=", ".join(item.choices))
+    if item.type is bool:
+        return Sentence("yes or no")
+    if item.type is tuple:
+        return Sentence("whole numbers of 0 or more with commas between them, for example 7, 9, 11")
+    low, high = _shown(item.low), _shown(item.high)
+    if item.type is int:
+        if high:
+            return Sentence("a whole number from {low} to {high}", low=low, high=high)
+        return Sentence("a whole number of {low} or more", low=low) if low else Sentence("a whole number")
+    if high:
+        return Sentence("a number from {low} to {high}", low=low, high=high)
+    return Sentence("a number of {low} or more", low=low) if low else Sentence("a number")
+
+
+def _shown(end: float | None) -> str:
+    return "" if end is None else str(end) if isinstance(end, int) else f"{end:g}"
 
 
 def _read(item: Field[Any], hint: Any) -> Option:

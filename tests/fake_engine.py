@@ -18,6 +18,7 @@ from core.engines.base import (
     DrawOptions,
     Engine,
     EngineDescription,
+    LoadRequest,
     Prepared,
     Stop,
     Style,
@@ -105,3 +106,10 @@ class FlatColour(Engine):
 
 
 ENTRY = EngineEntry(NAME, "Flat colour", lambda request: FlatColour(), FlatConfig)
+
+
+def _fail(_: LoadRequest) -> Engine:
+    raise RuntimeError("a library is missing")
+
+
+BROKEN = EngineEntry("broken", "Broken engine", _fail)

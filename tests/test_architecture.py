@@ -19,7 +19,7 @@ MODULES = sorted(CORE.rglob("*.py"))
 FIRST_ROW = {"config", "errors", "files", "options", "progress", "reports"}
 # Packages whose module has another name.
 PACKAGES = {"PIL": "pillow", "dlib": "dlib-bin", "skimage": "scikit-image", "huggingface_hub": "huggingface-hub"}
-APP_MAY_IMPORT = {"errors", "config", "studio", "study", "ui"}
+APP_MAY_IMPORT = {"errors", "config", "studio", "study", "threads", "ui"}
 MAX_FILE_BYTES = 10_000_000  # a Space refuses larger ones that are not in LFS
 NAMES_THE_GPU = ("core/engines/devices.py", "core/make_assets/pretrain/")
 

@@ -24,7 +24,7 @@ from core.engines.fewshot_gan.style_file import GanStyle, StyleMeta, config_valu
 from core.errors import StyleIdentityError
 from core.imaging.photo import load_photo
 from core.ui import friendly_errors
-from core.ui.components import advanced
+from core.ui.components import settings
 from core.ui.server import uploads
 from tests.mutations import NAMES, damaged, damaged_pictures, damaged_styles, pictures, value
 from tests.visitor import API, ROOT, Running, Visitor, serve
@@ -89,10 +89,18 @@ def test_damaged_style_files_are_refused_with_a_sentence(tmp_path: Path) -> None
 def test_forged_values_reach_no_file_and_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(uploads.UPLOAD_FOLDER_ENV, str(tmp_path / "uploads"))
     rng, ended = random.Random(SEED), collections.Counter()
-    read = friendly_errors.friendly(lambda values: FinetuneConfig(**advanced.overrides(values)))
+    items = settings.offered(FinetuneConfig)
+
+    def config(values: list[Any]) -> FinetuneConfig:
+        pairs = zip(items, values, strict=True)
+        return FinetuneConfig(
+            **{item.name: settings.read(FinetuneConfig, item, v, name=item.label) for item, v in pairs}
+        )
+
+    read = friendly_errors.friendly(config)
     for _ in range(VALUES):
-        forged, settings = value(rng), [value(rng) for _ in advanced.FIELDS]
-        for work in (lambda forged=forged: uploads.uploaded_paths(forged, None), lambda chosen=settings: read(chosen)):
+        forged, chosen = value(rng), [value(rng) for _ in items]
+        for work in (lambda forged=forged: uploads.uploaded_paths(forged, None), lambda chosen=chosen: read(chosen)):
             try:
                 result = work()
             except (gr.Error, friendly_errors.PageProblem):

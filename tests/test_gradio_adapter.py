@@ -19,7 +19,8 @@ from core.ui.server import gradio_adapter
 ROOT = Path(__file__).resolve().parent.parent
 ADAPTER = Path(gradio_adapter.__file__)
 PRIVATE_ATTRIBUTES = {"_queue", "state_holder", "fns", "_data", "keep_in_cache", "event_ids_to_events", "hash_seed"}
-PUBLIC_MODULES = {"gradio", "gradio.themes.utils", "gradio.i18n"}  # documented, or types of what the public API returns
+# Documented, or types of what the public API takes and returns.
+PUBLIC_MODULES = {"gradio", "gradio.blocks", "gradio.components", "gradio.i18n", "gradio.themes.utils"}
 
 
 @pytest.fixture

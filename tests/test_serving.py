@@ -41,9 +41,9 @@ def loader(monkeypatch: pytest.MonkeyPatch) -> StudioLoader:
     return opened
 
 
-def studio(name: str = "mini") -> SimpleNamespace:
+def studio() -> SimpleNamespace:
     """As much of a Studio as operators hear of."""
-    about = EngineDescription("fewshot_gan", name, "Built-in model", "0123", 256, "cpu", "bfloat16")
+    about = EngineDescription("fewshot_gan", "mini", "Built-in model", "0123", 256, "cpu", "bfloat16")
     return SimpleNamespace(describe=lambda: about)
 
 

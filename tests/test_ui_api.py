@@ -23,6 +23,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from core.config import ASSETS_DIR
+from core.engines.base import DrawOptions
+from core.engines.fewshot_gan.config import FinetuneConfig
+from core.options import options_of
 from core.ui import api
 from core.ui.server import fetching, runtime
 from core.ui.server.limits import DemoLimits
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from core.studio import Studio
 
 ENDPOINTS = {"list_styles", "stylize", "train"}
+DRAWN = {item.name for item in options_of(DrawOptions)} - {"keep_colour"}
 WEB_FILE = {"path": "http://127.0.0.1:9/me.jpg", "meta": {"_type": "gradio.FileData"}}  # Gradio fetches it itself
 PUBLIC, PRIVATE = "localhost", "127.0.0.1"  # names of this machine that the tests let count as a public host, or don't
 
@@ -64,13 +68,23 @@ def test_only_the_three_endpoints_are_public(client: Client) -> None:
     assert types["steps"] == "None | int"
 
 
-@pytest.mark.parametrize("endpoint", [api.list_styles, api.stylize, api.train], ids=lambda endpoint: endpoint.__name__)
-def test_every_parameter_is_described(endpoint: object) -> None:
+@pytest.mark.parametrize("name", sorted(ENDPOINTS))
+def test_every_parameter_is_described(name: str) -> None:
+    endpoint = api.endpoints()[name]
     description, parameters, returned = gr.utils.get_function_description(endpoint)
     assert description
     assert returned
     asked = set(inspect.signature(endpoint).parameters) - {"request"}
     assert {name for name, text in parameters.items() if text} == asked
+
+
+def test_options_are_parameters_of_the_endpoints() -> None:
+    """An option that is added to its dataclass shows up; what is asked for in another way does not."""
+    drawing, training = (inspect.signature(api.endpoints()[name]).parameters for name in ("stylize", "train"))
+    assert DRAWN | {"keep_colours"} <= drawing.keys()
+    assert {item.name for item in options_of(FinetuneConfig)} - {"anchor", "preview_every"} <= training.keys()
+    assert all(training[name].default is None for name in ("steps", "seed", "alpha")), "the preset or engine decides"
+    assert (drawing["strength"].default, drawing["into_photo"].default, drawing["blend"].default) == (1.0, False, False)
 
 
 def test_three_lines_draw_a_portrait(address: str) -> None:
@@ -79,14 +93,23 @@ def test_three_lines_draw_a_portrait(address: str) -> None:
     with Image.open(result) as portrait:
         assert portrait.format == "PNG"
         portrait.load()
-    client.close()
     assert portrait.size == (256, 256)
+    sizes = set()
+    for name in ("blend", "into_photo"):  # the second is its former name
+        whole = client.predict(
+            handle_file(str(example_paths()[0])), style="pencil", **{name: True}, api_name="/stylize"
+        )
+        with Image.open(whole) as blended, Image.open(example_paths()[0]) as photo:
+            sizes.add((blended.size, photo.size))
+    client.close()
+    ((blended_size, photo_size),) = sizes
+    assert blended_size == photo_size
 
 
 @pytest.mark.slow
 def test_training_streams_and_returns_a_style_that_draws(client: Client, tmp_path: Path) -> None:
     pictures = [handle_file(str(path)) for path in example_paths()[:2]]
-    run = client.submit(pictures, name="Two faces", steps=5, aligned=True, api_name="/train")
+    run = client.submit(pictures, name="Two faces", steps=5, method="ours", aligned=True, api_name="/train")
     style = Path(run.result(timeout=120))
     assert style.name == "two-faces.safetensors"
     assert run.outputs()[0] is None, "a value on the way, so that cancelling frees the slot"
@@ -104,6 +127,7 @@ def test_training_streams_and_returns_a_style_that_draws(client: Client, tmp_pat
         ({"strength": "much"}, "'strength' is a number from 0 to 1"),
         ({"face": 1.5}, "'face' is a whole number"),
         ({"face": 9}, "face 9 can't be chosen"),
+        ({"engine": "oil"}, "There is no engine 'oil'"),
         ({"photo": "me.jpg"}, "Send each file"),
         ({"photo": None}, "Send each file"),
         ({"photo": {"path": "/etc/hostname"}}, "not uploaded here"),
@@ -112,8 +136,8 @@ def test_training_streams_and_returns_a_style_that_draws(client: Client, tmp_pat
         ({"photo": "http://[x"}, "web address can't be fetched"),
         ({"photo": "http://127.0.0.1:9/file=\0"}, "web address can't be fetched"),
         ({"photo": "\0"}, "Send each file"),
-        ({"seed": 2**31}, "'seed' is a number from 0 to"),
-        ({"seed": None}, "'seed' is a number from 0 to"),
+        ({"seed": 2**31}, "'seed' is a whole number from 0 to 2147483647"),
+        ({"seed": None}, "'seed' is a whole number from 0 to 2147483647"),
         ({"photo": "data:image/png;base64,!!"}, "data address can't be read"),
         ({"photo": "data:image/png;base64,aGVsbG8="}, "We couldn't read 'picture'"),
         (
@@ -145,9 +169,13 @@ def test_queued_endpoints_can_t_be_run_beside_the_line(address: str, client: Cli
     [
         ({"references": []}, "a list of 1 to 14 pictures"),
         ({"references": "all"}, "a list of 1 to 14 pictures"),
-        ({"steps": 100_000}, "'steps' is a number from 1 to 1000"),
+        ({"steps": 100_000}, "'steps' is a whole number from 1 to 1000"),
+        ({"alpha": 2}, "'alpha' is a number from 0 to 1, not '2'"),
+        ({"swap_layers": [7, -1]}, "'swap_layers' is whole numbers of 0 or more"),
+        ({"swap_layers": [700]}, "These settings can't be used"),
+        ({"engine": "oil"}, "There is no engine 'oil'. Choose one of these: fewshot_gan"),
         ({"preset": "oil"}, "'preset' is one of sketch, cartoon"),
-        ({"method": "best"}, "'method' is one of ours, paper, jojogan"),
+        ({"method": "best"}, "'method' is one of paper, jojogan"),
         ({"references": ["no file"]}, "Send each file"),
     ],
 )

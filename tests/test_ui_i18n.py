@@ -17,6 +17,8 @@ from jinja2 import nodes
 
 import app
 from core import errors
+from core.engines import registry
+from core.engines.registry import EngineEntry
 from core.errors import NoFaceFound, Sentence, StyleFileInvalid, StyleIdentityError
 from core.make_assets.packs.build import PackPlan
 from core.make_assets.packs.shipped import PLANS
@@ -30,9 +32,11 @@ PAGE = [ROOT / "app.py", *sorted((ROOT / "core" / "ui").rglob("*.py"))]
 SENTENCES = [
     *PAGE,
     ROOT / "core" / "errors.py",
+    ROOT / "core" / "options.py",
     ROOT / "core" / "imaging" / "photo.py",
-    *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("config", "choose", "style_file")),
     ROOT / "core" / "engines" / "base.py",
+    *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("config", "choose")),
+    *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("style_file", "backbone")),
     *sorted((ROOT / "core" / "study").rglob("*.py")),
 ]
 TAKES_TEXT = {
@@ -48,6 +52,7 @@ TAKES_TEXT = {
     "empty",
     "VoteRejected",
 }
+NAMED_TEXTS = {("PageProblem", "title"), ("option", "label"), ("option", "help")}
 FOR_PROGRAMS = {"api.py", "fetching.py", "admission.py"}  # whose callers are programs, which read English
 FIELD = re.compile(r"\{[^{}]*\}")
 
@@ -65,7 +70,13 @@ def in_module(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Call):
             name = called(node.func)
             given += node.args[:1] if name in TAKES_TEXT else node.args[1:2] if name == "StyleFileInvalid" else []
-            given += [option.value for option in node.keywords if (name, option.arg) == ("PageProblem", "title")]
+            given += [option.value for option in node.keywords if (name, option.arg) in NAMED_TEXTS]
+            given += [
+                text
+                for option in node.keywords
+                if (name, option.arg) == ("option", "choices") and isinstance(option.value, ast.Dict)
+                for text in option.value.values
+            ]
     yield from (text.value for text in given if isinstance(text, ast.Constant) and isinstance(text.value, str))
     for statement in module.body if path in PAGE else ():
         if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
@@ -125,6 +136,7 @@ def test_no_translation_is_left_over() -> None:
         {card["title"] for card in style_cards()}
         | {found.title for found in example_sets()}
         | {plan.title for plan in PLANS.values()}
+        | {title for entry in registry.entries() for title in (entry.title, *entry.variants.values())}
     )
     left_over = [key for key in i18n.catalogue() if key not in used]
     assert not left_over
@@ -144,6 +156,11 @@ def test_ready_made_styles_have_chinese_titles(card: dict[str, str]) -> None:
 @pytest.mark.parametrize("plan", PLANS.values(), ids=lambda plan: plan.slug)
 def test_shipped_packs_have_chinese_titles(plan: PackPlan) -> None:
     assert plan.title in i18n.catalogue()
+
+
+@pytest.mark.parametrize("entry", registry.entries(), ids=lambda entry: entry.name)
+def test_engines_and_their_models_have_chinese_titles(entry: EngineEntry) -> None:
+    assert {entry.title, *entry.variants.values()} <= i18n.catalogue().keys()
 
 
 @pytest.mark.parametrize(("english", "chinese"), i18n.catalogue().items(), ids=lambda text: text[:24])

@@ -6,9 +6,10 @@ import asyncio
 import dataclasses
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 import app
-from core.engines.base import TrainingStep
+from core.engines.base import DrawOptions, TrainingStep
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.config import FinetuneConfig
 from core.errors import NoFaceFound, NoReferences, TrainingStopped
@@ -25,11 +26,14 @@ from core.execution.base import Update
 from core.execution.choose import make_executor
 from core.execution.loader import StudioLoader
 from core.imaging.align import AlignedFace
+from core.options import options_of
 from core.progress import Progress
 from core.ui import friendly_errors
-from core.ui.components import advanced, rendering, status, style_gallery, widgets
+from core.ui.components import rendering, status, style_gallery, widgets
 from core.ui.server import session, visitors
-from core.ui.tabs import stylize_handlers, train_handlers
+from core.ui.tabs import stylize_tab, train_handlers, train_tab
+from core.ui.tabs.stylize_handlers import StylizeTab
+from core.ui.tabs.train_handlers import TrainTab
 from tests.tiny_backbone import tiny_studio
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,10 +87,10 @@ def test_a_full_disk_gets_its_sentence() -> None:
     assert friendly_errors.sentence(MemoryError()) == friendly_errors.OUT_OF_MEMORY
 
 
-def test_friendly_keeps_what_gradio_reads_from_the_signature() -> None:
-    inputs, progress, _, _ = gr.helpers.special_args(stylize_handlers.upload_photo, inputs=[None])
-    assert progress == 2, "after the upload and the request"
-    assert len(inputs) == 3
+def test_friendly_keeps_what_gradio_reads_from_the_signature(stylize: StylizeTab) -> None:
+    inputs, progress, _, _ = gr.helpers.special_args(stylize.upload_photo, inputs=[None, None])
+    assert progress == 3, "after the upload, the engine and the request"
+    assert len(inputs) == 4
 
 
 @pytest.mark.parametrize(
@@ -106,27 +110,89 @@ def test_other_crops_go_to_the_studio_by_name() -> None:
     assert session.Crop("aligned").for_studio(200, 100) == "aligned"
 
 
-def test_every_hyper_parameter_can_be_set() -> None:
-    assert {*advanced.FIELDS, "anchor"} == {field.name for field in dataclasses.fields(FinetuneConfig)}
+@pytest.fixture(scope="module")
+def train() -> TrainTab:
+    """The New style tab in a page of its own, with Stylize beside it."""
+    with gr.Blocks(), gr.Tabs() as tabs, gr.Tab("Both"):
+        return train_tab.build(stylize_tab.build(tabs, gr.State(None)))
 
 
-def test_untouched_settings_are_the_defaults() -> None:
-    with gr.Blocks():
-        values = [control.value for control in advanced.controls()]
-    assert FinetuneConfig(**advanced.overrides(values)) == FinetuneConfig()
+@pytest.fixture(scope="module")
+def stylize(train: TrainTab) -> StylizeTab:
+    """The Stylize tab beside it."""
+    return train.stylize
 
 
-def test_settings_are_read() -> None:
-    given = advanced.overrides(["jojogan", 20.0, 1e-3, "0,5", "7, 9;11", "0.001", "0", "2", 3.0, 5.0, 4.0])
-    config = FinetuneConfig(**given)
-    assert (config.alpha, config.swap_layers, config.identity_weight) == (0.5, (7, 9, 11), 0.001)
+@pytest.fixture
+def settings_of(train: TrainTab) -> Callable[..., dict[str, Any]]:
+    """Function that reads the settings with some of them changed."""
+    controls = train.second.settings["fewshot_gan"].controls
+
+    def read(**changed: object) -> dict[str, Any]:
+        shown = {part: changed.get(name, part.value) for name, part in controls.by_option.items()}
+        return controls.read(shown)
+
+    return read
+
+
+def test_every_hyper_parameter_can_be_set(settings_of: Callable[..., dict[str, Any]]) -> None:
+    assert {*settings_of(), "anchor"} == {item.name for item in options_of(FinetuneConfig)}
+
+
+def test_untouched_settings_are_the_defaults(settings_of: Callable[..., dict[str, Any]]) -> None:
+    assert FinetuneConfig(**settings_of()) == FinetuneConfig()
+
+
+def test_emptied_settings_are_the_defaults(settings_of: Callable[..., dict[str, Any]]) -> None:
+    assert (
+        settings_of(**dict.fromkeys(settings_of(), "")) == settings_of(**dict.fromkeys(settings_of())) == settings_of()
+    )
+
+
+def test_settings_are_read(settings_of: Callable[..., dict[str, Any]]) -> None:
+    typed = {"alpha": "0,5", "swap_layers": "7, 9;11", "identity_weight": "0.001", "style_weight": "0"}
+    config = FinetuneConfig(**settings_of(**typed, method="jojogan", references_per_step="2", anchors_per_step=3.0))
+    assert (config.method, config.alpha, config.swap_layers, config.identity_weight) == (
+        "jojogan",
+        0.5,
+        (7, 9, 11),
+        0.001,
+    )
     assert (config.style_weight, config.references_per_step, config.anchors_per_step) == (0.0, 2, 3)
 
 
-@pytest.mark.parametrize("text", ["seven", "7, -1"])
-def test_wrong_layers_get_a_sentence(text: str) -> None:
-    with pytest.raises(friendly_errors.PageProblem):
-        advanced.layers_from(text)
+@pytest.mark.parametrize("text", ["seven", "7, -1", "7.5"])
+def test_wrong_layers_get_a_sentence(settings_of: Callable[..., dict[str, Any]], text: str) -> None:
+    with pytest.raises(friendly_errors.PageProblem, match="'Mixed layers' is whole numbers of 0 or more with commas"):
+        settings_of(swap_layers=text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("steps", 1001, "'Steps' is a whole number from 1 to 1000, not '1001'"),  # as many as this server allows
+        ("steps", 2.5, "'Steps' is a whole number from 1 to 1000, not '2.5'"),
+        ("alpha", "1.5", "'Alpha' is a number from 0 to 1, not '1.5'"),
+        ("method", "best", "'Method' is one of paper, jojogan, not 'best'"),
+        ("seed", -1, "'Seed' is a whole number from 0 to 2147483647, not '-1'"),
+        ("seed", True, "'Seed' is a whole number"),
+        ("learning_rate", {}, "'Learning rate' is a number from 1e-06 to 0.1"),
+    ],
+)
+def test_settings_out_of_range_get_a_sentence(
+    settings_of: Callable[..., dict[str, Any]], name: str, value: object, sentence: str
+) -> None:
+    with pytest.raises(friendly_errors.PageProblem, match=re.escape(sentence)):
+        settings_of(**{name: value})
+
+
+@pytest.mark.parametrize("text", ["inf", "-Infinity", "nan", "1e999", "much"])
+@pytest.mark.parametrize("name", ["alpha", "identity_weight", "style_weight", "references_per_step"])
+def test_settings_that_are_no_finite_number_get_a_sentence(
+    settings_of: Callable[..., dict[str, Any]], name: str, text: str
+) -> None:
+    with pytest.raises(friendly_errors.PageProblem, match="number"):
+        settings_of(**{name: text})
 
 
 def test_names_are_escaped_wherever_they_are_shown() -> None:
@@ -203,7 +269,7 @@ def test_steps_light_up_in_order() -> None:
 
 def test_training_needs_a_usable_reference() -> None:
     with pytest.raises(NoReferences):
-        train_handlers._checked((session.Reference("k", "p", "a", problem="no face"),))
+        train_handlers.checked((session.Reference("k", "p", "a", problem="no face"),))
 
 
 def two_references() -> tuple[session.Reference, ...]:
@@ -211,22 +277,24 @@ def two_references() -> tuple[session.Reference, ...]:
     return tuple(session.Reference(key, f"{key}.png", f"{key}.png") for key in "ab")
 
 
-def test_a_removed_picture_doesn_t_come_back_from_a_running_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_picture_doesn_t_come_back_from_a_running_event(
+    train: TrainTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     face = AlignedFace(Image.new("RGB", (8, 8)), np.zeros((4, 2)), None, "a.png")
     found = [Update(Progress(jobs.LOOKING, 1, 2), jobs.ReadReference(key, face)) for key in "ab"]
     read = [Update(Progress(jobs.READING, 1, 2), jobs.ReadReference(key, face, face.image)) for key in "ab"]
     monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=lambda job: iter([*found, *read])))
     removed: set[str] = set()
-    run = train_handlers.toggle_aligned(two_references(), removed, True, lambda *_, **__: None)
-    shown = next(run)[0]
-    left = train_handlers.remove_card(shown, removed, SimpleNamespace(pick="b"))[0]
+    run = train.toggle_aligned(two_references(), removed, None, True, lambda *_, **__: None)
+    shown = next(run)[train.references]
+    left = train.remove_card(shown, removed, SimpleNamespace(pick="b"))[train.references]
     assert [item.key for item in left] == ["a"]
     pages = list(run)
-    assert pages and all([item.key for item in page[0]] == ["a"] for page in pages)
+    assert pages and all([item.key for item in page[train.references]] == ["a"] for page in pages)
 
 
 def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(
-    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+    train: TrainTab, tiny: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor, _ = make_executor(lambda: tiny_studio(tiny))
     monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
@@ -234,12 +302,12 @@ def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(
     references: tuple[session.Reference, ...] = (own,)
     for slug in ("red-chalk", "cyanotype"):
         click = SimpleNamespace(pick=slug)
-        *_, page = train_handlers.take_set(references, removed, click, lambda *_, **__: None)
-        references = page[0]
+        *_, page = train.take_set(references, removed, None, click, lambda *_, **__: None)
+        references = page[train.references]
     assert [item.name for item in references] == ["own.png", *(f"Cyanotype {i}" for i in range(1, 5))]
     assert all(item.look_view and item.aligned for item in references[1:])
     assert len(removed) == 4
-    assert list(train_handlers.take_set(references, removed, SimpleNamespace(pick="../mini"), None)) == []
+    assert list(train.take_set(references, removed, None, SimpleNamespace(pick="../mini"), None)) == []
 
 
 def test_own_styles_can_be_removed_and_presets_can_t() -> None:
@@ -250,26 +318,29 @@ def test_own_styles_can_be_removed_and_presets_can_t() -> None:
     assert 'data-event="undo" data-pick="my-1"' in widgets.style_removed("my-1", "A & B")
 
 
-def test_a_style_that_is_gone_is_not_used(tmp_path: Path) -> None:
+def test_a_style_that_is_gone_is_not_used(train: TrainTab, tmp_path: Path) -> None:
     made = session.MyStyle("my-1", "Old ink", 2, "data:,", str(tmp_path / "my-1" / "ink.safetensors"))
     with pytest.raises(gr.Error, match="no longer here"):
-        train_handlers.use_style(made, ())
+        train.use_style(made, (), None)
 
 
-def unreadable(job: jobs.ReadReferences) -> Iterator[Update[jobs.ReadReference]]:
-    """An executor that finds a face in no picture."""
-    for picture in job.pictures:
-        yield Update(Progress(jobs.LOOKING, 1, 1), jobs.ReadReference(picture.key, problem=NoFaceFound("a.png")))
+def test_only_the_chosen_picture_is_used_as_it_is(train: TrainTab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[jobs.ReadReferences] = []
 
+    def stream(job: jobs.ReadReferences) -> Iterator[Update[jobs.ReadReference]]:
+        asked.append(job)
+        yield Update(Progress(jobs.LOOKING, 1, 1), jobs.ReadReference("b"))
 
-def test_only_the_chosen_picture_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=unreadable))
+    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=stream))
     click = SimpleNamespace(pick="b")
-    *_, page = train_handlers.use_as_it_is(two_references(), set(), click, lambda *_, **__: None)
-    assert [item.aligned for item in page[0]] == [False, True]
+    *_, page = train.use_as_it_is(two_references(), set(), None, click, lambda *_, **__: None)
+    assert [item.aligned for item in page[train.references]] == [False, True]
+    assert [(picture.key, picture.aligned) for picture in asked[0].pictures] == [("a", False), ("b", True)]
 
 
-def test_a_stop_in_the_first_moments_reaches_the_run(monkeypatch: pytest.MonkeyPatch, own_data_dir: object) -> None:
+def test_a_stop_in_the_first_moments_reaches_the_run(
+    train: TrainTab, monkeypatch: pytest.MonkeyPatch, own_data_dir: object
+) -> None:
     def run(job: jobs.TrainStyle) -> Iterator[TrainingStep]:
         if job.stop_flag.exists():
             raise TrainingStopped
@@ -277,82 +348,97 @@ def test_a_stop_in_the_first_moments_reaches_the_run(monkeypatch: pytest.MonkeyP
 
     sessions = visitors.Sessions()
     monkeypatch.setattr(train_handlers, "SESSIONS", sessions)
-    monkeypatch.setattr(train_handlers, "_config", lambda *_: FinetuneConfig(steps=3))
+    studio = SimpleNamespace(default="fewshot_gan", config=lambda *_, **__: FinetuneConfig(steps=3))
+    monkeypatch.setattr(train_handlers, "studio", lambda: studio)
     executor = SimpleNamespace(stream=run, accelerator_seconds=lambda *_: None)
     monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
     visitor = SimpleNamespace(session_hash="visitor")
-    reference = session.Reference("k", "p", "a", face=object())
-    stream = train_handlers.train(visitor, (reference,), None, None, "sketch", "style")
+    inputs = {*train.trained_from, train.stylize.state.photo, train.stylize.state.engine}
+    shown = {part: part.value for part in inputs} | {
+        train.references: (session.Reference("k", "p", "a", face=object()),)
+    }
+    stream = train.train(shown, visitor)
     next(stream)
-    told = asyncio.run(train_handlers.stop(visitor))
-    assert "Stopping after this step." in told[1]
-    assert list(stream) == [train_handlers.stopped()]
+    told = asyncio.run(train.stop(visitor))
+    assert "Stopping after this step." in told[train.third.run]
+    assert list(stream) == [train.stopped()]
     assert sessions.stop_runs("visitor") == 0, "the run's flag is gone with it"
 
 
-def test_an_unexpected_failure_of_stop_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_failure_of_stop_is_a_sentence(train: TrainTab, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(session_hash: str) -> int:
         raise OSError("disk")
 
     monkeypatch.setattr(train_handlers.SESSIONS, "stop_runs", broken)
     with pytest.raises(gr.Error, match="our side"):
-        asyncio.run(train_handlers.stop(SimpleNamespace(session_hash="visitor")))
+        asyncio.run(train.stop(SimpleNamespace(session_hash="visitor")))
 
 
-def events_of(page: gr.Blocks, handler: object) -> list[gr.blocks.BlockFunction]:
+@pytest.fixture(scope="module")
+def page() -> gr.Blocks:
+    """The whole page; nothing may change it."""
+    return app.build()
+
+
+def events_of(page: gr.Blocks, handler: str) -> list[gr.blocks.BlockFunction]:
     """The page's events that run a handler."""
-    return [event for event in page.fns.values() if event.fn is handler]
+    return [event for event in page.fns.values() if event.name == handler]
 
 
-def test_another_photo_and_stop_end_the_drawing_they_replace() -> None:
-    page = app.build()
-    draws = {
-        event._id for handler in ("draw", "redraw") for event in events_of(page, getattr(stylize_handlers, handler))
-    }
+def test_another_photo_and_stop_end_the_drawing_they_replace(page: gr.Blocks) -> None:
+    draws = {event._id for handler in ("draw", "redraw") for event in events_of(page, handler)}
     parts = {getattr(block, "elem_id", None): block._id for block in page.blocks.values()}
     assert len(draws) > 10
     for elem_id, name in (("photo", "change"), ("examples", "click"), ("photo-view", "submit")):
         ended = {i for event in page.fns.values() if (parts[elem_id], name) in event.targets for i in event.cancels}
         assert ended == draws, elem_id
-    (several,) = events_of(page, stylize_handlers.draw_several)
+    (several,) = events_of(page, "draw_several")
     stops = [event.cancels for event in page.fns.values() if (parts["several-stop"], "click") in event.targets]
     assert [several._id] in stops
 
 
-def test_removing_waits_for_nobody_and_other_work_shows_that_it_waits() -> None:
-    page = app.build()
-    (remove,), (use,) = (events_of(page, fn) for fn in (train_handlers.remove_card, train_handlers.use_as_it_is))
+def test_removing_waits_for_nobody_and_other_work_shows_that_it_waits(page: gr.Blocks) -> None:
+    (remove,), (use,) = (events_of(page, handler) for handler in ("remove_card", "use_as_it_is"))
     assert not remove.queue
     assert use.queue and use.show_progress == "full" and use.show_progress_on
     card = widgets.reference_card(session.Reference("k", "p", "a.png", problem="no face"))
     assert card.count('data-event="submit"') == 1, "only Remove is a submit"
 
 
+def drawn_with(stylize: StylizeTab, **changed: object) -> DrawOptions:
+    """What the controls of a drawing give, some of them changed."""
+    drawing = stylize.right.drawing
+    return DrawOptions(
+        **drawing.read({part: changed.get(name, part.value) for name, part in drawing.by_option.items()})
+    )
+
+
+def test_a_drawing_s_options_are_controls(stylize: StylizeTab) -> None:
+    assert {*stylize.right.drawing.by_option} == {item.name for item in options_of(DrawOptions)}
+    assert drawn_with(stylize) == DrawOptions()
+    assert drawn_with(stylize, strength=35, keep_colour=True, seed=7.0) == DrawOptions(0.35, True, 7)
+
+
 @pytest.mark.parametrize(("number", "seed"), [(None, 0), (0, 0), (7.0, 7), (2**31 - 1, 2**31 - 1)])
-def test_an_emptied_seed_is_the_first(number: float | None, seed: int) -> None:
-    assert stylize_handlers._seed(number) == seed
+def test_an_emptied_seed_is_the_first(stylize: StylizeTab, number: float | None, seed: int) -> None:
+    assert drawn_with(stylize, seed=number).seed == seed
 
 
 @pytest.mark.parametrize("number", [-1, 2**31, 1e300, float("inf"), float("nan")])
-def test_a_huge_seed_gets_a_sentence(number: float) -> None:
-    with pytest.raises(friendly_errors.PageProblem, match="The seed is a number from 0 to 2147483647"):
-        stylize_handlers._seed(number)
+def test_a_huge_seed_gets_a_sentence(stylize: StylizeTab, number: float) -> None:
+    with pytest.raises(friendly_errors.PageProblem, match="'Seed' is a whole number from 0 to 2147483647"):
+        drawn_with(stylize, seed=number)
 
 
-def test_seeds_are_bounded_on_the_page() -> None:
-    page = app.build()
+@pytest.mark.parametrize("percent", [-1, 101, "much", float("nan"), []])
+def test_a_strength_out_of_range_gets_a_sentence(stylize: StylizeTab, percent: object) -> None:
+    with pytest.raises(friendly_errors.PageProblem, match="'Strength' is a number from 0 to 100"):
+        drawn_with(stylize, strength=percent)
+
+
+def test_seeds_are_bounded_on_the_page(page: gr.Blocks) -> None:
     seeds = [block for block in page.blocks.values() if isinstance(block, gr.Number) and "eed" in str(block.label)]
     assert [block.maximum for block in seeds] == [2**31 - 1] * 2
-
-
-@pytest.mark.parametrize("text", ["inf", "-Infinity", "nan", "1e999", "much"])
-@pytest.mark.parametrize("field", ["alpha", "identity_weight", "style_weight", "references_per_step"])
-def test_settings_that_are_no_finite_number_get_a_sentence(field: str, text: str) -> None:
-    with gr.Blocks():
-        values = [control.value for control in advanced.controls()]
-    values[advanced.FIELDS.index(field)] = text
-    with pytest.raises(friendly_errors.PageProblem, match="as numbers"):
-        advanced.overrides(values)
 
 
 def test_the_studio_is_opened_once_and_tries_again_after_a_failure() -> None:

@@ -38,6 +38,8 @@ from core.ui.tabs import (
     vote_tab,
     vote_views,
 )
+from core.ui.tabs.events import unchanged
+from core.ui.tabs.photo_vote_handlers import PhotoVote
 from core.ui.tabs.stylize_handlers import portrait_key
 from tests import drawn_pack
 from tests.made_votes import votes_of
@@ -47,7 +49,6 @@ from tests.test_ui_theme import contrast
 # Of every consent text that somebody agreed to. A new text needs a new version in flow.py and a line here.
 CONSENTS = {"1": "56bd806f7c7717bac9918ebce1e74964c2f26f600cf230a64dcc9161cd81f533"}
 NAMES = re.compile(r"jojogan|\bours\b|one-shot|few-shot|-one\b|-few\b", re.IGNORECASE)
-MEMORY, INTRO, SETS, NOTICE, STAGE, CODE, CODE_NOTICE = range(7)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def sent(**data: object) -> gr.EventData:
 def start(group: str = "viewer") -> tuple[dict[str, Any], str]:
     """Begin a run; return the browser's memory and the stage."""
     page = vote_handlers.begin(None, "drawn", True, group)
-    return page[MEMORY], page[STAGE]
+    return page.memory, page.stage
 
 
 def pictures_in(page: str) -> list[str]:
@@ -99,7 +100,7 @@ def answer(memory: dict[str, Any], stage: str, choice: str | None = "B") -> tupl
 def go_to_review(memory: dict[str, Any], stage: str, look: Callable[[str], object] = lambda stage: None) -> str:
     """Answer everything; `look` sees every stage."""
     while kind_of(stage) != "review":
-        stage = answer(memory, stage)[STAGE]
+        stage = answer(memory, stage).stage
         look(stage)
     return stage
 
@@ -123,17 +124,17 @@ def test_consent_says_what_is_kept_and_what_is_not() -> None:
 def test_nobody_starts_without_consent_and_group() -> None:
     for agreed, group, word in ((False, "viewer", "tick the box"), (True, None, "two groups"), (True, "x", "two")):
         page = vote_handlers.begin(None, "drawn", agreed, group)
-        assert word in page[NOTICE]
-        assert page[STAGE] == gr.skip()
+        assert word in page.notice
+        assert page.stage is None
     assert STUDY.opened().store.participants() == []
 
 
 @pytest.mark.usefixtures("pack")
 def test_the_way_in_shows_the_open_sets() -> None:
     page = vote_handlers.open_tab(None)
-    assert page[INTRO]["visible"]
-    assert ("Drawn faces: 11 photos", "drawn") in page[SETS]["choices"]
-    assert page[STAGE] == ""
+    assert page.intro["visible"]
+    assert ("Drawn faces: 11 photos", "drawn") in page.sets["choices"]
+    assert page.stage == ""
 
 
 @pytest.mark.usefixtures("pack")
@@ -142,11 +143,11 @@ def test_a_closed_study_takes_nobody_but_lets_runs_go_on(monkeypatch: pytest.Mon
     for slug in STUDY.study().packs:
         STUDY.opened().store.set_open(slug, False)
     page = vote_handlers.open_tab(None)
-    assert "No vote is open" in page[STAGE]
-    assert page[CODE]["visible"], "withdrawing and going on needs a code only"
-    assert not page[INTRO]["visible"]
-    assert "closed" in vote_handlers.begin(None, "drawn", True, "artist")[STAGE]
-    assert kind_of(answer(memory, stage)[STAGE]) == "trial"
+    assert "No vote is open" in page.stage
+    assert page.code["visible"], "withdrawing and going on needs a code only"
+    assert not page.intro["visible"]
+    assert "closed" in vote_handlers.begin(None, "drawn", True, "artist").stage
+    assert kind_of(answer(memory, stage).stage) == "trial"
 
 
 # --- a run -------------------------------------------------------------------------------------------------
@@ -163,7 +164,7 @@ def test_a_run_from_start_to_end_names_no_method_before_it_is_finished(pack: Pac
         assert str(pack.folder) not in stage
         assert not any(path.stem in stage for path in (pack.folder / "files").iterdir()), "published names stay here"
     assert "That was the last one" in review
-    done = vote_handlers.finish(memory)[STAGE]
+    done = vote_handlers.finish(memory).stage
     chosen = dict(screen_of(memory).revealed)
     assert sum(chosen.values()) == 11
     for title, count in chosen.items():
@@ -179,10 +180,10 @@ def test_a_run_from_start_to_end_names_no_method_before_it_is_finished(pack: Pac
 @pytest.mark.usefixtures("pack")
 def test_undecided_votes_stand_apart() -> None:
     memory, stage = start()
-    stage = answer(memory, stage, None)[STAGE]
+    stage = answer(memory, stage, None).stage
     assert [vote.choice for vote in STUDY.opened().store.votes()] == [None]
     go_to_review(memory, stage)
-    assert re.search(r"decide</span>.*?>1 of 11<", vote_handlers.finish(memory)[STAGE])
+    assert re.search(r"decide</span>.*?>1 of 11<", vote_handlers.finish(memory).stage)
 
 
 @pytest.mark.usefixtures("pack")
@@ -190,8 +191,8 @@ def test_an_answer_sent_twice_counts_once() -> None:
     memory, stage = start()
     first = answer(memory, stage, "C")
     again = answer(memory, stage, "C")
-    assert ticket_of(first[STAGE]) == ticket_of(again[STAGE])
-    assert vote_handlers.MOVED_ON in again[STAGE]
+    assert ticket_of(first.stage) == ticket_of(again.stage)
+    assert vote_handlers.MOVED_ON in again.stage
     assert len(STUDY.opened().store.votes()) == 1
 
 
@@ -200,24 +201,24 @@ def test_another_answer_from_a_second_tab_changes_nothing_and_says_so() -> None:
     memory, stage = start()
     answer(memory, stage, "C")
     late = answer(memory, stage, "A")
-    assert "another answer already" in late[STAGE]
+    assert "another answer already" in late.stage
     assert [vote.position for vote in STUDY.opened().store.votes()] == [2]
 
 
 @pytest.mark.usefixtures("pack")
 def test_undo_goes_back_one_trial_and_only_from_the_page_that_shows_it() -> None:
     memory, first = start()
-    second = answer(memory, first)[STAGE]
-    third = answer(memory, second)[STAGE]
-    stale = vote_handlers.undo(memory, sent(ticket=ticket_of(second)))[STAGE]
+    second = answer(memory, first).stage
+    third = answer(memory, second).stage
+    stale = vote_handlers.undo(memory, sent(ticket=ticket_of(second))).stage
     assert vote_handlers.MOVED_ON in stale
     assert ticket_of(stale) == ticket_of(third)
-    back = vote_handlers.undo(memory, sent(ticket=ticket_of(third)))[STAGE]
+    back = vote_handlers.undo(memory, sent(ticket=ticket_of(third))).stage
     assert pictures_in(back) == pictures_in(second) != pictures_in(third)
     assert ticket_of(back) != ticket_of(second), "a late copy of an answer that was taken back counts for nothing"
     assert len(STUDY.opened().store.votes()) == 1
     for event in (sent(), sent(ticket=None), sent(ticket=["x"])):
-        assert ticket_of(vote_handlers.undo(memory, event)[STAGE]) == ticket_of(back)
+        assert ticket_of(vote_handlers.undo(memory, event).stage) == ticket_of(back)
 
 
 @pytest.mark.usefixtures("pack")
@@ -231,8 +232,8 @@ def test_forged_answers_meet_a_sentence_and_change_nothing(data: dict[str, objec
     if data.get("ticket") == "known":
         data = {**data, "ticket": ticket_of(stage)}
     page = vote_handlers.choose(memory, sent(**data))
-    assert ticket_of(page[STAGE]) == ticket_of(stage)
-    assert re.search(r'class="st-say"[^>]*>[^<]{20,}<', page[STAGE])
+    assert ticket_of(page.stage) == ticket_of(stage)
+    assert re.search(r'class="st-say"[^>]*>[^<]{20,}<', page.stage)
     assert STUDY.opened().store.votes() == []
 
 
@@ -247,7 +248,7 @@ def test_a_forged_time_is_taken_for_a_long_one(dwell: object) -> None:
 @pytest.mark.usefixtures("pack")
 def test_finishing_early_is_refused_with_a_sentence() -> None:
     memory, _ = start()
-    assert "still to be judged" in vote_handlers.finish(memory)[STAGE]
+    assert "still to be judged" in vote_handlers.finish(memory).stage
 
 
 # --- coming back, leaving ----------------------------------------------------------------------------------
@@ -256,27 +257,27 @@ def test_finishing_early_is_refused_with_a_sentence() -> None:
 @pytest.mark.usefixtures("pack")
 def test_a_closed_tab_resumes_and_so_does_a_typed_code() -> None:
     memory, stage = start()
-    stage = answer(memory, stage)[STAGE]
+    stage = answer(memory, stage).stage
     page = vote_handlers.open_tab(memory)
-    assert ticket_of(page[STAGE]) == ticket_of(stage)
-    assert "Welcome back" in page[STAGE]
-    assert not page[INTRO]["visible"]
+    assert ticket_of(page.stage) == ticket_of(stage)
+    assert "Welcome back" in page.stage
+    assert not page.intro["visible"]
     again = vote_handlers.open_tab(memory, f"trial {ticket_of(stage)}")
-    assert again[STAGE] == gr.skip(), "what is selected on the page stays selected"
-    assert ticket_of(vote_handlers.open_tab(memory, f"review {ticket_of(stage)}")[STAGE]) == ticket_of(stage)
+    assert again.stage is None, "what is selected on the page stays selected"
+    assert ticket_of(vote_handlers.open_tab(memory, f"review {ticket_of(stage)}").stage) == ticket_of(stage)
     code = vote_handlers.current(memory)
     elsewhere = vote_handlers.resume(None, f" {code.lower().replace('-', ' ')} ")
-    assert ticket_of(elsewhere[STAGE]) == ticket_of(stage)
-    assert elsewhere[MEMORY] == {"codes": [code]}
+    assert ticket_of(elsewhere.stage) == ticket_of(stage)
+    assert elsewhere.memory == {"codes": [code]}
 
 
 @pytest.mark.usefixtures("pack")
 def test_a_restarted_server_goes_on_at_the_same_place() -> None:
     memory, stage = start()
-    stage = answer(memory, stage)[STAGE]
+    stage = answer(memory, stage).stage
     picture = re.search(r'src="(study/[^"]+)"', stage)[1]
     STUDY.close()
-    again = vote_handlers.open_tab(memory)[STAGE]
+    again = vote_handlers.open_tab(memory).stage
     assert ticket_of(again) == ticket_of(stage)
     assert picture in again
 
@@ -286,16 +287,16 @@ def test_a_restarted_server_goes_on_at_the_same_place() -> None:
 def test_unknown_codes_meet_a_sentence(typed: str | None) -> None:
     for handler in (vote_handlers.resume, vote_handlers.withdraw_typed):
         page = handler(None, typed)
-        assert "code" in page[CODE_NOTICE]
-        assert page[STAGE] == gr.skip()
+        assert "code" in page.code_notice
+        assert page.stage is None
 
 
 @pytest.mark.usefixtures("pack")
 def test_a_code_that_is_known_no_more_leads_to_the_way_in() -> None:
     page = vote_handlers.open_tab({"codes": ["0000-0000-0000"]})
-    assert page[MEMORY] == {"codes": []}
-    assert page[INTRO]["visible"]
-    assert "We don&#39;t know the code" in page[NOTICE]
+    assert page.memory == {"codes": []}
+    assert page.intro["visible"]
+    assert "We don&#39;t know the code" in page.notice
 
 
 def test_a_changed_set_of_pictures_ends_the_run_but_its_code_still_withdraws(pack: Pack) -> None:
@@ -305,22 +306,22 @@ def test_a_changed_set_of_pictures_ends_the_run_but_its_code_still_withdraws(pac
     STUDY.close()
     page = vote_handlers.open_tab(memory)
     code = vote_handlers.current(memory)
-    assert page[MEMORY] == {"codes": []}
-    assert code in page[NOTICE]
-    assert "1 answer" in vote_handlers.withdraw_typed(page[MEMORY], code)[NOTICE]
+    assert page.memory == {"codes": []}
+    assert code in page.notice
+    assert "1 answer" in vote_handlers.withdraw_typed(page.memory, code).notice
 
 
 @pytest.mark.usefixtures("pack")
 def test_withdrawing_takes_the_answers_out_and_forgets_the_code() -> None:
     memory, stage = start()
     for _ in range(3):
-        stage = answer(memory, stage)[STAGE]
+        stage = answer(memory, stage).stage
     page = vote_handlers.withdraw(memory)
-    assert "3 answers were taken out" in page[NOTICE]
-    assert page[MEMORY] == {"codes": []}
+    assert "3 answers were taken out" in page.notice
+    assert page.memory == {"codes": []}
     assert STUDY.opened().store.votes() == []
-    assert "withdrawn" in vote_handlers.open_tab(memory)[NOTICE]
-    assert "start a new one" in vote_handlers.choose({}, sent(ticket="t", choice="A"))[NOTICE]
+    assert "withdrawn" in vote_handlers.open_tab(memory).notice
+    assert "start a new one" in vote_handlers.choose({}, sent(ticket="t", choice="A")).notice
 
 
 @pytest.mark.usefixtures("pack")
@@ -329,8 +330,8 @@ def test_several_runs_are_remembered_and_finished_sets_are_marked() -> None:
     go_to_review(memory, stage)
     vote_handlers.finish(memory)
     page = vote_handlers.again(memory)
-    assert any(name == "Drawn faces: 11 photos, done in this browser" for name, _ in page[SETS]["choices"])
-    second = vote_handlers.begin(memory, "drawn", True, "viewer")[MEMORY]
+    assert any(name == "Drawn faces: 11 photos, done in this browser" for name, _ in page.sets["choices"])
+    second = vote_handlers.begin(memory, "drawn", True, "viewer").memory
     assert len(vote_handlers.codes_of(second)) == 2
     assert vote_handlers.current(second) != vote_handlers.current(memory)
 
@@ -458,8 +459,8 @@ def test_the_browsers_memory_survives_a_lost_disk_where_votes_do(
 
 @pytest.mark.usefixtures("pack")
 def test_the_status_line_says_where_votes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    about = EngineDescription("fewshot_gan", "mini", "Built-in model", "0123", 256, "cpu", "float32")
-    studio = SimpleNamespace(describe=lambda: about)
+    about = EngineDescription("fewshot_gan", "mini", "Built-in model", "0" * 16, 256, "cpu", "float32")
+    studio = SimpleNamespace(describe=lambda engine=None: about)
     assert "Votes" not in status.describe(studio), "not known yet"
     STUDY.opened()
     assert "Votes are kept on this machine only." in status.describe(studio)
@@ -479,6 +480,12 @@ def test_the_status_line_says_where_votes_are_kept(monkeypatch: pytest.MonkeyPat
 # --- results -----------------------------------------------------------------------------------------------
 
 
+def results_of(runs: object, leave_out: bool) -> tuple[Any, Any, Any]:
+    """What the tab shows: headline and figure, settings, tables and notes."""
+    page = results_handlers.show(runs, leave_out)
+    return page.top, page.settings, page.body
+
+
 def close_every_study() -> None:
     for pack in STUDY.study().packs_open():
         STUDY.opened().store.set_open(pack.slug, False)
@@ -487,31 +494,29 @@ def close_every_study() -> None:
 @pytest.mark.usefixtures("pack")
 def test_results_wait_during_a_run() -> None:
     memory, stage = start()
-    top, settings, body = results_handlers.show(memory, False)
+    top, settings, body = results_of(memory, False)
     assert "middle of a run" in top
     assert not settings["visible"]
     assert body == ""
     with pytest.raises(gr.Error, match="middle of a run"):
         results_handlers.download(memory, SimpleNamespace(session_hash="s"))
     go_to_review(memory, stage)
-    assert "middle of a run" in results_handlers.show(memory, False)[0]
+    assert "middle of a run" in results_of(memory, False)[0]
     vote_handlers.finish(memory)
-    assert "No results yet: 1 finished" in results_handlers.show(memory, False)[0]
-    assert (
-        "No results yet: 1 finished" in results_handlers.show({"codes": [*memory["codes"], "0000-0000-0000"]}, False)[0]
-    )
+    assert "No results yet: 1 finished" in results_of(memory, False)[0]
+    assert "No results yet: 1 finished" in results_of({"codes": [*memory["codes"], "0000-0000-0000"]}, False)[0]
 
 
 @pytest.mark.usefixtures("pack")
 @pytest.mark.parametrize("runs", [None, {"codes": []}, {"codes": ["0000-0000-0000"]}])
 def test_results_wait_for_the_own_choices(runs: dict[str, list[str]] | None) -> None:
-    top, settings, body = results_handlers.show(runs, False)
+    top, settings, body = results_of(runs, False)
     assert "Choose for yourself first" in top and 'data-pick="vote"' in top
     assert not settings["visible"] and body == ""
     with pytest.raises(gr.Error, match="Choose for yourself first"):
         results_handlers.download(runs, SimpleNamespace(session_hash="s"))
     close_every_study()
-    assert "No results yet: 0 finished" in results_handlers.show(runs, False)[0]
+    assert "No results yet: 0 finished" in results_of(runs, False)[0]
 
 
 @pytest.mark.usefixtures("pack")
@@ -519,7 +524,7 @@ def test_results_with_enough_votes(monkeypatch: pytest.MonkeyPatch) -> None:
     close_every_study()
     votes = votes_of(40, seed=3, pack="drawn")
     monkeypatch.setattr(type(STUDY.opened().store), "votes", lambda self, pack=None: votes)
-    top, settings, body = results_handlers.show(None, False)
+    top, settings, body = results_of(None, False)
     made = report(votes, titles={"drawn": "Drawn faces"})
     assert made.headline in top
     assert top.count("data:image/png;base64,") == 2
@@ -576,13 +581,13 @@ def test_results_of_a_set_wait_until_it_was_voted_on(pack: Pack, monkeypatch: py
         *votes_of(20, name="q", pack="other", pack_digest="e" * 64, arms=ARMS[:2], preferences=(0.4, 0.5, 0.1)),
     ]
     monkeypatch.setattr(type(STUDY.opened().store), "votes", lambda self, pack=None: votes)
-    top, _, body = results_handlers.show(memory, False)
+    top, _, body = results_of(memory, False)
     assert (
         "Results of these sets show once you have voted on them too: Other faces." in top and 'data-pick="vote"' in top
     )
     assert "220 choices" in top and "Other faces" not in body
     STUDY.opened().store.set_open("other", False)
-    top, _, body = results_handlers.show(memory, False)
+    top, _, body = results_of(memory, False)
     assert "voted on them too" not in top and "440 choices" in top and "Other faces" in body
 
 
@@ -593,7 +598,7 @@ def test_photo_votes_are_shown_apart() -> None:
         choice = "A" if number % 4 else None
         STUDY.study().photo_vote(f"token-{number:03}", order=ARMS, choice=choice, style="ink-line")
     STUDY.study().photo_vote("token-alone", order=ARMS[2:], choice="B", style="watercolour")
-    top, _, body = results_handlers.show(None, False)
+    top, _, body = results_of(None, False)
     assert "No results yet: 0 finished" in top
     assert "Quick votes on own photos: Ink line" in body and "Quick votes on own photos: Watercolour" in body
     assert re.search(r"JoJoGAN, one-shot</th><td><strong>75.0 %</strong>", body)
@@ -645,20 +650,29 @@ def arms_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(photo_vote_handlers, "arms_folders", lambda: (tmp_path / "none", tmp_path / "arms"))
     shades = {arm: 40 * number for number, arm in enumerate(ARMS, start=1)}
 
-    def result(job: CompareStyles) -> Comparison:
-        drawings = tuple(Image.new("L", (16, 16), shades[path.stem]) for path in job.style_paths)
-        return Comparison(job.face, None, drawings)
+    def draw(job: CompareStyles) -> Comparison:
+        return Comparison(
+            job.face, None, tuple(Image.new("L", (16, 16), shades[path.stem]) for path in job.style_paths)
+        )
 
-    monkeypatch.setattr(photo_vote_handlers, "EXECUTOR", SimpleNamespace(result=result))
+    monkeypatch.setattr(photo_vote_handlers, "EXECUTOR", SimpleNamespace(result=draw))
     return tmp_path / "arms"
 
 
-def compare(slug: str = "pencil") -> tuple[str, photo_vote_handlers.Ballot]:
+@pytest.fixture
+def panel() -> PhotoVote:
+    """The panel of photo votes."""
+    with gr.Blocks():
+        return PhotoVote(gr.Accordion(), gr.HTML(), gr.State(), gr.State())
+
+
+def compare(panel: PhotoVote, slug: str = "pencil") -> tuple[str, photo_vote_handlers.Ballot]:
     """Draw the comparison of a photo whose portrait is there already."""
     photo = ChosenPhoto("p.png", "p.png", 16, 16, "data:,")
     crop = Crop()
-    portrait = Portrait(portrait_key(photo, crop), SimpleNamespace(image=Image.new("RGB", (16, 16), "red")), None)
-    return photo_vote_handlers.compare(photo, portrait, crop, slug)
+    key, face = portrait_key(photo, crop, None), SimpleNamespace(image=Image.new("RGB", (16, 16), "red"))
+    shown = panel.compare(photo, Portrait(key, face, None), crop, slug)
+    return shown[panel.stage], shown[panel.ballot]
 
 
 @pytest.mark.usefixtures("arms_here")
@@ -672,18 +686,20 @@ def test_a_comparison_is_offered_only_where_there_is_something_to_compare() -> N
 
 
 @pytest.mark.usefixtures("arms_here")
-def test_the_panel_comes_with_a_portrait_and_stays_while_it_is_the_same() -> None:
+def test_the_panel_comes_with_a_portrait_and_stays_while_it_is_the_same(panel: PhotoVote) -> None:
     photo, file = ChosenPhoto("p.png", "p.png", 16, 16, "data:,"), {"path": "portrait.png"}
-    assert photo_vote_handlers.offer(None, photo, Crop(), "pencil", None) == tuple(gr.skip() for _ in range(4))
-    assert photo_vote_handlers.offer(file, photo, Crop(), "ink", None) == tuple(gr.skip() for _ in range(4))
-    offered, panel, stage, ballot = photo_vote_handlers.offer(file, photo, Crop(), "pencil", None)
-    assert panel["visible"]
-    assert (stage, ballot) == ("", None)
-    assert photo_vote_handlers.offer(file, photo, Crop(), "pencil", offered) == tuple(gr.skip() for _ in range(4))
-    assert photo_vote_handlers.offer(file, photo, Crop("aligned"), "pencil", offered)[2] == ""
-    gone, panel, *_ = photo_vote_handlers.offer(None, photo, Crop(), "pencil", offered)
-    assert gone is None
-    assert not panel["visible"]
+    assert panel.offer(None, photo, Crop(), "pencil", None, None) == unchanged()
+    assert panel.offer(file, photo, Crop(), "ink", None, None) == unchanged()
+    assert panel.offer(file, photo, Crop(), "pencil", "another", None) == unchanged(), "the methods are of our engine"
+    shown = panel.offer(file, photo, Crop(), "pencil", None, None)
+    assert shown[panel.panel]["visible"]
+    assert (shown[panel.stage], shown[panel.ballot]) == ("", None)
+    offered = shown[panel.offered]
+    assert panel.offer(file, photo, Crop(), "pencil", None, offered) == unchanged()
+    assert panel.offer(file, photo, Crop("aligned"), "pencil", None, offered)[panel.stage] == ""
+    gone = panel.offer(None, photo, Crop(), "pencil", None, offered)
+    assert gone[panel.offered] is None
+    assert not gone[panel.panel]["visible"]
 
 
 def test_nothing_is_offered_without_the_methods_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -693,16 +709,17 @@ def test_nothing_is_offered_without_the_methods_styles(tmp_path: Path, monkeypat
 
 
 @pytest.mark.usefixtures("arms_here", "pack")
-def test_a_photo_vote_is_blind_stored_once_and_leaves_no_picture(own_data_dir: Path) -> None:
-    stage, ballot = compare()
+def test_a_photo_vote_is_blind_stored_once_and_leaves_no_picture(panel: PhotoVote, own_data_dir: Path) -> None:
+    stage, ballot = compare(panel)
     assert not NAMES.search(re.sub(r"base64,[^\"]+", "", stage))
     assert stage.count("data:image/png;base64,") == 5
     assert sorted(ballot.order) == sorted(ARMS)
-    done, left = photo_vote_handlers.vote(ballot, None, sent(ticket=ballot.token, choice="B", dwell_ms=5))
-    assert left is None
+    shown = panel.vote(ballot, None, sent(ticket=ballot.token, choice="B", dwell_ms=5))
+    done = shown[panel.stage]
+    assert shown[panel.ballot] is None
     assert "Thank you" in done
     assert not NAMES.search(done), "somebody who may still take part learns no method"
-    photo_vote_handlers.vote(ballot, None, sent(ticket=ballot.token, choice="C"))
+    panel.vote(ballot, None, sent(ticket=ballot.token, choice="C"))
     (row,) = STUDY.opened().store.photo_votes()
     assert row.choice == ballot.order[1]
     assert row.style == "pencil"
@@ -712,30 +729,30 @@ def test_a_photo_vote_is_blind_stored_once_and_leaves_no_picture(own_data_dir: P
 
 
 @pytest.mark.usefixtures("arms_here", "pack")
-def test_whose_drawings_they_were_is_told_after_a_finished_run() -> None:
+def test_whose_drawings_they_were_is_told_after_a_finished_run(panel: PhotoVote) -> None:
     memory, stage = start()
     review = go_to_review(memory, stage)
-    stage, ballot = compare("chalk")
+    stage, ballot = compare(panel, "chalk")
     assert stage.count('class="st-card"') == 3
-    assert not NAMES.search(photo_vote_handlers.vote(ballot, memory, sent(ticket=ballot.token, choice=None))[0])
+    assert not NAMES.search(panel.vote(ballot, memory, sent(ticket=ballot.token, choice=None))[panel.stage])
     assert kind_of(review) == "review"
     vote_handlers.finish(memory)
-    _, ballot = compare()
-    told = photo_vote_handlers.vote(ballot, memory, sent(ticket=ballot.token, choice="A"))[0]
+    _, ballot = compare(panel)
+    told = panel.vote(ballot, memory, sent(ticket=ballot.token, choice="A"))[panel.stage]
     for label, arm in zip(LABELS, ballot.order, strict=True):
         assert f"<b>{label}</b> {ARM_TITLES[arm]}" in told
 
 
 @pytest.mark.usefixtures("arms_here", "pack")
-def test_a_forged_or_late_photo_vote_is_not_stored() -> None:
-    _, ballot = compare()
+def test_a_forged_or_late_photo_vote_is_not_stored(panel: PhotoVote) -> None:
+    _, ballot = compare(panel)
     for given, data in (
         (None, {"ticket": ballot.token, "choice": "A"}),
         (ballot, {"ticket": "other", "choice": "A"}),
         (ballot, {"ticket": ballot.token, "choice": "E"}),
         (ballot, {}),
     ):
-        assert "over" in photo_vote_handlers.vote(given, None, sent(**data))[0]
+        assert "over" in panel.vote(given, None, sent(**data))[panel.stage]
     assert STUDY.opened().store.photo_votes() == []
     with pytest.raises(gr.Error, match="Draw your portrait first"):
-        photo_vote_handlers.compare(None, None, Crop(), "pencil")
+        panel.compare(None, None, Crop(), "pencil")

@@ -119,7 +119,7 @@ class ReadyStyle:
 class DrawOptions:
     """How a face is drawn in a style; command line, API and page derive their options from these fields."""
 
-    strength: float = option(1.0, label="Style strength", help="0: photo-like, 1: the style in full.", low=0, high=1)
+    strength: float = option(1.0, label="Strength", help="0: photo-like, 1: the style in full.", low=0, high=1)
     keep_colour: bool = option(False, label="Keep my colours", help="Keep the photo's colours.")
     seed: int = option(0, label="Seed", help="Same seed, same picture.", low=0, high=2**31 - 1)
 

@@ -85,19 +85,6 @@ class FindFaces:
 
 
 @dataclass(frozen=True)
-class AlignFace:
-    """Cut the largest face out of a picture. Gives one `AlignedFace`; raises as `Studio.align`."""
-
-    source: PictureFile
-    crop: Crop = "detect"
-    engine: str | None = None
-
-    def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[AlignedFace]:
-        """Work."""
-        yield studio.align(self.source.load(), crop=self.crop, engine=self.engine)
-
-
-@dataclass(frozen=True)
 class Portrait:
     """A drawn face.
 
@@ -293,19 +280,21 @@ class TrainStyle:
     """Train a style. Gives every step; the last one holds the style. Raises TrainingStopped and as `Studio.align`.
 
     Attributes:
-        references: aligned artworks.
+        references: artworks, aligned or as they were sent.
         config: from `Studio.config`.
         name: of the style.
         stop_flag: the training stops when this file appears.
+        crop: how references that are not aligned yet are cut out.
         person: whose style it shall be, where `config.needs_photo`.
         preview: a face to draw meanwhile; `person` where None.
         face_index: which face of these photos.
     """
 
-    references: tuple[AlignedFace, ...]
+    references: tuple[AlignedFace | PictureFile, ...]
     config: TrainingConfig
     name: str
     stop_flag: Path
+    crop: Crop = "detect"
     person: PictureFile | None = None
     preview: PictureFile | None = None
     face_index: int = 0
@@ -319,8 +308,10 @@ class TrainStyle:
                 return None
             return studio.align(source.load(), face_index=self.face_index, engine=self.engine)
 
+        references = [
+            studio.align(item.load(), crop=self.crop, engine=self.engine) if isinstance(item, PictureFile) else item
+            for item in self.references
+        ]
         person = face_of(self.person) if self.config.needs_photo else None
         preview = person if person is not None and self.preview in (None, self.person) else face_of(self.preview)
-        yield from accelerated.train(
-            self.references, self.config, self.name, person, preview, self.stop_flag, self.engine
-        )
+        yield from accelerated.train(references, self.config, self.name, person, preview, self.stop_flag, self.engine)

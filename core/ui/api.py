@@ -1,41 +1,45 @@
 """The endpoints for programs and agents: `list_styles`, `train` and `stylize`, typed and described.
 
 Gradio shows them under "Use via API" and, with its `mcp` extra, as MCP tools: names and types come from the
-signatures, descriptions from the docstrings, so those speak to the caller. Nothing is kept of a call but its result,
-a file under a name that nobody can guess, which Gradio's cache deletes after a while.
+signatures, descriptions from the docstrings, so those speak to the caller. `core.ui.endpoints` adds a parameter for
+every option of a drawing and of the engines' trainings. Nothing is kept of a call but its result, a file under a name
+that nobody can guess, which Gradio's cache deletes after a while.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import inspect
 import secrets
 import tempfile
-import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
 from gradio import FileData
 
+from core.engines import registry
 from core.engines.base import DrawOptions
-from core.errors import TrainingStopped
-from core.execution.jobs import AlignFace, DrawPortrait, PictureFile, TrainStyle
-from core.ui.components import style_gallery
-from core.ui.friendly_errors import PageProblem, friendly
+from core.errors import StyleIdentityError, TrainingStopped
+from core.execution.jobs import DrawPortrait, PictureFile, TrainStyle
+from core.options import Option, check_ranges, option, options_of
+from core.ui.components import settings, style_gallery
+from core.ui.endpoints import DRAWING, drawing_parameters, preset_parameter, published, training_parameters
+from core.ui.friendly_errors import PageProblem
 from core.ui.server import gradio_adapter
 from core.ui.server.fetching import UNREACHABLE
-from core.ui.server.limits import MAX_SEED, check_training, limits
+from core.ui.server.limits import check_training, limits
 from core.ui.server.runtime import ACCELERATOR, EXECUTOR, forget_styles, studio
 from core.ui.server.uploads import uploaded_path
 from core.ui.server.visitors import SESSIONS
 
 if TYPE_CHECKING:
     from core.engines.base import TrainingConfig
+    from core.studio import Crop
 
 STEPS_BETWEEN_REPORTS = 5
 MAX_NAME = 60
@@ -91,37 +95,6 @@ def _file(given: object, request: gr.Request) -> Iterator[Path]:
         yield path
 
 
-def _quoted(value: object) -> str:
-    return repr(str(value)[:40])
-
-
-def _number(value: object, name: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise PageProblem(
-            "'{name}' is a number from {low} to {high}, not {got}.",
-            name=name,
-            low=f"{low:g}",
-            high=f"{high:g}",
-            got=_quoted(value),
-        )
-    return float(value)
-
-
-def _whole(value: object, name: str, low: int, high: int) -> int:
-    number = _number(value, name, low, high)
-    if number != int(number):
-        raise PageProblem("'{name}' is a whole number, not {got}.", name=name, got=f"{number:g}")
-    return int(number)
-
-
-def _one_of(value: object, name: str, choices: Sequence[str]) -> str:
-    if value not in choices:
-        raise PageProblem(
-            "'{name}' is one of {choices}, not {got}.", name=name, choices=", ".join(choices), got=_quoted(value)
-        )
-    return str(value)
-
-
 @contextmanager
 def _picture(given: object, request: gr.Request) -> Iterator[PictureFile]:
     """Give a picture that a caller sent. Raises PageProblem."""
@@ -143,9 +116,20 @@ def list_styles() -> list[dict[str, str | int]]:
     """List the ready-made styles.
 
     Returns:
-        One entry per style: "slug" for stylize, "title", and "references", the number of pictures behind it.
+        One entry per style: "slug" and "engine" for stylize, "title", and "references", the number of pictures behind
+        it; the server's own engine comes first.
     """
-    return [{"slug": card.slug, "title": card.title, "references": card.references} for card in studio().ready_styles()]
+    own = studio().default
+    found: list[dict[str, str | int]] = []
+    for engine in dict.fromkeys((own, *(entry.name for entry in registry.entries()))):
+        try:
+            styles = studio().ready_styles(engine=engine)
+        except StyleIdentityError:  # it can't be loaded just now; the others can be used
+            continue
+        found += [
+            {"slug": card.slug, "title": card.title, "references": card.references, "engine": engine} for card in styles
+        ]
+    return found
 
 
 def stylize(
@@ -153,11 +137,11 @@ def stylize(
     photo: FileData,
     style: str = "",
     style_file: FileData | None = None,
-    strength: float = 1.0,
-    keep_colours: bool = False,
     into_photo: bool = False,
     face: int = 1,
-    seed: int = 0,
+    blend: bool = False,
+    engine: str | None = None,
+    **options: object,
 ) -> FileData:
     """Draw the person on a photo in an art style, so that they stay recognisable.
 
@@ -165,22 +149,22 @@ def stylize(
         photo: A photo with a face; both eyes should be visible.
         style: Slug of a ready-made style (see list_styles); empty takes the first. Not used with style_file.
         style_file: A style that train returned, a .safetensors file.
-        strength: From 0, the photo as the model sees it, to 1, the full style.
-        keep_colours: Keep the photo's colours and take only lines and tone from the style.
-        into_photo: Put the drawn face back into the whole photo; otherwise the square around the face is returned.
+        into_photo: The former name of blend.
         face: Which face to draw, 1 being the largest.
-        seed: 0 draws the same picture every time; other numbers vary its grain.
+        blend: Put the drawn face back into the whole photo; otherwise the square around the face is returned.
+        engine: Which engine draws; the server's own when left out.
 
     Returns:
         The picture, a PNG file.
     """
     from core.imaging.photo import save_png
 
-    strength = _number(strength, "strength", 0, 1)
-    number, seed = _whole(face, "face", 1, 100), _whole(seed, "seed", 0, MAX_SEED)
-    options = DrawOptions(strength, bool(keep_colours), seed)
-    with _picture(photo, request) as source, _chosen_style(style, style_file, request) as (title, path):
-        job = DrawPortrait(source, Path(path), options, face_index=number - 1, blend=bool(into_photo))
+    number = _read(FaceChoice, FACE, face, "face")
+    drawing = DrawOptions(**{name: _read(DrawOptions, *given) for name, given in _given(DRAWING, options).items()})
+    drawer = _engine(engine)
+    with _picture(photo, request) as source, _chosen_style(style, style_file, request, drawer) as (title, path):
+        whole = bool(blend) or bool(into_photo)
+        job = DrawPortrait(source, Path(path), drawing, face_index=number - 1, blend=whole, engine=drawer)
         image = EXECUTOR.result(job).after
     target = _result_path(f"portrait-{style_gallery.file_name(title)}.png")
     save_png(image, target)
@@ -188,50 +172,66 @@ def stylize(
 
 
 @contextmanager
-def _chosen_style(slug: object, file: object, request: gr.Request) -> Iterator[tuple[str, str]]:
+def _chosen_style(
+    slug: object, file: object, request: gr.Request, engine: str | None = None
+) -> Iterator[tuple[str, str]]:
     """Give title and path of a ready-made style or of a caller's style file, checked."""
     if file is not None:
         with _file(file, request) as upload, tempfile.TemporaryDirectory() as folder:
             named = Path(folder) / "style.safetensors"  # a data or web address may have no such ending
             named.symlink_to(upload.resolve())
-            opened = style_gallery.open_file(str(named), Path(folder))
+            opened = style_gallery.open_file(str(named), Path(folder), engine)
             try:
                 yield opened.title, opened.path
             finally:
                 forget_styles(named)
         return
-    found = style_gallery.find(str(slug) if slug else style_gallery.first_style(), ())
+    found = style_gallery.find(str(slug) if slug else style_gallery.first_style(engine), (), engine)
     if found is None:
-        slugs = ", ".join(card.slug for card in studio().ready_styles()) or "none are installed"
+        slugs = ", ".join(card.slug for card in studio().ready_styles(engine=engine)) or "none are installed"
         raise PageProblem(
-            "There is no ready-made style {got}. Choose one of these: {slugs}.", got=_quoted(slug), slugs=slugs
+            "There is no ready-made style {got}. Choose one of these: {slugs}.", got=repr(str(slug)[:40]), slugs=slugs
         )
     yield found
 
 
 def _config(
-    references: object, preset: object, method: object, steps: object, seed: object, anchor: str
+    references: object, engine: str | None, preset: str, personal: bool, sent: Mapping[str, object]
 ) -> TrainingConfig:
     """Return a run's settings from what the caller sent. Raises PageProblem."""
     if not isinstance(references, list) or not 1 <= len(references) <= limits().references:
         raise PageProblem("'references' is a list of 1 to {limit} pictures.", limit=limits().references)
-    given: dict[str, Any] = {"method": _one_of(method, "method", ("ours", "paper", "jojogan")), "anchor": anchor}
-    given["seed"] = _whole(seed, "seed", 0, MAX_SEED)
-    if steps is not None:
-        given["steps"] = _whole(steps, "steps", 1, limits().steps)
-    return studio().config(_one_of(preset, "preset", ("sketch", "cartoon")), **given)
+    entry = registry.entry(engine or studio().default)
+    kind = entry.training
+    if kind is None:
+        raise PageProblem("The engine '{engine}' makes no new styles.", engine=entry.name)
+    if preset not in kind.presets:
+        names, got = ", ".join(kind.presets), repr(str(preset)[:40])
+        raise PageProblem("'preset' is one of {names}, not {got}.", names=names, got=got)
+    known = {item.name: item for item in settings.offered(kind)}
+    given = {name: value for name, value in sent.items() if value is not None}
+    for name in given.keys() - known.keys():
+        raise PageProblem("The engine '{engine}' has no '{name}'.", engine=entry.name, name=name)
+    chosen = {name: _read(kind, known[name], value, name) for name, value in given.items()}
+    if "anchor" in known:
+        chosen["anchor"] = "photo" if personal else "style"
+    elif personal:
+        raise PageProblem("The engine '{engine}' makes styles for everyone. Leave 'photo' out.", engine=entry.name)
+    try:
+        return studio().config(preset, engine=engine, **chosen)
+    except ValueError as error:
+        raise PageProblem("These settings can't be used: {problem}.", problem=str(error)) from error
 
 
 def train(
     request: gr.Request,
     references: list[FileData],
-    preset: Literal["sketch", "cartoon"] = "sketch",
+    preset: str = "",
     name: str = "My style",
     photo: FileData | None = None,
-    steps: int | None = None,
-    method: Literal["ours", "paper", "jojogan"] = "ours",
     aligned: bool = False,
-    seed: int = 0,
+    engine: str | None = None,
+    **options: object,
 ) -> Iterator[FileData | None]:
     """Make a style from a few pictures of one art style, each showing a face. Takes about a minute.
 
@@ -240,28 +240,26 @@ def train(
         preset: "sketch" for lines and tone, "cartoon" for new shapes and colours, which takes three times as long.
         name: What the style shall be called.
         photo: Make the style for this one person; without a photo it suits everyone.
-        steps: Training steps, at least 1; by default 150 for sketch and 500 for cartoon.
-        method: "ours", or "jojogan" for the baseline.
         aligned: The pictures are already cropped to the face.
-        seed: Same pictures and seed, same style.
+        engine: Which engine learns the style, and draws in it later; the server's own when left out.
 
     Returns:
         The style, a .safetensors file that stylize takes as style_file; null while the training runs.
     """
     title = " ".join(str(name or "").split())[:MAX_NAME] or "My style"
-    config = _config(references, preset, method, steps, seed, "style" if photo is None else "photo")
+    learner = _engine(engine)
+    config = _config(references, learner, preset, photo is not None, options)
     progress = gr.Progress()  # no parameter, since `gr.api` would ask callers for it
     progress((0, config.steps), desc="Reading every picture", unit="steps")
-    check_training(config, len(references), seconds=EXECUTOR.accelerator_seconds(config, len(references)))
+    check_training(config, len(references), seconds=EXECUTOR.accelerator_seconds(config, len(references), learner))
     flag = SESSIONS.begin_run(request.session_hash)
     try:
         with ExitStack() as opened:
-            faces = []
-            for item in references:
-                source = opened.enter_context(_picture(item, request))
-                faces.append(EXECUTOR.result(AlignFace(source, "aligned" if aligned else "detect")))
+            pictures = tuple(opened.enter_context(_picture(item, request)) for item in references)
             person = None if photo is None else opened.enter_context(_picture(photo, request))
-            for step in EXECUTOR.stream(TrainStyle(tuple(faces), config, title, flag, person=person)):
+            crop: Crop = "aligned" if aligned else "detect"
+            job = TrainStyle(pictures, config, title, flag, crop=crop, person=person, engine=learner)
+            for step in EXECUTOR.stream(job):
                 if step.step % STEPS_BETWEEN_REPORTS == 0 or step.style is not None:
                     progress((step.step, step.steps), desc="Training", unit="steps")
                     yield None  # lets a caller who cancels or leaves end the run here
@@ -274,32 +272,50 @@ def train(
         SESSIONS.end_run(request.session_hash, flag)
 
 
-# --- registration ------------------------------------------------------------------------------------------
+# --- options and registration ------------------------------------------------------------------------------
 
 
-def _published(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the handler with friendly errors and the signature that Gradio documents: types resolved, and for a
-    generator the type of what it yields."""
-    safe = friendly(handler)
-    hints = typing.get_type_hints(handler)
-    result = hints.pop("return")
-    if inspect.isgeneratorfunction(handler):
-        (result,) = typing.get_args(result)
-    signature = inspect.signature(handler)
-    parameters = [
-        parameter.replace(annotation=hints.get(name, parameter.annotation))
-        for name, parameter in signature.parameters.items()
-    ]
-    published = signature.replace(parameters=parameters, return_annotation=result)
-    setattr(safe, "__signature__", published)  # noqa: B010  # the attribute that `inspect` reads, which no type declares
-    return safe
+@dataclass(frozen=True)
+class FaceChoice:
+    """Which face of a photo."""
+
+    face: int = option(1, label="Face", help="Which face to draw, 1 being the largest.", low=1, high=100)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+(FACE,) = options_of(FaceChoice)
+
+
+def _engine(name: object) -> str | None:
+    """Return an engine's name as the Studio takes it. Raises EngineUnknown, and as `Studio.engine`."""
+    return studio().describe(str(name)).engine if name else None
+
+
+def _given(items: Mapping[str, Option], sent: Mapping[str, object]) -> dict[str, tuple[Option, object, str]]:
+    """Return what was sent, by option: the option, the value, and what callers call it."""
+    return {item.name: (item, sent[called], called) for called, item in items.items() if called in sent}
+
+
+def _read(kind: type, item: Option, value: object, called: str) -> Any:
+    """Return an option's value from what was sent; it can be left out, but not be null. Raises PageProblem."""
+    if value is None:
+        raise settings.refused(item, value, name=called)
+    return settings.read(kind, item, value, name=called)
+
+
+def endpoints() -> dict[str, Callable[..., Any]]:
+    """Return the public endpoints by name, as the engines of this process need them."""
+    return {
+        "list_styles": published(list_styles),
+        "stylize": published(stylize, drawing_parameters()),
+        "train": published(train, training_parameters(), preset_parameter()),
+    }
 
 
 def add_endpoints() -> None:
     """Register the public endpoints in the current `gr.Blocks`; every event of the page itself is private."""
-    for handler, options in (
-        (list_styles, {"queue": False}),
-        (stylize, ACCELERATOR),
-        (train, ACCELERATOR),
-    ):
-        gr.api(_published(handler), api_name=handler.__name__, **options)  # type: ignore[attr-defined]
+    for name, handler in endpoints().items():
+        lane = {"queue": False} if name == "list_styles" else ACCELERATOR
+        gr.api(handler, api_name=name, **lane)  # type: ignore[attr-defined]

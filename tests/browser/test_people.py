@@ -42,12 +42,14 @@ def unfold(page: Page) -> None:
 
 
 def wait_until_opaque(page: Page) -> None:
-    """Let parts that are being filled or faded in come to rest; axe judges what is there after five seconds."""
+    """Let parts that are being filled or faded in come to rest; axe judges what is there after five seconds. Icons are
+    never opaque."""
     from playwright.sync_api import TimeoutError as StillMoving
 
     at_rest = """() => [...document.querySelectorAll('.gradio-container *')].every((part) => {
       const opacity = Number(getComputedStyle(part).opacity);
-      return opacity === 0 || opacity === 1 || !part.getClientRects().length || part.closest(':disabled, .si-status');
+      const faint = ':disabled, .si-status, span:has(> svg)';
+      return opacity === 0 || opacity === 1 || !part.getClientRects().length || part.closest(faint);
     })"""
     with suppress(StillMoving):
         page.wait_for_function(at_rest, timeout=5000)

@@ -85,7 +85,7 @@ class Sent:
         if any(stream in url for stream in STREAMS):
             route.continue_()
             return
-        reply = route.fetch()
+        reply = route.fetch(max_retries=3)  # a kept connection may just have been closed
         body = reply.body()
         self.headers.append((url, str(reply.headers)))
         if "/study/picture/" in url:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from core.errors import Sentence
+from core.errors import Sentence, StyleIdentityError
 from core.progress import Progress
 from core.ui.components.rendering import render
 from core.ui.friendly_errors import sentence
@@ -54,9 +54,9 @@ def status_html(text: str, *, kind: str = "busy", why: str = "") -> Markup:
     return render("page.html", "status", text=text, kind=kind, why=why)
 
 
-def describe(studio: Studio) -> Markup:
-    """Return the ready line of an open Studio."""
-    about = studio.describe()
+def describe(studio: Studio, engine: str | None = None, *, problem: StyleIdentityError | None = None) -> Markup:
+    """Return the ready line of an engine of an open Studio; `problem` is why it isn't the one that was asked for."""
+    about = studio.describe(engine)
     where = t(
         "{model}, {side} px, on {device}. Your pictures are deleted after you leave.",
         model=t(about.title),
@@ -66,6 +66,7 @@ def describe(studio: Studio) -> Markup:
     where = f"{where} {t(STUDY.votes_kept())}".rstrip()
     reason = about.reason.strip()
     why = f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
+    why = why if problem is None else problem.sentence
     return status_html(where, kind="ready", why=why)
 
 

@@ -34,40 +34,52 @@ def _thumbnail(path: str) -> str:
         return NO_PICTURE
 
 
-def tiles(mine: Sequence[MyStyle]) -> list[Tile]:
-    """Return a tile for each preset, then for each of the visitor's own styles."""
-    presets = [
+def tiles(mine: Sequence[MyStyle], engine: str | None = None) -> list[Tile]:
+    """Return a tile for each ready-made style of an engine, then for each of the visitor's own that it can draw."""
+    ready = [
         Tile(card.slug, card.title, _thumbnail(str(card.thumbnail)), card.references)
-        for card in studio().ready_styles()
+        for card in studio().ready_styles(engine=engine)
     ]
-    return presets + [Tile(style.slug, style.title, style.thumbnail, style.references) for style in mine]
+    own = [Tile(style.slug, style.title, style.thumbnail, style.references) for style in mine if _draws(engine, style)]
+    return ready + own
 
 
-def first_style() -> str | None:
-    """Return the slug that is chosen when the page opens, None where there is no preset."""
-    presets = studio().ready_styles()
-    return presets[0].slug if presets else None
+def _draws(engine: str | None, style: MyStyle) -> bool:
+    return style.engine in ("", engine or studio().default)
 
 
-def gallery(mine: Sequence[MyStyle], chosen: str | None, *, removed: MyStyle | None = None) -> Markup:
+def first_style(engine: str | None = None) -> str | None:
+    """Return the slug that is chosen when the page opens, None where an engine has no ready-made style."""
+    ready = studio().ready_styles(engine=engine)
+    return ready[0].slug if ready else None
+
+
+def gallery(
+    mine: Sequence[MyStyle], chosen: str | None, engine: str | None = None, *, removed: MyStyle | None = None
+) -> Markup:
     """Return the gallery's HTML; own styles can be removed, and the last removal can be undone."""
-    shown = widgets.style_gallery(tiles(mine), chosen, own={style.slug for style in mine})
+    shown = widgets.style_gallery(tiles(mine, engine), chosen, own={style.slug for style in mine})
     return shown if removed is None else widgets.style_removed(removed.slug, removed.title) + shown
 
 
-def find(slug: str | None, mine: Sequence[MyStyle]) -> tuple[str, str] | None:
-    """Return (title, path) of a style, or None if there is no such style."""
+def find(slug: str | None, mine: Sequence[MyStyle], engine: str | None = None) -> tuple[str, str] | None:
+    """Return (title, path) of a style, or None if the engine has no such style."""
     for style in mine:
-        if style.slug == slug:
+        if style.slug == slug and _draws(engine, style):
             return style.title, style.path
-    for card in studio().ready_styles():
+    for card in studio().ready_styles(engine=engine):
         if card.slug == slug:
             return card.title, str(card.path)
     return None
 
 
-def open_file(upload: str, folder: Path) -> MyStyle:
+def open_file(upload: str, folder: Path, engine: str | None = None) -> MyStyle:
     """Copy an uploaded style file into a folder of its own in the visitor's folder and check it.
+
+    Args:
+        upload: the file.
+        folder: the visitor's.
+        engine: who shall draw in the style; the server's own where None.
 
     Raises:
         StyleFileInvalid: it is no style, or too large.
@@ -85,11 +97,11 @@ def open_file(upload: str, folder: Path) -> MyStyle:
     own.mkdir(parents=True)
     try:
         shutil.copyfile(source, path)
-        style = LOCAL.style_at(path)
+        style = LOCAL.style_at(path, engine)
     except Exception:
         shutil.rmtree(own, ignore_errors=True)
         raise
-    return MyStyle(slug, style.name, style.references, NO_PICTURE, str(path))
+    return MyStyle(slug, style.name, style.references, NO_PICTURE, str(path), style.engine)
 
 
 def file_name(title: str) -> str:

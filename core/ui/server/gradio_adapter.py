@@ -111,7 +111,7 @@ async def drop_waiting_calls(session_hash: str, handler: Callable[..., Any]) -> 
         return 0
     queue, dropped = page._queue, 0
     for event in list(queue.event_ids_to_events.values()):
-        if event.session_hash != session_hash or event.fn.fn is not handler:
+        if event.session_hash != session_hash or event.fn.fn != handler:
             continue
         if event not in queue.event_queue_per_concurrency_id[event.concurrency_id].queue:
             continue

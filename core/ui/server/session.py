@@ -81,9 +81,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class MyStyle:
-    """A style that this visitor trained or opened; `thumbnail` is a data address.
+    """A style that this visitor trained or opened.
 
     Its file has the folder `slug` to itself, with what the style gallery shows beside it.
+
+    Attributes:
+        thumbnail: a data address.
+        engine: who alone can draw in it; "" in what an earlier version kept.
     """
 
     slug: str
@@ -91,6 +95,7 @@ class MyStyle:
     references: int
     thumbnail: str
     path: str
+    engine: str = ""
 
 
 def new_key() -> str:

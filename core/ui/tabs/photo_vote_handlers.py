@@ -26,6 +26,7 @@ from core.ui.server.runtime import EXECUTOR
 from core.ui.server.session import ChosenPhoto, Crop, Portrait
 from core.ui.server.study_service import STUDY
 from core.ui.tabs import vote_views as views
+from core.ui.tabs.events import Changes, unchanged
 from core.ui.tabs.stylize_handlers import as_seen
 from core.ui.tabs.vote_handlers import Runs, current, screens_of, sent
 
@@ -68,41 +69,6 @@ def arm_styles(slug: str | None) -> Mapping[str, Path]:
     return {}
 
 
-def offer(
-    portrait_file: Any, photo: ChosenPhoto | None, crop: Crop, chosen: str | None, offered: Offered | None
-) -> tuple[Any, ...]:
-    """Show the panel, folded, once there is a portrait in a style that has methods to compare.
-
-    Drawing the same face again changes nothing. Values: what is offered, panel, stage, ballot.
-    """
-    here = portrait_file and photo is not None and bool(arm_styles(chosen))
-    now = (photo.path, photo.face_index, crop, str(chosen)) if here and photo is not None else None
-    if now == offered:
-        return tuple(gr.skip() for _ in range(4))
-    return now, gr.update(visible=now is not None, open=False), "", None
-
-
-@friendly
-def compare(
-    photo: ChosenPhoto | None,
-    portrait: Portrait | None,
-    crop: Crop,
-    chosen: str | None,
-    progress: gr.Progress = gr.Progress(),
-) -> tuple[Any, ...]:
-    """Draw the visitor's face with every method. Values: stage, ballot."""
-    files = arm_styles(chosen)
-    if photo is None or not files:
-        raise PageProblem("Draw your portrait first, in one of the ready-made styles.", title="No portrait yet")
-    order = design.one_order(tuple(files), np.random.default_rng(secrets.randbits(128)))
-    progress(0.3, desc=t("Drawing"))
-    job = CompareStyles(style_paths=tuple(files[arm] for arm in order), **as_seen(photo, portrait, crop))
-    drawn = EXECUTOR.result(job)  # all drawn alike: full strength, the style's colours, seed 0
-    ballot = Ballot(secrets.token_hex(16), order, str(chosen))
-    shown = [_address(picture) for picture in drawn.drawings]
-    return views.photo_vote(ballot.token, _address(drawn.face.image), shown), ballot
-
-
 def _address(picture: Image.Image) -> str:
     copy = picture.convert("RGB")
     copy.thumbnail((SHOWN_PX, SHOWN_PX))
@@ -111,14 +77,76 @@ def _address(picture: Image.Image) -> str:
     return widgets.png_address(buffer.getvalue())
 
 
-@friendly
-def vote(ballot: Ballot | None, runs: Runs | None, event: gr.EventData) -> tuple[Any, Any]:
-    """Take the vote once. Values: stage, ballot."""
-    choice = sent(event, "choice")
-    if ballot is None or sent(event, "ticket") != ballot.token or not (choice is None or choice in LABELS):
-        return widgets.hint("This comparison is over. Make another one if you like."), None
-    STUDY.study().photo_vote(ballot.token, order=ballot.order, choice=choice, style=ballot.style, group=_group(runs))
-    return views.photo_vote_thanks(_methods(ballot) if _may_know(runs) else ()), None
+@dataclass(frozen=True, eq=False)
+class PhotoVote:
+    """The panel with what its events do.
+
+    Attributes:
+        offered: what the panel offers a comparison of.
+        ballot: the comparison that waits for its vote.
+    """
+
+    panel: gr.Accordion
+    stage: gr.HTML
+    offered: gr.State
+    ballot: gr.State
+
+    def offer(
+        self,
+        portrait_file: Any,
+        photo: ChosenPhoto | None,
+        crop: Crop,
+        chosen: str | None,
+        engine: str | None,
+        offered: Offered | None,
+    ) -> Changes:
+        """Show the panel, folded, once there is a portrait in a style that has methods to compare.
+
+        Drawing the same face again changes nothing. The methods are those of the server's own engine.
+        """
+        here = portrait_file and photo is not None and engine is None and bool(arm_styles(chosen))
+        now = (photo.path, photo.face_index, crop, str(chosen)) if here and photo is not None else None
+        if now == offered:
+            return unchanged()
+        panel = gr.update(visible=now is not None, open=False)
+        return {self.offered: now, self.panel: panel, self.stage: "", self.ballot: None}
+
+    @friendly
+    def compare(
+        self,
+        photo: ChosenPhoto | None,
+        portrait: Portrait | None,
+        crop: Crop,
+        chosen: str | None,
+        progress: gr.Progress = gr.Progress(),
+    ) -> Changes:
+        """Draw the visitor's face with every method."""
+        files = arm_styles(chosen)
+        if photo is None or not files:
+            raise PageProblem("Draw your portrait first, in one of the ready-made styles.", title="No portrait yet")
+        order = design.one_order(tuple(files), np.random.default_rng(secrets.randbits(128)))
+        progress(0.3, desc=t("Drawing"))
+        job = CompareStyles(style_paths=tuple(files[arm] for arm in order), **as_seen(photo, portrait, crop, None))
+        drawn = EXECUTOR.result(job)  # all drawn alike: full strength, the style's colours, seed 0
+        ballot = Ballot(secrets.token_hex(16), order, str(chosen))
+        shown = [_address(picture) for picture in drawn.drawings]
+        return {
+            self.stage: views.photo_vote(ballot.token, _address(drawn.face.image), shown),
+            self.ballot: ballot,
+        }
+
+    @friendly
+    def vote(self, ballot: Ballot | None, runs: Runs | None, event: gr.EventData) -> Changes:
+        """Take the vote once."""
+        choice = sent(event, "choice")
+        if ballot is None or sent(event, "ticket") != ballot.token or not (choice is None or choice in LABELS):
+            over = widgets.hint("This comparison is over. Make another one if you like.")
+            return {self.stage: over, self.ballot: None}
+        STUDY.study().photo_vote(
+            ballot.token, order=ballot.order, choice=choice, style=ballot.style, group=_group(runs)
+        )
+        thanks = views.photo_vote_thanks(_methods(ballot) if _may_know(runs) else ())
+        return {self.stage: thanks, self.ballot: None}
 
 
 def _group(runs: Runs | None) -> Group | None:

@@ -9,7 +9,7 @@ from core.ui.i18n import fragment, label
 from core.ui.server.runtime import ACCELERATOR
 from core.ui.tabs import photo_vote_handlers as on
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE
-from core.ui.tabs.stylize_tab import StylizeTab
+from core.ui.tabs.stylize_handlers import StylizeTab
 from core.ui.tabs.vote_tab import TELL_STAGE, stage_html
 
 ABOUT = (
@@ -25,15 +25,16 @@ def build(stylize: StylizeTab, runs: gr.BrowserState) -> None:
         gr.HTML(fragment(lambda: widgets.hint(ABOUT)))
         start = gr.Button(label("Show them"), elem_id="photo-vote-start")
         stage = stage_html("photo-vote-stage")
-    portrait, file, crop = stylize.result[0], stylize.result[-1], stylize.settings[2]
-    drawn = [file, stylize.photo, crop, stylize.chosen, offered]
-    file.change(on.offer, drawn, [offered, panel, stage, ballot], **AS_SENT | DIRECT)
+    tab = on.PhotoVote(panel, stage, offered, ballot)
+    state = stylize.state
+    drawn = [stylize.right.download, state.photo, state.crop, state.chosen, state.engine, offered]
+    stylize.right.download.change(tab.offer, drawn, [offered, panel, stage, ballot], **AS_SENT | DIRECT)
     start.click(
-        on.compare,
-        [stylize.photo, portrait, crop, stylize.chosen],
+        tab.compare,
+        [state.photo, state.portrait, state.crop, state.chosen],
         [stage, ballot],
         show_progress_on=stage,
         **PRIVATE,
         **ACCELERATOR,
     )
-    stage.choose(on.vote, [ballot, runs], [stage, ballot], **DIRECT).failure(None, js=TELL_STAGE)
+    stage.choose(tab.vote, [ballot, runs], [stage, ballot], **DIRECT).failure(None, js=TELL_STAGE)

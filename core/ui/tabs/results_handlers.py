@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +54,34 @@ def _chart(made: Report) -> Markup:
     return views.figure(light, dark, figure.alt_text(table))
 
 
+@dataclass(frozen=True)
+class ResultsPage:
+    """What the tab shows.
+
+    Attributes:
+        top: headline and figure.
+        settings: the row of settings.
+        body: tables and notes.
+    """
+
+    top: Markup
+    settings: Any
+    body: Markup
+
+
 @friendly
-def show(runs: Runs | None, leave_out: bool) -> tuple[Any, ...]:
-    """Values for: headline and figure, settings, tables and notes."""
+def show(runs: Runs | None, leave_out: bool) -> ResultsPage:
+    """Show the report of the votes so far, or why not yet."""
     if why := why_not_yet(runs):
-        return views.hidden(why), gr.update(visible=False), ""
+        return ResultsPage(views.hidden(why), gr.update(visible=False), Markup())
     hidden, store = _hidden_from(runs), STUDY.opened().store
     votes = tuple(vote for vote in store.votes() if vote.pack not in {card.slug for card in hidden})
     made = _report(votes, tuple(store.photo_votes()), not leave_out)
     top, rest = views.head(made) + views.yet_to_come(hidden), views.photo_votes(made) + views.notes(made)
     if made.main_table is None:
-        return top, gr.update(visible=leave_out), rest
-    return top + _chart(made), gr.update(visible=True), views.tables(made) + views.joint(made) + rest
+        return ResultsPage(top, gr.update(visible=leave_out), rest)
+    tables = views.tables(made) + views.joint(made) + rest
+    return ResultsPage(top + _chart(made), gr.update(visible=True), tables)
 
 
 @friendly

@@ -1,11 +1,10 @@
-"""What the Stylize tab's events do: validate, call one Studio method, return what the page shows."""
+"""What the Stylize tab's events do: validate, give one job to the executor, say what changes on the page."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import TimeoutError as Waiting
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +24,17 @@ from core.execution.jobs import (
     FindFaces,
     PictureFile,
 )
-from core.ui.components import status, style_gallery, widgets
+from core.ui.components import style_gallery, widgets
 from core.ui.components.before_after import before_after
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
-from core.ui.server.limits import MAX_SEED, limits
-from core.ui.server.runtime import EXECUTOR, LOADER
-from core.ui.server.session import ChosenPhoto, Crop, MyStyle, Portrait
+from core.ui.server.limits import limits
+from core.ui.server.runtime import EXECUTOR
+from core.ui.server.session import ChosenPhoto, Crop, CropMode, MyStyle, Portrait
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
+from core.ui.tabs.events import Changes, Shown, unchanged
+from core.ui.tabs.stylize_parts import StylizeParts
 
 if TYPE_CHECKING:
     from core.studio import Studio
@@ -48,66 +49,6 @@ def example_paths() -> list[Path]:
     return sorted((ASSETS_DIR / "examples").glob("*.png"))[:3]
 
 
-def read_photo(path: str, *, name: str | None = None) -> tuple[ChosenPhoto, Portrait | None]:
-    """Read a photo, find its faces and cut out the largest; a face problem is kept as a sentence.
-
-    Raises PhotoUnreadable, PhotoTooLarge, PhotoTooSmall.
-    """
-    found = EXECUTOR.result(FindFaces(picture_file(path, name)))
-    width, height = found.photo.image.size
-    view = widgets.data_address(found.photo.image, side_px=VIEW_PX)
-    problem = "" if found.problem is None else found.problem.sentence
-    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, boxes=found.boxes, problem=problem)
-    return chosen, None if found.face is None else Portrait(portrait_key(chosen, Crop()), found.face, None)
-
-
-def picture_file(path: str | Path, name: str | None = None) -> PictureFile:
-    """Return a picture that somebody sent, under the page's limits."""
-    return PictureFile(Path(path), name, limits().photo)
-
-
-def portrait_key(photo: ChosenPhoto, crop: Crop) -> tuple[object, ...]:
-    """Return what decides the face: the file, which face, and how it is cut out."""
-    return photo.path, photo.face_index if crop.mode == "detect" else 0, crop
-
-
-def as_seen(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop) -> dict[str, Any]:
-    """Return what a drawing job needs of a photo: the face that is kept, if it still fits, and how to find it."""
-    kept = portrait if portrait is not None and portrait.key == portrait_key(photo, crop) else None
-    return {
-        "source": picture_file(photo.path, photo.name),
-        "face": None if kept is None else kept.face,
-        "prepared": None if kept is None else kept.prepared,
-        "face_index": photo.face_index,
-        "crop": crop.for_studio(photo.width, photo.height),
-    }
-
-
-# --- opening the page and choosing a photo -----------------------------------------------------------------
-
-
-def greet(
-    chosen: str | None, mine: tuple[MyStyle, ...], tab_key: str | None, request: gr.Request
-) -> Iterator[tuple[Any, ...]]:
-    """Tell how the Studio opens, then fill the style gallery. Values: status line, gallery, chosen style, own styles.
-
-    `tab_key` is the browser tab's secret: after a reload, the tab finds its own styles again.
-    """
-    SESSIONS.adopt(request.session_hash, tab_key)
-    try:
-        mine = mine or SESSIONS.styles(request.session_hash)
-        while True:
-            try:
-                opened = LOADER.studio(timeout_s=1.0)
-                break
-            except Waiting:
-                yield status.LOADING_LINE.html(), gr.skip(), gr.skip(), mine
-        chosen = chosen or style_gallery.first_style()
-        yield status.describe(opened), style_gallery.gallery(mine, chosen), chosen, mine
-    except Exception as error:
-        yield status.failed(error), widgets.style_gallery([], None), None, mine
-
-
 def warm_up(studio: Studio) -> None:
     """Find and draw the first example's face, so that the first visitor doesn't wait for lazily made parts."""
     from core.imaging.photo import load_photo
@@ -116,267 +57,315 @@ def warm_up(studio: Studio) -> None:
         studio.stylize(studio.align(load_photo(path)), None)
 
 
-def _photo_page(chosen: ChosenPhoto, portrait: Portrait | None) -> tuple[Any, ...]:
-    """Values for the states of photo, portrait and crop, uploader, view, three crop parts, three result parts."""
-    return (
-        chosen,
-        portrait,
-        Crop(),
-        gr.update(visible=False),
-        gr.update(value=widgets.photo_view(chosen, Crop()), visible=True),
-        gr.update(visible=bool(chosen.problem)),
-        "detect",
-        gr.update(visible=False),
-        *empty_result(),
-    )
+# --- photos and faces --------------------------------------------------------------------------------------
 
 
-def empty_result() -> tuple[Any, ...]:
-    """Values for slider, placeholder and download button before there is a portrait."""
-    return gr.update(value=None, visible=False), gr.update(visible=True), gr.update(value=None, interactive=False)
+def read_photo(path: str, engine: str | None, *, name: str | None = None) -> tuple[ChosenPhoto, Portrait | None]:
+    """Read a photo, find its faces and cut out the largest; a face problem is kept as a sentence.
+
+    Raises PhotoUnreadable, PhotoTooLarge, PhotoTooSmall.
+    """
+    found = EXECUTOR.result(FindFaces(picture_file(path, name), engine))
+    width, height = found.photo.image.size
+    view = widgets.data_address(found.photo.image, side_px=VIEW_PX)
+    problem = "" if found.problem is None else found.problem.sentence
+    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, boxes=found.boxes, problem=problem)
+    key = portrait_key(chosen, Crop(), engine)
+    return chosen, None if found.face is None else Portrait(key, found.face, None)
 
 
-@friendly
-def upload_photo(
-    payload: Mapping[str, Any] | None, request: gr.Request, progress: gr.Progress = gr.Progress()
-) -> tuple[Any, ...]:
-    """Take an uploaded or webcam photo."""
-    path = uploaded_path(payload, request.session_hash)
-    if path is None:
-        return tuple(gr.skip() for _ in range(11))
-    progress(0.3, desc=t("Looking for faces"))
-    return _photo_page(*read_photo(path))
+def picture_file(path: str | Path, name: str | None = None) -> PictureFile:
+    """Return a picture that somebody sent, under the page's limits."""
+    return PictureFile(Path(path), name, limits().photo)
 
 
-@friendly
-def pick_example(event: gr.EventData, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:
-    """Take one of the example photos."""
-    progress(0.3, desc=t("Looking for faces"))
-    path = example_paths()[int(event.pick)]
-    return _photo_page(*read_photo(str(path), name=t("Example {number}", number=int(event.pick) + 1)))
+def portrait_key(photo: ChosenPhoto, crop: Crop, engine: str | None) -> tuple[object, ...]:
+    """Return what decides the face: the file, which face, how it is cut out, and who reads it."""
+    return photo.path, photo.face_index if crop.mode == "detect" else 0, crop, engine
 
 
-@friendly
-def ensure_photo(photo: ChosenPhoto | None) -> Any:
-    """Take the first example where a style was chosen before a photo."""
-    examples = example_paths()
-    if photo is not None or not examples:
-        return tuple(gr.skip() for _ in range(11))
-    return _photo_page(*read_photo(str(examples[0]), name=t("Example {number}", number=1)))
+def as_seen(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop, engine: str | None) -> dict[str, Any]:
+    """Return what a drawing job needs of a photo: the face that is kept, if it still fits, and how to find it."""
+    kept = portrait if portrait is not None and portrait.key == portrait_key(photo, crop, engine) else None
+    return {
+        "source": picture_file(photo.path, photo.name),
+        "face": None if kept is None else kept.face,
+        "prepared": None if kept is None else kept.prepared,
+        "face_index": photo.face_index,
+        "crop": crop.for_studio(photo.width, photo.height),
+        "engine": engine,
+    }
 
 
-def leave_photo() -> tuple[Any, ...]:
-    """Go back to the uploader. Values as in `click_photo`."""
-    hidden = gr.update(visible=False)
-    return None, gr.update(value=None, visible=True), gr.update(value="", visible=False), hidden, *empty_result()
-
-
-@friendly
-def click_photo(photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> tuple[Any, ...]:
-    """Choose a face or show the crop settings. Values: photo state, uploader, view, crop panel, result."""
-    unchanged = (gr.skip(), gr.skip(), gr.skip())
-    if photo is None:
-        return leave_photo()
-    if event.pick == "crop":
-        return gr.skip(), gr.skip(), gr.skip(), gr.update(visible=True), *unchanged
-    chosen = replace(photo, face_index=min(int(event.pick), len(photo.boxes) - 1), problem="")
-    return chosen, gr.skip(), widgets.photo_view(chosen, crop), gr.skip(), *unchanged
-
-
-@friendly
-def change_crop(photo: ChosenPhoto | None, mode: str, across: float, down: float, size: float) -> tuple[Any, Any, Any]:
-    """Take another way to cut the face out. Values: crop state, view, manual settings."""
-    crop = Crop(mode, across, down, size)  # type: ignore[arg-type]
-    return crop, widgets.photo_view(photo, crop) if photo else gr.skip(), gr.update(visible=mode == "manual")
-
-
-# --- choosing a style --------------------------------------------------------------------------------------
-
-
-@friendly
-def pick_style(event: gr.EventData) -> str:
-    """Return the slug of the clicked tile."""
-    return str(event.pick)
-
-
-def go_to_training() -> Any:
-    """Show the New style tab."""
-    return gr.update(selected=TRAIN_TAB)
-
-
-@friendly
-def open_style(
-    payload: Mapping[str, Any] | None, mine: tuple[MyStyle, ...], request: gr.Request
-) -> tuple[Any, Any, Any]:
-    """Add a style file to the visitor's own and choose it. Values: own styles, chosen style, gallery."""
-    upload = uploaded_path(payload, request.session_hash)
-    if upload is None:
-        return gr.skip(), gr.skip(), gr.skip()
-    if len(mine) >= limits().styles:
-        raise TooManyStyles(limits().styles)
-    opened = style_gallery.open_file(upload, SESSIONS.folder(request.session_hash))
-    SESSIONS.keep_style(opened)
-    mine = (*mine, opened)
-    return mine, opened.slug, style_gallery.gallery(mine, opened.slug)
-
-
-@friendly
-def picture_styles(mine: tuple[MyStyle, ...], chosen: str | None, request: gr.Request) -> tuple[Any, Any]:
-    """Draw the first example in every opened style that has no picture yet. Values: own styles, gallery."""
-    examples = example_paths()[:1]
-    bare = [style for style in mine if style.thumbnail == style_gallery.NO_PICTURE]
-    if not (bare and examples):
-        return gr.skip(), gr.skip()
-    paths = tuple(Path(style.path) for style in bare)
-    drawn = EXECUTOR.result(CompareStyles(picture_file(examples[0]), paths, crop="aligned"))
-    for style, drawing in zip(bare, drawn.drawings, strict=True):
-        picture = widgets.data_address(drawing, side_px=style_gallery.THUMBNAIL_PX)
-        SESSIONS.keep_style(replace(style, thumbnail=picture))
-    mine = SESSIONS.styles(request.session_hash)  # others may have come meanwhile
-    return mine, style_gallery.gallery(mine, chosen)
-
-
-@friendly
-def remove_style(
-    mine: tuple[MyStyle, ...], chosen: str | None, event: gr.EventData, request: gr.Request
-) -> tuple[Any, Any, Any]:
-    """Remove one of the visitor's own styles. Values: own styles, chosen style, gallery."""
-    gone = next((style for style in mine if style.slug == event.pick), None)
-    if gone is None:
-        return gr.skip(), gr.skip(), gr.skip()
-    SESSIONS.remove_style(request.session_hash, gone.slug)
-    mine = tuple(style for style in mine if style.slug != gone.slug)
-    chosen = style_gallery.first_style() if chosen == gone.slug else chosen
-    return mine, chosen, style_gallery.gallery(mine, chosen, removed=gone)
-
-
-@friendly
-def undo_remove(chosen: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
-    """Bring the style that was removed last back. Values: own styles, gallery."""
-    SESSIONS.undo_remove(request.session_hash, str(event.pick))
-    mine = SESSIONS.styles(request.session_hash)
-    return mine, style_gallery.gallery(mine, chosen)
-
-
-# --- drawing -----------------------------------------------------------------------------------------------
-
-
-def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle]) -> tuple[str, str]:
-    found = style_gallery.find(chosen, mine)
+def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle], engine: str | None) -> tuple[str, str]:
+    found = style_gallery.find(chosen, mine, engine)
     if found is None:
         raise PageProblem("Choose a style first, or make one under New style.", title="No style yet")
     return found
 
 
-def _seed(number: float | None) -> int:
-    """Return the seed that the visitor chose, 0 for an emptied field. Raises PageProblem."""
-    if not 0 <= (number or 0) <= MAX_SEED:
-        raise PageProblem("The seed is a number from 0 to {limit}.", limit=MAX_SEED)
-    return int(number or 0)
+@dataclass(frozen=True, eq=False)
+class StylizeTab(StylizeParts):
+    """The tab with what its events do; `tabs` are the page's."""
 
+    tabs: gr.Tabs
 
-@friendly
-def draw(
-    photo: ChosenPhoto | None,
-    portrait: Portrait | None,
-    crop: Crop,
-    chosen: str | None,
-    mine: tuple[MyStyle, ...],
-    strength: float,
-    keep_colour: bool,
-    into_photo: bool,
-    seed: float | None,
-    request: gr.Request,
-    progress: gr.Progress = gr.Progress(),
-) -> tuple[Any, ...]:
-    """Draw the portrait. Values: portrait state, slider, placeholder, download button."""
-    from core.imaging.photo import save_png
+    @property
+    def other_photo(self) -> list[Any]:
+        """The listeners that choose another photo or none; a drawing of the one before is then out of date."""
+        examples = [] if self.left.examples is None else [self.left.examples.click]
+        return [self.left.uploader.change, *examples, self.left.view.submit]
 
-    if photo is None:
-        raise PageProblem(
-            "Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet"
+    # --- choosing a photo ----------------------------------------------------------------------------------
+
+    def _photo(self, chosen: ChosenPhoto, portrait: Portrait | None) -> Changes:
+        left, crop = self.left, self.left.crop
+        return {
+            self.state.photo: chosen,
+            self.state.portrait: portrait,
+            self.state.crop: Crop(),
+            left.uploader: gr.update(visible=False),
+            left.view: gr.update(value=widgets.photo_view(chosen, Crop()), visible=True),
+            crop.panel: gr.update(visible=bool(chosen.problem)),
+            crop.mode: "detect",
+            crop.manual: gr.update(visible=False),
+            **self.no_result(),
+        }
+
+    def no_result(self) -> Changes:
+        """Show the placeholder in place of a portrait."""
+        return {
+            self.right.slider: gr.update(value=None, visible=False),
+            self.right.empty: gr.update(visible=True),
+            self.right.download: gr.update(value=None, interactive=False),
+        }
+
+    def _example(self, number: int, engine: str | None) -> Changes:
+        path, name = example_paths()[number], t("Example {number}", number=number + 1)
+        return self._photo(*read_photo(str(path), engine, name=name))
+
+    @friendly
+    def upload_photo(
+        self,
+        payload: Mapping[str, Any] | None,
+        engine: str | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),
+    ) -> Changes:
+        """Take an uploaded or webcam photo."""
+        path = uploaded_path(payload, request.session_hash)
+        if path is None:
+            return unchanged()
+        progress(0.3, desc=t("Looking for faces"))
+        return self._photo(*read_photo(path, engine))
+
+    @friendly
+    def pick_example(self, engine: str | None, event: gr.EventData, progress: gr.Progress = gr.Progress()) -> Changes:
+        """Take one of the example photos."""
+        progress(0.3, desc=t("Looking for faces"))
+        return self._example(int(event.pick), engine)
+
+    @friendly
+    def ensure_photo(self, photo: ChosenPhoto | None, engine: str | None) -> Changes:
+        """Take the first example where a style was chosen before a photo."""
+        return unchanged() if photo is not None or not example_paths() else self._example(0, engine)
+
+    def leave_photo(self) -> Changes:
+        """Go back to the uploader."""
+        return {
+            self.state.photo: None,
+            self.left.uploader: gr.update(value=None, visible=True),
+            self.left.view: gr.update(value="", visible=False),
+            self.left.crop.panel: gr.update(visible=False),
+            **self.no_result(),
+        }
+
+    @friendly
+    def click_photo(self, photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> Changes:
+        """Choose a face or show the crop settings."""
+        if photo is None:
+            return self.leave_photo()
+        if event.pick == "crop":
+            return {self.left.crop.panel: gr.update(visible=True)}
+        chosen = replace(photo, face_index=min(int(event.pick), len(photo.boxes) - 1), problem="")
+        return {self.state.photo: chosen, self.left.view: widgets.photo_view(chosen, crop)}
+
+    @friendly
+    def change_crop(
+        self, photo: ChosenPhoto | None, mode: CropMode, across: float, down: float, size: float
+    ) -> Changes:
+        """Take another way to cut the face out."""
+        crop = Crop(mode, across, down, size)
+        return {
+            self.state.crop: crop,
+            self.left.crop.manual: gr.update(visible=mode == "manual"),
+            self.left.view: widgets.photo_view(photo, crop) if photo else gr.skip(),
+        }
+
+    # --- choosing a style ----------------------------------------------------------------------------------
+
+    @friendly
+    def pick_style(self, event: gr.EventData) -> Changes:
+        """Choose the clicked tile's style."""
+        return {self.state.chosen: str(event.pick)}
+
+    def go_to_training(self) -> Changes:
+        """Show the New style tab."""
+        return {self.tabs: gr.update(selected=TRAIN_TAB)}
+
+    @friendly
+    def open_style(
+        self,
+        payload: Mapping[str, Any] | None,
+        mine: tuple[MyStyle, ...],
+        engine: str | None,
+        request: gr.Request,
+    ) -> Changes:
+        """Add a style file to the visitor's own and choose it."""
+        upload = uploaded_path(payload, request.session_hash)
+        if upload is None:
+            return unchanged()
+        if len(mine) >= limits().styles:
+            raise TooManyStyles(limits().styles)
+        opened = style_gallery.open_file(upload, SESSIONS.folder(request.session_hash), engine)
+        SESSIONS.keep_style(opened)
+        return self.styles((*mine, opened), opened.slug, engine)
+
+    def styles(
+        self, mine: tuple[MyStyle, ...], chosen: str | None, engine: str | None, *, removed: MyStyle | None = None
+    ) -> Changes:
+        """Show the style gallery anew."""
+        return {
+            self.state.mine: mine,
+            self.state.chosen: chosen,
+            self.left.gallery: style_gallery.gallery(mine, chosen, engine, removed=removed),
+        }
+
+    @friendly
+    def picture_styles(
+        self, mine: tuple[MyStyle, ...], chosen: str | None, engine: str | None, request: gr.Request
+    ) -> Changes:
+        """Draw the first example in every opened style that has no picture yet."""
+        examples = example_paths()[:1]
+        bare = [style for style in mine if style.thumbnail == style_gallery.NO_PICTURE]
+        bare = [style for style in bare if style_gallery.find(style.slug, [style], engine)]
+        if not (bare and examples):
+            return unchanged()
+        paths = tuple(Path(style.path) for style in bare)
+        job = CompareStyles(picture_file(examples[0]), paths, crop="aligned", engine=engine)
+        drawn = EXECUTOR.result(job)
+        for style, drawing in zip(bare, drawn.drawings, strict=True):
+            picture = widgets.data_address(drawing, side_px=style_gallery.THUMBNAIL_PX)
+            SESSIONS.keep_style(replace(style, thumbnail=picture))
+        mine = SESSIONS.styles(request.session_hash)  # others may have come meanwhile
+        return {self.state.mine: mine, self.left.gallery: style_gallery.gallery(mine, chosen, engine)}
+
+    @friendly
+    def remove_style(
+        self,
+        mine: tuple[MyStyle, ...],
+        chosen: str | None,
+        engine: str | None,
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> Changes:
+        """Remove one of the visitor's own styles."""
+        gone = next((style for style in mine if style.slug == event.pick), None)
+        if gone is None:
+            return unchanged()
+        SESSIONS.remove_style(request.session_hash, gone.slug)
+        left = tuple(style for style in mine if style.slug != gone.slug)
+        chosen = style_gallery.first_style(engine) if chosen == gone.slug else chosen
+        return self.styles(left, chosen, engine, removed=gone)
+
+    @friendly
+    def undo_remove(self, chosen: str | None, engine: str | None, event: gr.EventData, request: gr.Request) -> Changes:
+        """Bring the style that was removed last back."""
+        SESSIONS.undo_remove(request.session_hash, str(event.pick))
+        mine = SESSIONS.styles(request.session_hash)
+        return {self.state.mine: mine, self.left.gallery: style_gallery.gallery(mine, chosen, engine)}
+
+    # --- drawing -------------------------------------------------------------------------------------------
+
+    @friendly
+    def draw(self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Changes:
+        """Draw the portrait; `shown` has the values of `drawn_from`."""
+        return self._draw(shown, request, progress)
+
+    @friendly
+    def redraw(self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Changes:
+        """Draw again after a setting changed; nothing happens before the first portrait."""
+        portrait = shown[self.state.portrait]
+        if shown[self.state.photo] is None or portrait is None or portrait.prepared is None:
+            return unchanged()
+        return self._draw(shown, request, progress)
+
+    def _draw(self, shown: Shown, request: gr.Request, progress: gr.Progress) -> Changes:
+        from core.imaging.photo import save_png
+
+        photo, crop, engine = (shown[part] for part in (self.state.photo, self.state.crop, self.state.engine))
+        if photo is None:
+            raise PageProblem(
+                "Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet"
+            )
+        title, path = _style_or_complain(shown[self.state.chosen], shown[self.state.mine], engine)
+        options = DrawOptions(**self.right.drawing.read(shown))
+        progress(0.3, desc=t("Drawing"))
+        seen = as_seen(photo, shown[self.state.portrait], crop, engine)
+        drawn = EXECUTOR.result(
+            DrawPortrait(style_path=Path(path), options=options, blend=bool(shown[self.right.blend]), **seen)
         )
-    title, path = _style_or_complain(chosen, mine)
-    options = DrawOptions(strength / 100, keep_colour, _seed(seed))
-    progress(0.3, desc=t("Drawing"))
-    job = DrawPortrait(style_path=Path(path), options=options, blend=into_photo, **as_seen(photo, portrait, crop))
-    drawn = EXECUTOR.result(job)
-    file = SESSIONS.folder(request.session_hash) / f"portrait-{style_gallery.file_name(title)}.png"
-    save_png(drawn.after, file)
-    return (
-        Portrait(portrait_key(photo, crop), drawn.face, drawn.prepared),
-        gr.update(value=before_after(drawn.before, drawn.after), visible=True),
-        gr.update(visible=False),
-        gr.update(value=published(file, request.session_hash, "portrait"), interactive=True),
-    )
+        file = SESSIONS.folder(request.session_hash) / f"portrait-{style_gallery.file_name(title)}.png"
+        save_png(drawn.after, file)
+        download = published(file, request.session_hash, "portrait")
+        return {
+            self.state.portrait: Portrait(portrait_key(photo, crop, engine), drawn.face, drawn.prepared),
+            self.right.slider: gr.update(value=before_after(drawn.before, drawn.after), visible=True),
+            self.right.empty: gr.update(visible=False),
+            self.right.download: gr.update(value=download, interactive=True),
+        }
 
+    @friendly
+    def draw_several(
+        self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()
+    ) -> Iterator[Changes]:
+        """Draw many photos, each portrait as soon as it is done, then a zip.
 
-def redraw(
-    photo: ChosenPhoto | None,
-    portrait: Portrait | None,
-    crop: Crop,
-    chosen: str | None,
-    mine: tuple[MyStyle, ...],
-    strength: float,
-    keep_colour: bool,
-    into_photo: bool,
-    seed: float | None,
-    request: gr.Request,
-    progress: gr.Progress = gr.Progress(),
-) -> tuple[Any, ...]:
-    """Draw again after a setting changed; nothing happens before the first portrait. Values as in `draw`."""
-    if photo is None or portrait is None or portrait.prepared is None:
-        return tuple(gr.skip() for _ in range(4))
-    return draw(photo, portrait, crop, chosen, mine, strength, keep_colour, into_photo, seed, request, progress)
+        A photo that can't be drawn becomes a note beside the others.
+        """
+        from core.imaging.photo import save_png
 
-
-# --- several photos ----------------------------------------------------------------------------------------
-
-
-@friendly
-def draw_several(
-    payload: Sequence[Mapping[str, Any]] | None,
-    chosen: str | None,
-    mine: tuple[MyStyle, ...],
-    strength: float,
-    keep_colour: bool,
-    seed: float | None,
-    request: gr.Request,
-    progress: gr.Progress = gr.Progress(),
-) -> Iterator[tuple[Any, ...]]:
-    """Draw several photos, the largest face of each. Values: results, download button, notes."""
-    from core.imaging.photo import save_png
-
-    uploads = uploaded_paths(payload or [], request.session_hash)
-    if not uploads:
-        raise PageProblem("Add the photos first.", title="No photos yet")
-    if len(uploads) > limits().photos:
-        raise TooManyPhotos(len(uploads), limits().photos)
-    title, path = _style_or_complain(chosen, mine)
-    options = DrawOptions(strength / 100, keep_colour, _seed(seed))
-    folder = SESSIONS.folder(request.session_hash)
-    notes = Markup()
-    files: list[Path] = []
-    shown: list[str] = []
-    for update in EXECUTOR.stream(DrawPhotos(tuple(map(picture_file, uploads)), Path(path), options)):
-        phase = update.progress
-        drawing = phase.what == DRAWING
-        progress((len(uploads) * drawing + phase.done, 2 * len(uploads)), desc=t(PHASES[phase.what]))
-        if update.value is None:
-            continue
-        if update.value.problem is not None:
-            notes += widgets.notice(update.value.problem.sentence)
-        if update.value.image is None:
-            continue
-        name = f"{style_gallery.file_name(update.value.name)}-{style_gallery.file_name(title)}"
-        file = folder / f"{len(files) + 1:02d}-{name}.png"
-        save_png(update.value.image, file)
-        files.append(file)
-        shown.append(published(file, request.session_hash, f"photo {len(files)}"))
-        yield gr.update(value=list(shown), visible=True), gr.skip(), notes
-    archive = folder / f"portraits-{style_gallery.file_name(title)}.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
-        for file in files:
-            target.write(file, file.name)
-    download = published(archive, request.session_hash, "archive") if files else None
-    yield gr.skip(), gr.update(value=download, interactive=bool(files)), notes
+        several, engine = self.right.several, shown[self.state.engine]
+        uploads = uploaded_paths(shown[several.uploads] or [], request.session_hash)
+        if not uploads:
+            raise PageProblem("Add the photos first.", title="No photos yet")
+        if len(uploads) > limits().photos:
+            raise TooManyPhotos(len(uploads), limits().photos)
+        title, path = _style_or_complain(shown[self.state.chosen], shown[self.state.mine], engine)
+        options = DrawOptions(**self.right.drawing.read(shown))
+        job = DrawPhotos(tuple(map(picture_file, uploads)), Path(path), options, engine)
+        folder, notes = SESSIONS.folder(request.session_hash), Markup()
+        files: list[Path] = []
+        addresses: list[str] = []
+        for update in EXECUTOR.stream(job):
+            phase = update.progress
+            done = len(uploads) * (phase.what == DRAWING) + phase.done
+            progress((done, 2 * len(uploads)), desc=t(PHASES[phase.what]))
+            if update.value is None:
+                continue
+            if update.value.problem is not None:
+                notes += widgets.notice(update.value.problem.sentence)
+            if update.value.image is None:
+                continue
+            name = f"{style_gallery.file_name(update.value.name)}-{style_gallery.file_name(title)}"
+            file = folder / f"{len(files) + 1:02d}-{name}.png"
+            save_png(update.value.image, file)
+            files.append(file)
+            addresses.append(published(file, request.session_hash, f"photo {len(files)}"))
+            yield {several.results: gr.update(value=list(addresses), visible=True), several.notes: notes}
+        archive = folder / f"portraits-{style_gallery.file_name(title)}.zip"
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+            for file in files:
+                target.write(file, file.name)
+        download = published(archive, request.session_hash, "archive") if files else None
+        yield {several.archive: gr.update(value=download, interactive=bool(files)), several.notes: notes}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from core.engines import registry
 from core.errors import (
     NoReferences,
     StyleFileInvalid,
@@ -17,7 +18,8 @@ from core.errors import (
     TrainingStopped,
 )
 from core.execution.jobs import READING, PictureFile, ReadReference, ReadReferences, ReferencePicture, TrainStyle
-from core.ui.components import advanced, example_sets, style_gallery, widgets
+from core.options import options_of
+from core.ui.components import example_sets, style_gallery, widgets
 from core.ui.components.before_after import preview as preview_html
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
@@ -27,14 +29,19 @@ from core.ui.server.runtime import EXECUTOR, LOCAL, studio
 from core.ui.server.session import ChosenPhoto, MyStyle, Reference, new_key
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
-from core.ui.tabs.stylize_handlers import PHASES, STYLIZE_TAB, example_paths, picture_file, read_photo
+from core.ui.tabs.events import Changes, Shown, unchanged
+from core.ui.tabs.stylize_handlers import PHASES, STYLIZE_TAB, StylizeTab, example_paths, picture_file, read_photo
+from core.ui.tabs.train_parts import TrainParts
 
 if TYPE_CHECKING:
     from core.engines.base import Style, TrainingConfig, TrainingStep
+    from core.engines.registry import EngineEntry
     from core.imaging.align import AlignedFace
 
 CARD_PX = 224
 STEP_TITLES = ("Drop your pictures", "Choose what it should become", "Train, then use it")
+PRESET_TITLES = {"sketch": "Sketch: lines and tone, quickest", "cartoon": "Cartoon: new shapes and colours"}
+LEARNS_NO_STYLES = "This engine draws in its own styles and learns no new ones. Choose another engine to make one."
 STOPPED = TrainingStopped().sentence
 
 
@@ -42,9 +49,11 @@ def heads(references: Sequence[Reference], *, trained: bool = False) -> tuple[st
     """Return the three step headings: each lights up when the one before it is done."""
     ready = bool(usable(references)) and len(references) <= limits().references
     later = "done" if trained else "on" if ready else "off"
-    states = ("done" if ready else "on", later, later)
-    return tuple(  # type: ignore[return-value]
-        widgets.step_head(i + 1, title, state) for i, (title, state) in enumerate(zip(STEP_TITLES, states, strict=True))
+    first, second, third = STEP_TITLES
+    return (
+        widgets.step_head(1, first, "done" if ready else "on"),
+        widgets.step_head(2, second, later),
+        widgets.step_head(3, third, later),
     )
 
 
@@ -53,44 +62,24 @@ def usable(references: Sequence[Reference]) -> list[AlignedFace]:
     return [reference.face for reference in references if reference.face is not None]
 
 
-# --- step 1: references ------------------------------------------------------------------------------------
+def preset_title(name: str) -> str:
+    """Return a preset's name for people, in English."""
+    return PRESET_TITLES.get(name, name.replace("_", " ").capitalize())
 
 
-def _page(references: Sequence[Reference]) -> tuple[Any, ...]:
-    """Values for: references, cards, the three headings, train button."""
-    count = len(references)
-    limit = limits().references
-    problem = TooManyReferences(count, limit).sentence if count > limit else ""
-    sets = [] if references else example_sets.tiles()
-    cards = widgets.reference_cards(references, limit=limit, problem=problem, sets=sets)
-    ready = bool(usable(references)) and not problem
-    return tuple(references), cards, *heads(references), gr.update(interactive=ready)
+def asks_for_anchor(entry: EngineEntry) -> bool:
+    """Whether an engine's styles can be made for one person."""
+    return entry.training is not None and "anchor" in {item.name for item in options_of(entry.training)}
 
 
-def _filled(references: list[Reference], removed: Collection[str], progress: gr.Progress) -> Iterator[tuple[Any, ...]]:
-    """Align what is new, then show each one's photo-like inversion; yields the page after every picture.
-
-    `removed` grows while this runs; what is in it is not shown again.
-    """
-
-    def page() -> tuple[Any, ...]:
-        return _page([item for item in references if item.key not in removed])
-
-    rows = {item.key: row for row, item in enumerate(references)}
-    todo = tuple(
-        ReferencePicture(item.key, picture_file(item.path, item.name), item.aligned, item.face)
-        for item in references
-        if not item.problem and not item.look_view
-    )
-    for update in EXECUTOR.stream(ReadReferences(todo)):
-        phase = update.progress
-        progress((phase.of * (phase.what == READING) + phase.done, 2 * phase.of), desc=t(PHASES[phase.what]))
-        if update.value is not None:
-            row = rows[update.value.key]
-            references[row] = _read(references[row], update.value)
-            yield page()
-    if not todo:
-        yield page()
+def checked(references: Sequence[Reference]) -> list[AlignedFace]:
+    """Return the faces to train on. Raises TooManyReferences, NoReferences."""
+    if len(references) > limits().references:
+        raise TooManyReferences(len(references), limits().references)
+    faces = usable(references)
+    if not faces:
+        raise NoReferences()
+    return faces
 
 
 def _read(reference: Reference, read: ReadReference) -> Reference:
@@ -105,178 +94,9 @@ def _read(reference: Reference, read: ReadReference) -> Reference:
     return replace(reference, face=read.face, crop_view=crop, look_view=look, problem="")
 
 
-@friendly
-def add_references(
-    payload: object,
-    references: tuple[Reference, ...],
-    removed: set[str],
-    aligned: bool,
-    request: gr.Request,
-    progress: gr.Progress = gr.Progress(),
-) -> Iterator[tuple[Any, ...]]:
-    """Add dropped pictures. Values: the uploader (emptied), then `_page`."""
-    uploads = uploaded_paths(payload or [], request.session_hash)
-    added = [Reference(new_key(), path, Path(path).name, bool(aligned)) for path in uploads]
-    together = [*references, *added][: 2 * limits().references]  # a few too many can be chosen from, a thousand not
-    yield None, *_page(together)
-    for page in _filled(together, removed, progress):
-        yield gr.skip(), *page
-
-
-@friendly
-def take_set(
-    references: tuple[Reference, ...], removed: set[str], event: gr.EventData, progress: gr.Progress = gr.Progress()
-) -> Iterator[tuple[Any, ...]]:
-    """Take one of our sets of pictures, in place of another of ours. Values as in `_page`."""
-    chosen = example_sets.example_set(str(event.pick))
-    if chosen is None:
-        return
-    removed.update(item.key for item in references if example_sets.is_example(item.path))
-    title = t(chosen.title)
-    added = [
-        Reference(new_key(), str(path), f"{title} {number}", aligned=True)
-        for number, path in enumerate(chosen.pictures, start=1)
-    ]
-    together = [*(item for item in references if item.key not in removed), *added]
-    yield _page(together)
-    yield from _filled(together, removed, progress)
-
-
-@friendly
-def remove_card(references: tuple[Reference, ...], removed: set[str], event: gr.EventData) -> tuple[Any, ...]:
-    """Remove a picture, also from what a running event is about to show. Values as in `_page`."""
-    removed.update(item.key for item in references if item.key == event.pick)
-    return _page([item for item in references if item.key not in removed])
-
-
-@friendly
-def use_as_it_is(
-    references: tuple[Reference, ...],
-    removed: set[str],
-    event: gr.EventData,
-    progress: gr.Progress = gr.Progress(),
-) -> Iterator[tuple[Any, ...]]:
-    """Take a picture without looking for its face. Values as in `_page`."""
-    changed = [replace(item, aligned=True, problem="") if item.key == event.pick else item for item in references]
-    yield from _filled(changed, removed, progress)
-
-
-@friendly
-def toggle_aligned(
-    references: tuple[Reference, ...], removed: set[str], aligned: bool, progress: gr.Progress = gr.Progress()
-) -> Iterator[tuple[Any, ...]]:
-    """Cut every picture out again, as found or as it is. Values as in `_page`."""
-    blank = [replace(item, aligned=aligned, face=None, crop_view="", look_view="", problem="") for item in references]
-    yield from _filled(blank, removed, progress)
-
-
-def preset_steps(preset: str) -> Any:
-    """Return the advanced setting that follows the preset."""
-    return gr.update(value=studio().config(preset).steps)
-
-
-# --- steps 2 and 3: training -------------------------------------------------------------------------------
-
-
-@friendly
-def upload_own(payload: Mapping[str, Any] | None, request: gr.Request) -> tuple[ChosenPhoto | None, str]:
-    """Take the photo for the preview. Values: own photo, a sentence if its face can't be used."""
-    path = uploaded_path(payload, request.session_hash)
-    own = None if path is None else read_photo(path)[0]
-    return own, widgets.notice(own.problem) if own else ""
-
-
-def _preview(own: ChosenPhoto | None, photo: ChosenPhoto | None) -> tuple[PictureFile | None, int, bool]:
-    """Return the photo to preview on, which face, and whether it is the visitor's own.
-
-    It is theirs from here or from Stylize, or an example.
-    """
-    chosen = own or photo
-    if chosen is not None and (own is not None or not chosen.problem):
-        return picture_file(chosen.path, chosen.name), chosen.face_index, True
-    examples = example_paths()
-    return (picture_file(examples[0]) if examples else None), 0, False
-
-
-def _config(preset: str, anchor: str, values: Sequence[Any]) -> TrainingConfig:
-    try:
-        return studio().config(preset, anchor=anchor, **advanced.overrides(values))
-    except ValueError as error:
-        raise PageProblem("One of the advanced settings is out of range. Check them and train again.") from error
-
-
-def _checked(references: Sequence[Reference]) -> list[AlignedFace]:
-    if len(references) > limits().references:
-        raise TooManyReferences(len(references), limits().references)
-    faces = usable(references)
-    if not faces:
-        raise NoReferences()
-    return faces
-
-
-def _running(message: Any, preview: Any = None) -> tuple[Any, ...]:
-    """Values while training: style, run view, preview, train, stop, finish box, name, download, last two headings."""
-    shown = gr.skip() if preview is None else gr.update(value=preview_html(preview), visible=True)
-    return gr.skip(), message, shown, gr.update(interactive=False), gr.update(visible=True), *_unchanged(5)
-
-
-def stopped(message: str = STOPPED) -> tuple[Any, ...]:
-    """Values of the same parts after a run that left no style; an earlier style stays."""
-    hidden = gr.update(visible=False)
-    return gr.skip(), widgets.hint(message), hidden, gr.update(interactive=True), hidden, *_unchanged(5)
-
-
-def _unchanged(count: int) -> tuple[Any, ...]:
-    return tuple(gr.skip() for _ in range(count))
-
-
-@friendly
-def train(
-    request: gr.Request,
-    references: tuple[Reference, ...],
-    photo: ChosenPhoto | None,
-    own: ChosenPhoto | None,
-    preset: str,
-    anchor: str,
-    *settings: Any,
-) -> Iterator[tuple[Any, ...]]:
-    """Train a style; `settings` are the advanced controls' values. Values as in `_running`."""
-    flag = SESSIONS.begin_run(request.session_hash)  # from now on, `stop` reaches this run
-    try:
-        faces = _checked(references)
-        config = _config(preset, anchor, settings)
-        check_training(config, len(faces), seconds=EXECUTOR.accelerator_seconds(config, len(faces)))
-        if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
-            raise TooManyStyles(limits().styles)
-        yield _running(widgets.hint("Getting ready: reading every picture."))
-        preview, face_index, is_own = _preview(own, photo)
-        if config.needs_photo and not is_own:
-            raise PageProblem("Add your photo first: this style is made for one person.", title="No photo yet")
-        job = TrainStyle(
-            tuple(faces), config, t("My style"), flag, person=preview, preview=preview, face_index=face_index
-        )
-        yield from _shown(EXECUTOR.stream(job), faces, references, request)
-    except TrainingStopped:
-        yield stopped()
-    finally:
-        SESSIONS.end_run(request.session_hash, flag)
-
-
-def _shown(
-    run: Iterator[TrainingStep],
-    faces: Sequence[AlignedFace],
-    references: Sequence[Reference],
-    request: gr.Request,
-) -> Iterator[tuple[Any, ...]]:
-    """Show a run's steps, then its style or that it was stopped. Values as in `_running`."""
-    losses: list[float] = []
-    for item in run:
-        losses.append(float(item.loss))
-        if item.preview is not None or item.step % 5 == 0 or item.step == item.steps:
-            view = widgets.training_run(item.step, item.steps, losses, item.seconds_left)
-            yield _running(view, item.preview)
-        if item.style is not None:
-            yield _finished(item.style, len(faces), references, request)
+def _blank(reference: Reference, *, aligned: bool) -> Reference:
+    """Return a reference as if it had just been dropped."""
+    return replace(reference, aligned=aligned, face=None, crop_view="", look_view="", problem="")
 
 
 def _saved(style: Style, folder: Path) -> str:
@@ -285,79 +105,335 @@ def _saved(style: Style, folder: Path) -> str:
     return str(studio().save_style(style, folder / f"{style_gallery.file_name(style.name)}.safetensors"))
 
 
-def _finished(style: Style, count: int, references: Sequence[Reference], request: gr.Request) -> tuple[Any, ...]:
-    slug = f"my-{new_key()}"
-    path = _saved(style, SESSIONS.folder(request.session_hash) / slug)
-    thumbnail = next(item.crop_view for item in references if item.face is not None)
-    made = MyStyle(slug, style.name, count, thumbnail, path)
-    SESSIONS.keep_style(made)
-    done = widgets.hint("Done. Give it a name, then use it or download it.")
-    return (
-        made,
-        done,
-        gr.skip(),
-        gr.update(interactive=True),
-        gr.update(visible=False),
-        gr.update(visible=True),
-        style.name,
-        gr.update(value=published(path, request.session_hash, slug), interactive=True),
-        *heads(references, trained=True)[1:],
-    )
+@dataclass(frozen=True, eq=False)
+class TrainTab(TrainParts):
+    """The tab with what its events do; `stylize` is the tab that takes the style over."""
+
+    stylize: StylizeTab
+
+    # --- step 1: references --------------------------------------------------------------------------------
+
+    def _page(self, references: Sequence[Reference]) -> Changes:
+        count, limit = len(references), limits().references
+        problem = TooManyReferences(count, limit).sentence if count > limit else ""
+        sets = [] if references else example_sets.tiles()
+        first, second, third = heads(references)
+        return {
+            self.references: tuple(references),
+            self.first.cards: widgets.reference_cards(references, limit=limit, problem=problem, sets=sets),
+            self.first.head: first,
+            self.second.head: second,
+            self.third.head: third,
+            self.third.start: gr.update(interactive=bool(usable(references)) and not problem),
+        }
+
+    def _filled(
+        self, references: list[Reference], removed: Collection[str], engine: str | None, progress: gr.Progress
+    ) -> Iterator[Changes]:
+        """Align what is new, then show each one's photo-like inversion; yields the page after every picture.
+
+        `removed` grows while this runs; what is in it is not shown again.
+        """
+
+        def page() -> Changes:
+            return self._page([item for item in references if item.key not in removed])
+
+        rows = {item.key: row for row, item in enumerate(references)}
+        todo = tuple(
+            ReferencePicture(item.key, picture_file(item.path, item.name), item.aligned, item.face)
+            for item in references
+            if not item.problem and not item.look_view
+        )
+        for update in EXECUTOR.stream(ReadReferences(todo, engine)):
+            phase = update.progress
+            progress((phase.of * (phase.what == READING) + phase.done, 2 * phase.of), desc=t(PHASES[phase.what]))
+            if update.value is not None:
+                row = rows[update.value.key]
+                references[row] = _read(references[row], update.value)
+                yield page()
+        if not todo:
+            yield page()
+
+    @friendly
+    def add_references(
+        self,
+        payload: object,
+        references: tuple[Reference, ...],
+        removed: set[str],
+        aligned: bool,
+        engine: str | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),
+    ) -> Iterator[Changes]:
+        """Add dropped pictures, and empty the uploader."""
+        uploads = uploaded_paths(payload or [], request.session_hash)
+        added = [Reference(new_key(), path, Path(path).name, bool(aligned)) for path in uploads]
+        together = [*references, *added][: 2 * limits().references]  # a few too many can be chosen from, a thousand not
+        yield {self.first.drop: None, **self._page(together)}
+        yield from self._filled(together, removed, engine, progress)
+
+    @friendly
+    def take_set(
+        self,
+        references: tuple[Reference, ...],
+        removed: set[str],
+        engine: str | None,
+        event: gr.EventData,
+        progress: gr.Progress = gr.Progress(),
+    ) -> Iterator[Changes]:
+        """Take one of our sets of pictures, in place of another of ours."""
+        chosen = example_sets.example_set(str(event.pick))
+        if chosen is None:
+            return
+        removed.update(item.key for item in references if example_sets.is_example(item.path))
+        title = t(chosen.title)
+        added = [
+            Reference(new_key(), str(path), f"{title} {number}", aligned=True)
+            for number, path in enumerate(chosen.pictures, start=1)
+        ]
+        together = [*(item for item in references if item.key not in removed), *added]
+        yield self._page(together)
+        yield from self._filled(together, removed, engine, progress)
+
+    @friendly
+    def remove_card(self, references: tuple[Reference, ...], removed: set[str], event: gr.EventData) -> Changes:
+        """Remove a picture, also from what a running event is about to show."""
+        removed.update(item.key for item in references if item.key == event.pick)
+        return self._page([item for item in references if item.key not in removed])
+
+    @friendly
+    def use_as_it_is(
+        self,
+        references: tuple[Reference, ...],
+        removed: set[str],
+        engine: str | None,
+        event: gr.EventData,
+        progress: gr.Progress = gr.Progress(),
+    ) -> Iterator[Changes]:
+        """Take a picture without looking for its face."""
+        changed = [replace(item, aligned=True, problem="") if item.key == event.pick else item for item in references]
+        yield from self._filled(changed, removed, engine, progress)
+
+    @friendly
+    def toggle_aligned(
+        self,
+        references: tuple[Reference, ...],
+        removed: set[str],
+        engine: str | None,
+        aligned: bool,
+        progress: gr.Progress = gr.Progress(),
+    ) -> Iterator[Changes]:
+        """Cut every picture out again, as found or as it is."""
+        yield from self._filled([_blank(item, aligned=aligned) for item in references], removed, engine, progress)
+
+    @friendly
+    def read_again(
+        self,
+        references: tuple[Reference, ...],
+        removed: set[str],
+        engine: str | None,
+        progress: gr.Progress = gr.Progress(),
+    ) -> Iterator[Changes]:
+        """Let another engine read every picture."""
+        blank = [_blank(item, aligned=item.aligned) for item in references]
+        yield from self._filled(blank, removed, engine, progress)
+
+    # --- step 2: what it should become ---------------------------------------------------------------------
+
+    def for_engine(self, engine: str) -> Changes:
+        """Offer what an engine can learn. Raises as `Studio.engine`."""
+        entry = registry.entry(engine)
+        if not studio().capabilities(engine).trains or entry.training is None:
+            says = widgets.hint(LEARNS_NO_STYLES)
+            return {self.cannot: gr.update(value=says, visible=True), self.steps: gr.update(visible=False)}
+        presets = [(t(preset_title(name)), name) for name in entry.training.presets]
+        return {
+            self.cannot: gr.update(visible=False),
+            self.steps: gr.update(visible=True),
+            self.second.preset: gr.update(choices=presets, value=presets[0][1] if presets else None),
+            self.second.anchor: gr.update(visible=asks_for_anchor(entry)),
+            **{one.column: gr.update(visible=name == engine) for name, one in self.second.settings.items()},
+        }
+
+    def preset_steps(self, preset: str, engine: str | None) -> Changes:
+        """Let the number of steps follow the preset."""
+        steps = self.second.settings[engine or studio().default].controls.by_option["steps"]
+        return {steps: studio().config(preset, engine=engine).steps}
+
+    @friendly
+    def upload_own(self, payload: Mapping[str, Any] | None, engine: str | None, request: gr.Request) -> Changes:
+        """Take the photo for the preview; say if its face can't be used."""
+        path = uploaded_path(payload, request.session_hash)
+        own = None if path is None else read_photo(path, engine)[0]
+        return {self.own: own, self.second.complaint: widgets.notice(own.problem) if own else ""}
+
+    # --- step 3: training ----------------------------------------------------------------------------------
+
+    def _preview(self, shown: Shown) -> tuple[PictureFile | None, int, bool]:
+        """Return the photo to preview on, which face, and whether it is the visitor's own.
+
+        It is theirs from here or from Stylize, or an example.
+        """
+        own: ChosenPhoto | None = shown[self.own]
+        chosen: ChosenPhoto | None = own or shown[self.stylize.state.photo]
+        if chosen is not None and (own is not None or not chosen.problem):
+            return picture_file(chosen.path, chosen.name), chosen.face_index, True
+        examples = example_paths()
+        return (picture_file(examples[0]) if examples else None), 0, False
+
+    def config(self, shown: Shown) -> TrainingConfig:
+        """Return the settings that the controls of the engine in use show. Raises PageProblem."""
+        engine: str | None = shown[self.stylize.state.engine]
+        entry = registry.entry(engine or studio().default)
+        if entry.name not in self.second.settings:
+            raise PageProblem(LEARNS_NO_STYLES)
+        given = self.second.settings[entry.name].controls.read(shown)
+        if asks_for_anchor(entry):
+            given["anchor"] = shown[self.second.anchor]
+        try:
+            return studio().config(shown[self.second.preset], engine=engine, **given)
+        except ValueError as error:
+            raise PageProblem("One of the advanced settings is out of range. Check them and train again.") from error
+
+    def _running(self, message: str, preview: Any = None) -> Changes:
+        """Show that a training runs."""
+        shown = gr.skip() if preview is None else gr.update(value=preview_html(preview), visible=True)
+        return {
+            self.third.run: message,
+            self.third.preview: shown,
+            self.third.start: gr.update(interactive=False),
+            self.third.stop: gr.update(visible=True),
+        }
+
+    def stopped(self, message: str = STOPPED) -> Changes:
+        """Show that a run left no style; an earlier style stays."""
+        return {
+            self.third.run: widgets.hint(message),
+            self.third.preview: gr.update(visible=False),
+            self.third.start: gr.update(interactive=True),
+            self.third.stop: gr.update(visible=False),
+        }
+
+    @friendly
+    def train(self, shown: Shown, request: gr.Request) -> Iterator[Changes]:
+        """Train a style; `shown` has the values of `trained_from`, and of Stylize's photo and engine."""
+        flag = SESSIONS.begin_run(request.session_hash)  # from now on, `stop` reaches this run
+        try:
+            faces = checked(shown[self.references])
+            config, engine = self.config(shown), shown[self.stylize.state.engine]
+            check_training(config, len(faces), seconds=EXECUTOR.accelerator_seconds(config, len(faces), engine))
+            if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
+                raise TooManyStyles(limits().styles)
+            yield self._running(widgets.hint("Getting ready: reading every picture."))
+            preview, face_index, is_own = self._preview(shown)
+            if config.needs_photo and not is_own:
+                raise PageProblem("Add your photo first: this style is made for one person.", title="No photo yet")
+            job = TrainStyle(
+                tuple(faces),
+                config,
+                t("My style"),
+                flag,
+                person=preview,
+                preview=preview,
+                face_index=face_index,
+                engine=engine,
+            )
+            yield from self._learned(EXECUTOR.stream(job), shown[self.references], request)
+        except TrainingStopped:
+            yield self.stopped()
+        finally:
+            SESSIONS.end_run(request.session_hash, flag)
+
+    def _learned(
+        self, run: Iterator[TrainingStep], references: Sequence[Reference], request: gr.Request
+    ) -> Iterator[Changes]:
+        """Show a run's steps, then its style."""
+        losses: list[float] = []
+        for item in run:
+            losses.append(float(item.loss))
+            if item.preview is not None or item.step % 5 == 0 or item.step == item.steps:
+                view = widgets.training_run(item.step, item.steps, losses, item.seconds_left)
+                yield self._running(view, item.preview)
+            if item.style is not None:
+                yield self._finished(item.style, references, request)
+
+    def _finished(self, style: Style, references: Sequence[Reference], request: gr.Request) -> Changes:
+        slug = f"my-{new_key()}"
+        path = _saved(style, SESSIONS.folder(request.session_hash) / slug)
+        thumbnail = next(item.crop_view for item in references if item.face is not None)
+        made = MyStyle(slug, style.name, style.references, thumbnail, path, style.engine)
+        SESSIONS.keep_style(made)
+        _, second, third = heads(references, trained=True)
+        return {
+            self.made: made,
+            self.third.run: widgets.hint("Done. Give it a name, then use it or download it."),
+            self.third.start: gr.update(interactive=True),
+            self.third.stop: gr.update(visible=False),
+            self.third.finish: gr.update(visible=True),
+            self.third.name: style.name,
+            self.third.download: gr.update(value=published(path, request.session_hash, slug), interactive=True),
+            self.second.head: second,
+            self.third.head: third,
+        }
+
+    @friendly
+    async def stop(self, request: gr.Request) -> Changes:
+        """Ask the visitor's run to stop at its next step, or take it out of the line."""
+        if SESSIONS.stop_runs(request.session_hash):
+            return self._running(widgets.hint("Stopping after this step."))
+        await queueing.leave_line(request.session_hash, self.train)
+        return self.stopped()
+
+    def line_up(self, references: tuple[Reference, ...]) -> Changes:
+        """Show, as soon as the button is pressed, how to get out of the line again."""
+        if not usable(references):
+            return unchanged()
+        return self._running(widgets.hint("Your training starts as soon as it is your turn."))
+
+    # --- after training ------------------------------------------------------------------------------------
+
+    @friendly
+    def rename(self, made: MyStyle | None, name: str, request: gr.Request) -> Changes:
+        """Write the trained style again under its name."""
+        title = " ".join((name or "").split())[:60]
+        if made is None or not title or title == made.title:
+            return unchanged()
+        folder = SESSIONS.folder(request.session_hash) / made.slug
+        path = _saved(replace(LOCAL.style_at(Path(made.path), made.engine or None), name=title), folder)
+        renamed = replace(made, title=title, path=path)
+        SESSIONS.keep_style(renamed)
+        for older in folder.glob("*.safetensors"):  # names typed on the way; another tab may still use the last one
+            if str(older) not in (path, made.path):
+                older.unlink(missing_ok=True)
+        download = published(path, request.session_hash, made.slug)
+        return {self.made: renamed, self.third.download: gr.update(value=download)}
+
+    @friendly
+    def add_to_gallery(
+        self, made: MyStyle | None, mine: tuple[MyStyle, ...], chosen: str | None, engine: str | None
+    ) -> Changes:
+        """Put the trained style among the visitor's own under its present name."""
+        if made is None:
+            return unchanged()
+        kept, stylize = _with(made, mine), self.stylize
+        return {stylize.state.mine: kept, stylize.left.gallery: style_gallery.gallery(kept, chosen, engine)}
+
+    @friendly
+    def use_style(self, made: MyStyle | None, mine: tuple[MyStyle, ...], engine: str | None) -> Changes:
+        """Put the trained style among the visitor's own and choose it."""
+        if made is None:
+            raise PageProblem("Train a style first.", title="No style yet")
+        if not Path(made.path).is_file():
+            raise StyleFileInvalid(made.title, "it is no longer here")
+        if style_gallery.find(made.slug, (made,), engine) is None:
+            raise PageProblem("This style was made by another engine. Choose that one first.")
+        SESSIONS.keep_style(made)  # it may have been removed
+        changes = self.stylize.styles(_with(made, mine), made.slug, engine)
+        return {**changes, self.stylize.tabs: gr.update(selected=STYLIZE_TAB)}
 
 
-@friendly
-async def stop(request: gr.Request) -> tuple[Any, ...]:
-    """Ask the visitor's run to stop at its next step, or take it out of the line. Values as in `_running`."""
-    if SESSIONS.stop_runs(request.session_hash):
-        return _running(widgets.hint("Stopping after this step."))
-    await queueing.leave_line(request.session_hash, train)
-    return stopped()
-
-
-def line_up(references: tuple[Reference, ...]) -> tuple[Any, ...]:
-    """Show, as soon as the button is pressed, how to get out of the line again. Values as in `_running`."""
-    if not usable(references):
-        return _unchanged(10)
-    return _running(widgets.hint("Your training starts as soon as it is your turn."))
-
-
-# --- after training ----------------------------------------------------------------------------------------
-
-
-@friendly
-def rename(made: MyStyle | None, name: str, request: gr.Request) -> tuple[Any, Any]:
-    """Write the trained style again under its name. Values: trained style, download button."""
-    title = " ".join((name or "").split())[:60]
-    if made is None or not title or title == made.title:
-        return _unchanged(2)
-    folder = SESSIONS.folder(request.session_hash) / made.slug
-    path = _saved(replace(LOCAL.style_at(Path(made.path)), name=title), folder)
-    renamed = replace(made, title=title, path=path)
-    SESSIONS.keep_style(renamed)
-    for older in folder.glob("*.safetensors"):  # names typed on the way; another tab may still use the last one
-        if str(older) not in (path, made.path):
-            older.unlink(missing_ok=True)
-    return renamed, gr.update(value=published(path, request.session_hash, made.slug))
-
-
-@friendly
-def add_to_gallery(made: MyStyle | None, mine: tuple[MyStyle, ...], chosen: str | None) -> tuple[Any, ...]:
-    """Put the trained style among the visitor's own under its present name. Values: own styles, gallery."""
-    if made is None:
-        return _unchanged(2)
-    slugs = [style.slug for style in mine]
-    kept = tuple(made if style.slug == made.slug else style for style in mine)
-    kept = kept if made.slug in slugs else (*kept, made)
-    return kept, style_gallery.gallery(kept, chosen)
-
-
-@friendly
-def use_style(made: MyStyle | None, mine: tuple[MyStyle, ...]) -> tuple[Any, ...]:
-    """Put the trained style among the visitor's own and choose it. Values: own styles, chosen style, gallery, tabs."""
-    if made is None:
-        raise PageProblem("Train a style first.", title="No style yet")
-    if not Path(made.path).is_file():
-        raise StyleFileInvalid(made.title, "it is no longer here")
-    SESSIONS.keep_style(made)  # it may have been removed
-    mine, gallery = add_to_gallery(made, mine, made.slug)
-    return mine, made.slug, gallery, gr.update(selected=STYLIZE_TAB)
+def _with(made: MyStyle, mine: tuple[MyStyle, ...]) -> tuple[MyStyle, ...]:
+    """Return own styles with a new or renamed one."""
+    if made.slug not in [style.slug for style in mine]:
+        return (*mine, made)
+    return tuple(made if style.slug == made.slug else style for style in mine)

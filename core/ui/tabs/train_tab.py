@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from gradio.i18n import I18nData
 
-from core.ui.components import advanced, example_sets, widgets
+from core.engines import registry
+from core.engines.base import DrawOptions
+from core.ui.components import example_sets, settings, widgets
+from core.ui.components.settings import Controls
 from core.ui.i18n import fragment, label
 from core.ui.server.limits import limits
 from core.ui.server.runtime import ACCELERATOR, FACES
-from core.ui.tabs import stylize_handlers
-from core.ui.tabs import train_handlers as on
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE, Options
-from core.ui.tabs.stylize_tab import StylizeTab, photo_input
+from core.ui.tabs.stylize_handlers import StylizeTab
+from core.ui.tabs.stylize_tab import photo_input
+from core.ui.tabs.train_handlers import TrainTab, asks_for_anchor, heads, preset_title
+from core.ui.tabs.train_parts import Settings, StepOne, StepThree, StepTwo
 
 
 def hint(text: str) -> I18nData:
@@ -24,45 +27,8 @@ def hint(text: str) -> I18nData:
     return fragment(lambda: widgets.hint(text))
 
 
-@dataclass(frozen=True)
-class StepOne:
-    """The pictures."""
-
-    head: gr.HTML
-    drop: gr.File
-    aligned: gr.Checkbox
-    cards: gr.HTML
-
-
-@dataclass(frozen=True)
-class StepTwo:
-    """What kind of style, made for whom, and the settings of the training."""
-
-    head: gr.HTML
-    preset: gr.Radio
-    anchor: gr.Radio
-    upload: gr.Image
-    complaint: gr.HTML
-    controls: list[Any]
-
-
-@dataclass(frozen=True)
-class StepThree:
-    """The training, and what is done with its style."""
-
-    head: gr.HTML
-    start: gr.Button
-    stop: gr.Button
-    run: gr.HTML
-    preview: gr.HTML
-    finish: gr.Column
-    name: gr.Textbox
-    use: gr.Button
-    download: gr.DownloadButton
-
-
 def _head(number: int) -> str:
-    return on.heads(())[number]
+    return heads(())[number]
 
 
 def _step_one(head: I18nData) -> StepOne:
@@ -87,15 +53,36 @@ def _step_one(head: I18nData) -> StepOne:
         )
 
 
+def _settings() -> dict[str, Settings]:
+    """Lay out the settings of every engine that trains; those of the first one can be seen."""
+    made: dict[str, Settings] = {}
+    for entry in registry.entries():
+        if entry.training is not None:
+            with gr.Column(visible=not made) as column:
+                made[entry.name] = Settings(column, _controls(entry.training, prefix=f"{entry.name}-" if made else ""))
+    return made
+
+
+def _controls(kind: type, *, prefix: str) -> Controls:
+    items = [item for item in settings.offered(kind) if item.name != "anchor"]  # which is asked for in the open
+    taken = {item.name for item in settings.offered(DrawOptions)}
+    made = {}
+    for start in range(0, len(items), 2):
+        with gr.Row():
+            for item in items[start : start + 2]:
+                elem_id = f"{prefix}{'training-' if item.name in taken else ''}{item.name}".replace("_", "-")
+                made[item.name] = settings.control(item, elem_id=elem_id)
+    return Controls(kind, made)
+
+
 def _step_two(head: I18nData) -> StepTwo:
+    first = next((entry for entry in registry.entries() if entry.training is not None), None)
+    presets = [] if first is None or first.training is None else list(first.training.presets)
     with gr.Column(elem_classes="step-box", min_width=320):
         title = gr.HTML(head)
         preset = gr.Radio(
-            [
-                (label("Sketch: lines and tone, quickest"), "sketch"),
-                (label("Cartoon: new shapes and colours"), "cartoon"),
-            ],
-            value="sketch",
+            [(label(preset_title(name)), name) for name in presets],
+            value=presets[0] if presets else None,
             label=label("Kind of picture"),
             elem_id="preset",
         )
@@ -106,6 +93,7 @@ def _step_two(head: I18nData) -> StepTwo:
             ],
             value="style",
             label=label("Made for"),
+            visible=first is not None and asks_for_anchor(first),
             elem_id="anchor",
         )
         with gr.Accordion(label("Your photo, for the preview"), open=False, elem_id="own-photo"):
@@ -113,8 +101,7 @@ def _step_two(head: I18nData) -> StepTwo:
             upload = photo_input(height=200, elem_id="train-photo")
             complaint = gr.HTML("")
         with gr.Accordion(label("Advanced"), open=False, elem_id="advanced"):
-            controls = advanced.controls()
-    return StepTwo(title, preset, anchor, upload, complaint, controls)
+            return StepTwo(title, preset, anchor, upload, complaint, _settings())
 
 
 def _step_three(head: I18nData) -> StepThree:
@@ -135,78 +122,104 @@ def _step_three(head: I18nData) -> StepThree:
     return StepThree(title, start, stop, run, preview, finish, name, use, download)
 
 
-def build(tabs: gr.Tabs, stylize: StylizeTab) -> None:
+def build(stylize: StylizeTab) -> TrainTab:
     """Lay out the tab inside the current `gr.Tab` and connect its events."""
-    heads = [fragment(functools.partial(_head, number)) for number in range(3)]
-    first = _step_one(heads[0])
-    with gr.Row(equal_height=False):
-        second, third = _step_two(heads[1]), _step_three(heads[2])
-    references = gr.State(())
-    _connect_pictures(first, second, third, references)
-    _connect_training(second, third, references, tabs, stylize)
-
-
-def _connect_pictures(first: StepOne, second: StepTwo, third: StepThree, references: gr.State) -> None:
-    """Connect what collects the pictures, and their kind."""
-    removed = gr.State(set())  # keys of pictures; changed in place, so that running events see it
-    page = [references, first.cards, first.head, second.head, third.head, third.start]
-    looking: Options = {**PRIVATE, **ACCELERATOR}
-    shown: Options = {**looking, "show_progress_on": first.drop}
-    first.drop.upload(
-        on.add_references,
-        [first.drop, references, removed, first.aligned],
-        [first.drop, *page],
-        **shown | AS_SENT,
+    titles = [fragment(functools.partial(_head, number)) for number in range(3)]
+    cannot = gr.HTML("", visible=False, elem_id="no-training")
+    with gr.Column() as steps:
+        first = _step_one(titles[0])
+        with gr.Row(equal_height=False):
+            second, third = _step_two(titles[1]), _step_three(titles[2])
+    tab = TrainTab(
+        cannot,
+        steps,
+        first,
+        second,
+        third,
+        references=gr.State(()),
+        removed=gr.State(set()),
+        own=gr.State(None),
+        made=gr.State(None),
+        stylize=stylize,
     )
-    first.cards.select(on.take_set, [references, removed], page, **shown)
-    first.cards.submit(on.remove_card, [references, removed], page, **DIRECT)
-    first.cards.click(on.use_as_it_is, [references, removed], page, **shown)
-    first.aligned.input(on.toggle_aligned, [references, removed, first.aligned], page, **shown)
-    second.preset.input(on.preset_steps, second.preset, second.controls[advanced.FIELDS.index("steps")], **DIRECT)
+    _connect_pictures(tab)
+    _connect_training(tab)
+    _connect_style(tab)
+    return tab
 
 
-def _connect_training(
-    second: StepTwo, third: StepThree, references: gr.State, tabs: gr.Tabs, stylize: StylizeTab
-) -> None:
-    """Connect the training and what is done with its style."""
-    made, own = gr.State(None), gr.State(None)
-    looking: Options = {**PRIVATE, **ACCELERATOR}
+def _connect_pictures(tab: TrainTab) -> None:
+    """Connect what collects the pictures, and their kind."""
+    first, second, engine = tab.first, tab.second, tab.stylize.state.engine
+    known: list[Any] = [tab.references, tab.removed]
+    shown: Options = {**PRIVATE, **ACCELERATOR, "show_progress_on": first.drop}
+    dropped = [first.drop, *known, first.aligned, engine]
+    first.drop.upload(tab.add_references, dropped, [first.drop, *tab.page], **shown | AS_SENT)
+    first.cards.select(tab.take_set, [*known, engine], tab.page, **shown)
+    first.cards.submit(tab.remove_card, known, tab.page, **DIRECT)
+    first.cards.click(tab.use_as_it_is, [*known, engine], tab.page, **shown)
+    first.aligned.input(tab.toggle_aligned, [*known, engine, first.aligned], tab.page, **shown)
+    second.preset.input(tab.preset_steps, [second.preset, engine], tab.step_counts, **DIRECT)
     second.upload.change(
-        on.upload_own,
-        second.upload,
-        [own, second.complaint],
+        tab.upload_own,
+        [second.upload, engine],
+        [tab.own, second.complaint],
         show_progress_on=second.upload,
         **AS_SENT,
         **FACES,
     ).failure(lambda: None, None, second.upload, **DIRECT)
 
-    shown = [made, third.run, third.preview, third.start, third.stop, third.finish, third.name, third.download]
-    parts = [*shown, second.head, third.head]
-    third.start.click(on.line_up, references, parts, **DIRECT)
+
+def _adding(tab: TrainTab) -> Options:
+    """Return the options of the event that puts the trained style into Stylize's gallery."""
+    state = tab.stylize.state
+    return {
+        "fn": tab.add_to_gallery,
+        "inputs": [tab.made, state.mine, state.chosen, state.engine],
+        "outputs": [state.mine, tab.stylize.left.gallery],
+        **DIRECT,
+    }
+
+
+def _connect_training(tab: TrainTab) -> None:
+    third, state = tab.third, tab.stylize.state
+    third.start.click(tab.line_up, tab.references, tab.run, **DIRECT)
     training = third.start.click(
-        on.train,
-        [references, stylize.photo, own, second.preset, second.anchor, *second.controls],
-        parts,
+        tab.train,
+        {state.photo, state.engine, *tab.trained_from},
+        tab.run,
         show_progress="minimal",
         show_progress_on=third.run,
-        **looking,
+        **PRIVATE,
+        **ACCELERATOR,
     )
-    training.failure(lambda: on.stopped(""), None, parts, **DIRECT)
-    keeping = [on.add_to_gallery, [made, stylize.mine, stylize.chosen], [stylize.mine, stylize.gallery]]
-    training.success(*keeping, **DIRECT)
-    third.stop.click(on.stop, None, parts, **DIRECT)
-    renamed: Options = {"fn": on.rename, "inputs": [made, third.name], "outputs": [made, third.download], **DIRECT}
-    third.name.input(trigger_mode="always_last", **renamed).success(*keeping, **DIRECT)
+    training.failure(lambda: tab.stopped(""), None, tab.run, **DIRECT)
+    training.success(**_adding(tab))
+    third.stop.click(tab.stop, None, tab.run, **DIRECT)
+
+
+def _connect_style(tab: TrainTab) -> None:
+    """Connect what is done with the trained style."""
+    third, stylize, state = tab.third, tab.stylize, tab.stylize.state
+    renamed: Options = {
+        "fn": tab.rename,
+        "inputs": [tab.made, third.name],
+        "outputs": [tab.made, third.download],
+        **DIRECT,
+    }
+    third.name.input(trigger_mode="always_last", **renamed).success(**_adding(tab))
+    styles: list[Any] = [state.mine, state.chosen, stylize.left.gallery, stylize.tabs]
     drawing = (
         third.use.click(**renamed)
-        .success(on.use_style, [made, stylize.mine], [stylize.mine, stylize.chosen, stylize.gallery, tabs], **DIRECT)
-        .success(stylize_handlers.ensure_photo, stylize.photo, stylize.photo_page, **PRIVATE, **FACES)
+        .success(tab.use_style, [tab.made, state.mine, state.engine], styles, **DIRECT)
+        .success(stylize.ensure_photo, [state.photo, state.engine], stylize.photo_page, **PRIVATE, **FACES)
         .success(
-            stylize_handlers.draw,
-            stylize.settings,
+            stylize.draw,
+            stylize.drawn_from,
             stylize.result,
-            show_progress_on=stylize.result[1:3],
-            **looking,
+            show_progress_on=[stylize.right.slider, stylize.right.empty],
+            **PRIVATE,
+            **ACCELERATOR,
         )
     )
     for event in stylize.other_photo:

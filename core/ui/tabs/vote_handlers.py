@@ -7,6 +7,7 @@ so a closed tab, a second tab and a restarted server all lead back to the same p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -101,28 +102,40 @@ def _stage(screen: Screen, code: str, notice: str = "") -> str:
     return views.finished(screen, code=code, others=others, notice=notice)
 
 
-def _page(
-    *,
-    memory: Any = None,
-    intro: Any = None,
-    sets: Any = None,
-    notice: str = "",
-    stage: str | None = None,
-    code: Any = None,
-    code_notice: str = "",
-) -> tuple[Any, ...]:
-    """Values of the tab's parts in the order of `vote_tab.build`; what is None stays as it is, old notices go."""
-    values = (memory, intro, sets, widgets.notice(notice), stage, code, widgets.notice(code_notice))
-    return tuple(gr.skip() if value is None else value for value in values)
+@dataclass(frozen=True)
+class VotePage:
+    """What an event shows, by the tab's parts; what is None stays as it is.
+
+    Attributes:
+        memory: the browser's, of its runs.
+        intro: the way into a run.
+        sets: the sets of pictures to choose from.
+        notice: what is wrong with the way in; an old notice goes.
+        stage: the screen of a run.
+        code: the panel of the code.
+        code_notice: what is wrong with the code; an old notice goes.
+    """
+
+    memory: Any = None
+    intro: Any = None
+    sets: Any = None
+    notice: str = ""
+    stage: str | None = None
+    code: Any = None
+    code_notice: str = ""
 
 
-def _run(screen: Screen, code: str, notice: str = "", *, memory: Any = None) -> tuple[Any, ...]:
+def _page(*, notice: str = "", code_notice: str = "", **parts: Any) -> VotePage:
+    return VotePage(notice=widgets.notice(notice), code_notice=widgets.notice(code_notice), **parts)
+
+
+def _run(screen: Screen, code: str, notice: str = "", *, memory: Any = None) -> VotePage:
     """The page while a run is on it."""
     hidden = gr.update(visible=False)
     return _page(memory=memory, intro=hidden, stage=_stage(screen, code, notice), code=hidden)
 
 
-def _intro(runs: Runs | None, notice: str = "", *, forgotten: str | None = None) -> tuple[Any, ...]:
+def _intro(runs: Runs | None, notice: str = "", *, forgotten: str | None = None) -> VotePage:
     """The page before a run. The browser's memory is written only to forget a code: it may not be read yet."""
     memory = None if forgotten is None else forget(runs, forgotten)
     runs, code = runs if memory is None else memory, gr.update(visible=True)
@@ -146,7 +159,7 @@ def _finished_titles(runs: Runs | None) -> set[str]:
     return {screen.pack_title for screen in screens_of(runs) if screen.kind == "finished"}
 
 
-def _lost(runs: Runs | None, code: str, error: StyleIdentityError) -> tuple[Any, ...]:
+def _lost(runs: Runs | None, code: str, error: StyleIdentityError) -> VotePage:
     """The way in, with the reason why a run can't go on."""
     sentence = t(error.sentence)
     if isinstance(error, VoteRejected):
@@ -154,7 +167,7 @@ def _lost(runs: Runs | None, code: str, error: StyleIdentityError) -> tuple[Any,
     return _intro(runs, sentence, forgotten=code)
 
 
-def _step(runs: Runs | None, step: Step) -> tuple[Any, ...]:
+def _step(runs: Runs | None, step: Step) -> VotePage:
     """Take one step of the current run and show where it leads; what can't be done becomes a sentence on the page."""
     code = current(runs)
     if code is None:
@@ -174,7 +187,7 @@ def _step(runs: Runs | None, step: Step) -> tuple[Any, ...]:
 
 
 @friendly
-def open_tab(runs: Runs | None, shown: str | None = None) -> tuple[Any, ...]:
+def open_tab(runs: Runs | None, shown: str | None = None) -> VotePage:
     """Show the run that this browser remembers, or the way in.
 
     `shown` is the kind and ticket of the screen on the page: where it is still the right one, it stays untouched.
@@ -193,7 +206,7 @@ def open_tab(runs: Runs | None, shown: str | None = None) -> tuple[Any, ...]:
 
 
 @friendly
-def begin(runs: Runs | None, pack: str | None, agreed: bool, group: str | None) -> tuple[Any, ...]:
+def begin(runs: Runs | None, pack: str | None, agreed: bool, group: str | None) -> VotePage:
     """Start a run, once its terms are agreed to and the group is named."""
     if not agreed:
         return _page(notice=AGREE_FIRST)
@@ -209,7 +222,7 @@ def begin(runs: Runs | None, pack: str | None, agreed: bool, group: str | None) 
 
 
 @friendly
-def resume(runs: Runs | None, typed: str) -> tuple[Any, ...]:
+def resume(runs: Runs | None, typed: str) -> VotePage:
     """Go on with a run whose code was typed in."""
     code = codes.normalised(typed or "")
     if code is None:
@@ -223,7 +236,7 @@ def resume(runs: Runs | None, typed: str) -> tuple[Any, ...]:
 
 
 @friendly
-def withdraw_typed(runs: Runs | None, typed: str) -> tuple[Any, ...]:
+def withdraw_typed(runs: Runs | None, typed: str) -> VotePage:
     """Withdraw the run whose code was typed in."""
     code = codes.normalised(typed or "")
     if code is None:
@@ -245,7 +258,7 @@ def _withdrawn(count: int) -> str:
 
 
 @friendly
-def choose(runs: Runs | None, event: gr.EventData) -> tuple[Any, ...]:
+def choose(runs: Runs | None, event: gr.EventData) -> VotePage:
     """Take one answer. The same answer sent twice is taken once."""
     ticket, choice, dwell = (sent(event, name) for name in ("ticket", "choice", "dwell_ms"))
     if not isinstance(ticket, str) or not (choice is None or choice in LABELS):
@@ -260,7 +273,7 @@ def choose(runs: Runs | None, event: gr.EventData) -> tuple[Any, ...]:
 
 
 @friendly
-def undo(runs: Runs | None, event: gr.EventData) -> tuple[Any, ...]:
+def undo(runs: Runs | None, event: gr.EventData) -> VotePage:
     """Go back one trial, if the page that asks shows where the run is."""
     ticket = str(sent(event, "ticket") or "")
 
@@ -272,13 +285,13 @@ def undo(runs: Runs | None, event: gr.EventData) -> tuple[Any, ...]:
 
 
 @friendly
-def finish(runs: Runs | None) -> tuple[Any, ...]:
+def finish(runs: Runs | None) -> VotePage:
     """Fix the answers and show what was chosen."""
     return _step(runs, lambda study, code: (study.finish(code), ""))
 
 
 @friendly
-def withdraw(runs: Runs | None) -> tuple[Any, ...]:
+def withdraw(runs: Runs | None) -> VotePage:
     """Take the current run's answers out of every result."""
     code = current(runs)
     if code is None:
@@ -291,7 +304,7 @@ def withdraw(runs: Runs | None) -> tuple[Any, ...]:
 
 
 @friendly
-def again(runs: Runs | None) -> tuple[Any, ...]:
+def again(runs: Runs | None) -> VotePage:
     """Show the way in once more, for another set of pictures."""
     return _intro(runs)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from core.ui.components import consent, widgets
 from core.ui.components.theme import STATIC
@@ -13,7 +14,7 @@ from core.ui.i18n import fragment, label
 from core.ui.server.study_service import STORAGE_KEY, browser_secret
 from core.ui.tabs import vote_handlers as on
 from core.ui.tabs import vote_views as views
-from core.ui.tabs.events import AS_SENT, DIRECT
+from core.ui.tabs.events import AS_SENT, DIRECT, by_part
 
 SCRIPT = STATIC / "vote.js"
 SHOW_TOP = """() => {
@@ -126,19 +127,29 @@ def stage_html(elem_id: str) -> gr.HTML:
 def build(tab: gr.Tab, tabs: gr.Tabs, runs: gr.BrowserState) -> None:
     """Lay out the tab inside the current `gr.Tab` and connect its events; `runs` is the browser's memory of codes."""
     stage, intro, code = stage_html("vote-stage"), _intro(), _code()
-    page: list[Any] = [runs, intro.column, intro.pack, intro.notice, stage, code.panel, code.notice]
+    parts: dict[str, Block] = {
+        "memory": runs,
+        "intro": intro.column,
+        "sets": intro.pack,
+        "notice": intro.notice,
+        "stage": stage,
+        "code": code.panel,
+        "code_notice": code.notice,
+    }
+    page = [*parts.values()]
+    show = functools.partial(by_part, parts=parts)
 
     shown = gr.Textbox(visible=False)  # its value comes from the page
-    tab.select(on.open_tab, [runs, shown], page, js=WHAT_IS_SHOWN, **DIRECT)
+    tab.select(show(on.open_tab), [runs, shown], page, js=WHAT_IS_SHOWN, **DIRECT)
     asked = [runs, intro.pack, intro.agreed, intro.group]
     # Unread: after a restart of the server, Gradio doesn't know any more which sets this page was offered.
-    intro.start.click(on.begin, asked, page, **AS_SENT | DIRECT).success(None, js=SHOW_TOP)
+    intro.start.click(show(on.begin), asked, page, **AS_SENT | DIRECT).success(None, js=SHOW_TOP)
     for event in (code.resume.click, code.typed.submit):
-        event(on.resume, [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
+        event(show(on.resume), [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
     code.leave.click(lambda: gr.update(visible=True), None, code.sure, **DIRECT)
     for event in (code.keep.click, code.yes.click):
         event(lambda: gr.update(visible=False), None, code.sure, **DIRECT)
-    code.yes.click(on.withdraw_typed, [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
+    code.yes.click(show(on.withdraw_typed), [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
 
     steps = (
         (stage.choose, on.choose),
@@ -148,5 +159,5 @@ def build(tab: gr.Tab, tabs: gr.Tabs, runs: gr.BrowserState) -> None:
         (stage.again, on.again),
     )
     for event, handler in steps:
-        event(handler, runs, page, **DIRECT).failure(None, js=TELL_STAGE)
+        event(show(handler), runs, page, **DIRECT).failure(None, js=TELL_STAGE)
     stage.results(on.go_to_results, None, tabs, **DIRECT)

@@ -1,0 +1,108 @@
+"""What the Stylize tab consists of: the visitor's state, and the parts that its events change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+from gradio.blocks import Block
+
+from core.ui.components.settings import Controls
+
+
+@dataclass(frozen=True, eq=False)
+class VisitorState:
+    """What one visitor has open on the page.
+
+    Attributes:
+        engine: name of the engine that they chose; None for the server's own.
+        photo: the chosen photo.
+        portrait: the last drawn face.
+        crop: how the face is cut out.
+        chosen: slug of the chosen style.
+        mine: their own styles.
+    """
+
+    engine: gr.State
+    photo: gr.State
+    portrait: gr.State
+    crop: gr.State
+    chosen: gr.State
+    mine: gr.State
+
+
+@dataclass(frozen=True, eq=False)
+class CropSettings:
+    """How the face is cut out; the sliders place a square by hand."""
+
+    panel: gr.Group
+    mode: gr.Radio
+    manual: gr.Group
+    across: gr.Slider
+    down: gr.Slider
+    size: gr.Slider
+
+
+@dataclass(frozen=True, eq=False)
+class InputColumn:
+    """Photo and style, and the button that draws."""
+
+    uploader: gr.Image
+    view: gr.HTML
+    examples: gr.HTML | None
+    crop: CropSettings
+    style_file: gr.UploadButton
+    gallery: gr.HTML
+    button: gr.Button
+
+
+@dataclass(frozen=True, eq=False)
+class Several:
+    """Many photos drawn in one go."""
+
+    uploads: gr.Gallery
+    button: gr.Button
+    stop: gr.Button
+    notes: gr.HTML
+    results: gr.Gallery
+    archive: gr.DownloadButton
+
+
+@dataclass(frozen=True, eq=False)
+class ResultColumn:
+    """The portrait and how it is drawn."""
+
+    empty: gr.HTML
+    slider: gr.HTML
+    drawing: Controls
+    blend: gr.Checkbox
+    download: gr.DownloadButton
+    several: Several
+
+
+@dataclass(frozen=True, eq=False)
+class StylizeParts:
+    """The whole tab."""
+
+    state: VisitorState
+    left: InputColumn
+    right: ResultColumn
+
+    @property
+    def result(self) -> list[Block]:
+        """The portrait and what shows it."""
+        return [self.state.portrait, self.right.slider, self.right.empty, self.right.download]
+
+    @property
+    def photo_page(self) -> list[Block]:
+        """What another photo changes."""
+        crop, state = self.left.crop, self.state
+        chosen = [state.photo, state.crop, self.left.uploader, self.left.view]
+        return [*chosen, crop.panel, crop.mode, crop.manual, *self.result]
+
+    @property
+    def drawn_from(self) -> set[Block]:
+        """What a portrait is drawn from."""
+        state = self.state
+        chosen = {state.engine, state.photo, state.portrait, state.crop, state.chosen, state.mine}
+        return {*chosen, self.right.blend, *self.right.drawing.components()}
