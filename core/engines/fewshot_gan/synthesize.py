@@ -50,7 +50,9 @@ def synthesize(
 
 
 def _sharing_copy(module: nn.Module) -> nn.Module:
-    """Another module of the same tensors: `functional_call` swaps a module's tensors while it runs, and calls of other
-    threads must not see that."""
+    """Make another module of the same tensors.
+
+    `functional_call` swaps a module's tensors while it runs, and calls of other threads must not see that.
+    """
     kept = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return copy.deepcopy(module, kept)

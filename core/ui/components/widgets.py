@@ -54,7 +54,7 @@ class Tile:
 
     @property
     def caption(self) -> str:
-        """ "1 picture" or "4 pictures"; nothing for an unknown number."""
+        """Say "1 picture" or "4 pictures"; nothing for an unknown number."""
         return "" if self.count < 1 else t("1 picture") if self.count == 1 else t("{count} pictures", count=self.count)
 
 

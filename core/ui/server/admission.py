@@ -242,8 +242,11 @@ def _with_headers(send: Send, *, is_file: bool) -> Send:
 
 
 def _reworded(send: Send, limit: int, *, is_run: bool) -> Send:
-    """`send` that puts right what others say: a sentence of ours for a body over its limit, and for direct calls a
-    status that is no fault, since Gradio answers 500 also to a sentence for the visitor."""
+    """Make a `send` that puts right what others say.
+
+    That is a sentence of ours for a body over its limit, and for direct calls a status that is no fault, since Gradio
+    answers 500 also to a sentence for the visitor.
+    """
     held: list[Message] = []
     doubtful = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, *([HTTPStatus.INTERNAL_SERVER_ERROR] if is_run else [])}
 
