@@ -202,7 +202,7 @@ def claims(compared: Mapping[str, Mapping[str, Interval]]) -> tuple[Claim, ...]:
 
 
 def verdict(interval: Interval, *, higher_is_better: bool) -> Verdict:
-    """Say "better" or "worse" where the whole interval of enough photos lies on that side of 0, else "not told apart"."""
+    """Say "better" or "worse" where the whole interval of enough photos lies there from 0, else "not told apart"."""
     if interval.low is None or interval.high is None or interval.n < LEAST_PHOTOS:
         return "not told apart"
     low, high = (interval.low, interval.high) if higher_is_better else (-interval.high, -interval.low)
