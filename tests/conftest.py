@@ -61,10 +61,11 @@ def no_name_lookups() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def few_threads() -> None:
-    """Two threads at most: small tensors gain nothing from more, and machines that run tests are shared."""
+    """Two threads at most, shared among the workers of pytest-xdist: small tensors gain nothing from more."""
     import torch
 
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    torch.set_num_threads(max(1, min(2, os.cpu_count() or 1) // workers))
 
 
 @pytest.fixture(autouse=True)

@@ -461,10 +461,11 @@ def test_a_photo_vote_knows_the_group_of_the_browsers_latest_run(study: Study, m
     from core.ui.tabs import photo_vote_handlers
 
     monkeypatch.setattr(photo_vote_handlers, "STUDY", SimpleNamespace(study=lambda: study))
+    panel = photo_vote_handlers.PhotoVote(gr.Accordion(), gr.HTML(), gr.State(), gr.State())
     runs = [begin(study, group="viewer"), begin(study, group="artist")]
     for number, known in enumerate(([], runs[:1], runs, ["unknown"])):
         ballot = photo_vote_handlers.Ballot(f"a-token-{number}", ARMS, "ink")
-        photo_vote_handlers.vote(ballot, {"codes": known}, gr.EventData(None, {"ticket": ballot.token, "choice": "A"}))
+        panel.vote(ballot, {"codes": known}, gr.EventData(None, {"ticket": ballot.token, "choice": "A"}))
     assert [row.group for row in study.store.photo_votes()] == [None, "viewer", "artist", None]
     study.withdraw(runs[1])
     assert study.group_of(runs[1]) is None

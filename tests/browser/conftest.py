@@ -53,7 +53,7 @@ def chromium_path() -> str | None:
     return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A headless Chromium."""
     try:
@@ -69,7 +69,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app_url(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of `python app.py` with the embedded model; the process ends with the tests."""
     with AppProcess(tmp_path_factory.mktemp("app"), start_limit_s=START_LIMIT_S) as app:

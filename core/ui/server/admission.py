@@ -150,7 +150,8 @@ class AdmissionControl:
         if not isinstance(values, dict):
             raise _Refused(HTTPStatus.BAD_REQUEST, UNREADABLE)
         page, session, number = self.page(), values.get("session_hash"), values.get("fn_index")
-        known = number is None or (gradio_adapter.has_handler(page, number) and "data" in values)
+        named = gradio_adapter.number_of(page, _last_name(scope["path"]))
+        known = named is not None if number is None else gradio_adapter.has_handler(page, number) and "data" in values
         if not known or not (session is None or (isinstance(session, str) and 0 < len(session) <= MAX_SESSION_HASH)):
             raise _Refused(HTTPStatus.BAD_REQUEST, UNREADABLE)
         if not _is_join(scope["path"]):
@@ -159,8 +160,8 @@ class AdmissionControl:
             raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
         if queueing.line(page).waiting >= self.limits.waiting:
             raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, BUSY)
-        name = _called_name(scope["path"])
-        if queueing.is_job(page, gradio_adapter.number_of(page, name) if name else number):
+        goes_by_name = scope["path"].startswith(f"{API}/call/")  # there it goes before any number in the body
+        if queueing.is_job(page, named if goes_by_name else number):
             self._check_share(page, session, is_agent=Headers(scope=scope).get("x-gradio-user") == "mcp")
 
     def _check_share(self, page: gr.Blocks, session: str | None, *, is_agent: bool) -> None:
@@ -193,9 +194,9 @@ def _is_join(path: str) -> bool:
     return path.rstrip("/") == f"{API}/queue/join" or path.startswith(f"{API}/call/")
 
 
-def _called_name(path: str) -> str:
-    """The endpoint that a path names, which for Gradio goes before any number in the body."""
-    return path.rstrip("/").rpartition("/")[2] if path.startswith(f"{API}/call/") else ""
+def _last_name(path: str) -> str:
+    """The endpoint that a path names, as in `run/stylize`."""
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def _is_run(path: str) -> bool:
