@@ -423,11 +423,9 @@ def test_faces_are_invented_anew_for_weights_that_are_there(
 ) -> None:
     export.export(trained[0], faces, tmp_path)
     weights, fingerprint = load_embedded(tmp_path / export.WEIGHTS_FILE), read_fingerprint(tmp_path)
-    for seed in ("0", "3"):
-        arguments = ["--count", "3", "--seed", seed]
-        before = (tmp_path / "faces.safetensors").read_bytes()
-        new_faces.main(["--faces", str(faces_dir), "--assets", str(tmp_path), *arguments])
-        assert (tmp_path / "faces.safetensors").read_bytes() != before
+    before = (tmp_path / "faces.safetensors").read_bytes()
+    new_faces.main(["--faces", str(faces_dir), "--assets", str(tmp_path), "--count", "3", "--seed", "3"])
+    assert (tmp_path / "faces.safetensors").read_bytes() != before
     backbone = load_mini(tmp_path, torch.device("cpu"))
     assert backbone.sample_faces.codes.shape == (3, 512) and backbone.sample_faces.features.isfinite().all()
     kept = load_embedded(tmp_path / export.WEIGHTS_FILE)
