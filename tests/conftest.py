@@ -128,5 +128,7 @@ def flat_engine() -> Iterator[EngineEntry]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright keeps an event loop running, in which `asyncio.run` can't be called."""
-    items.sort(key=lambda item: "browser" in item.keywords)
+    """Files of long tests come first, whole: a worker that ends early then takes short ones."""
+    browser = {item.path for item in items if "browser" in item.keywords}
+    slow = {item.path for item in items if "slow" in item.keywords}
+    items.sort(key=lambda item: (item.path not in browser, item.path not in slow))
