@@ -39,11 +39,6 @@ for _name in (
 ):
     os.environ.pop(_name, None)
 
-# Workers of pytest-xdist share the cores, and so do the programs that they start.
-WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-THREADS = max(1, min(2, os.cpu_count() or 1) // WORKERS)
-os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
-
 SHARED_ENV = "STYLEIDENTITY_SHARED"
 _LOCAL_NAMES = {None, "", "localhost"}
 
@@ -69,7 +64,8 @@ def few_threads() -> None:
     """Two threads at most, shared among the workers of pytest-xdist: small tensors gain nothing from more."""
     import torch
 
-    torch.set_num_threads(THREADS)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    torch.set_num_threads(max(1, min(2, os.cpu_count() or 1) // workers))
 
 
 @pytest.fixture(autouse=True)

@@ -147,7 +147,7 @@ class StyledConv(nn.Module):
         self.activate = Bias(out_channels)
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        """X [B, Cin, H, W], w [B, D], noise [1 or B, 1, H', W'] or None -> [B, Cout, H', W']."""
+        """Map x [B, Cin, H, W], w [B, D], noise [1 or B, 1, H', W'] or None -> [B, Cout, H', W']."""
         bias, strength = self.activate.bias * LRELU_GAIN, self.noise.weight * LRELU_GAIN
         if broadcasts_slowly(x, len(bias)):
             return narrow_leaky_relu(self.conv(x, w, gain=LRELU_GAIN), bias, noise=noise, strength=strength)
@@ -168,7 +168,7 @@ class ToRGB(nn.Module):
             self.upsample = Upsample()
 
     def forward(self, x: Tensor, w: Tensor, skip: Tensor | None = None) -> Tensor:
-        """X [B, C, H, W], w [B, D], skip [B, 3, H/2, W/2] in float32 -> [B, 3, H, W] in float32."""
+        """Map x [B, C, H, W], w [B, D], skip [B, 3, H/2, W/2] in float32 -> [B, 3, H, W] in float32."""
         rgb: Tensor = self.conv(x, w).float() + self.bias
         return rgb if skip is None else rgb + self.upsample(skip)
 

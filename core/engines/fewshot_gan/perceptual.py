@@ -62,7 +62,7 @@ class DiscriminatorFeatures(nn.Module):
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> PerceptualFeatures:
-        """X [B, 3, H, W] in [-1, 1]."""
+        """Return the features of x [B, 3, H, W] in [-1, 1]."""
         found = self.discriminator.features(x, dtype=self.dtype)
         return PerceptualFeatures(tuple(found[block - 1] for block in self.blocks), _small_colours(x))
 
@@ -88,7 +88,7 @@ class VggLpips(nn.Module):
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> PerceptualFeatures:
-        """X [B, 3, H, W] in [-1, 1]; features are unit-length per position, as LPIPS compares them."""
+        """Return the features of x [B, 3, H, W] in [-1, 1], unit-length per position, as LPIPS compares them."""
         import lpips
 
         small = F.interpolate(x, size=(LPIPS_PX, LPIPS_PX), mode="area")
