@@ -1,0 +1,145 @@
+"""Compiled loops of the patch search: serial kernels without Python's lock, each for some rows of the picture.
+
+numba's own threads are not used: its thread layers die in a forked worker, or when two threads of the app call them.
+`in_rows` shares the rows of one call over a few threads that end with it. Compiled code is kept in the data folder.
+
+Arrays have a margin of `RADIUS` pixels on each side, so that a patch around any pixel lies inside. Patches have four
+channels: red, green, blue, and the luminance that guides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+from core.config import data_dir
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+RADIUS = 2  # patches are 5 x 5
+CHANNELS = 4
+NEIGHBOURS = np.array(
+    [(0, 0), *((dy * step, dx * step) for step in (1, 4) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx)],
+    dtype=np.int32,
+)
+
+
+def _compiled(function: Kernel) -> Kernel:
+    numba.config.CACHE_DIR = os.fspath(data_dir() / "numba")
+    return cast(Kernel, numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False)(function))
+
+
+@_compiled
+def _patch_distance(a, b, ay, ax, by, bx, limit):  # type: ignore[no-untyped-def]
+    """Sum the squared differences of two patches; stops once it exceeds `limit`."""
+    total = np.float32(0.0)
+    side = 2 * RADIUS + 1
+    for row in range(side):
+        for i in range(side * CHANNELS):
+            d = a[ay + row, ax * CHANNELS + i] - b[by + row, bx * CHANNELS + i]
+            total += d * d
+        if total > limit:
+            break
+    return total
+
+
+@_compiled
+def refine(field, out, cost, target, guide, reference, own, used, window, first, last):  # type: ignore[no-untyped-def]
+    """Look for a better source of each target pixel of the rows first..last: neighbours' sources, then a window.
+
+    Args:
+        field: [S, S, 2] int32 sources as they were; read only, so that the order of rows does not matter.
+        out: [S, S, 2] int32 new sources.
+        cost: [S, S] float32 their costs.
+        target, reference: [S + 4, (S + 4) * 4] float32 patches' pixels.
+        guide, own: [S, S, G] float32, compared at the patches' centres.
+        used: [S, S] float32 what each source costs for being used often.
+        window: half side of the last search; 0 for none.
+        first, last: rows.
+    """
+    size = field.shape[0]
+    sources = own.shape[0]
+    count = guide.shape[2]
+    for y in range(first, last):
+        for x in range(size):
+            best = np.float32(1e30)
+            by, bx = field[y, x, 0], field[y, x, 1]
+            centre_y, centre_x = by, bx
+            total = NEIGHBOURS.shape[0] + (2 * window + 1) ** 2
+            for k in range(total):
+                if k < NEIGHBOURS.shape[0]:
+                    ny, nx = y + NEIGHBOURS[k, 0], x + NEIGHBOURS[k, 1]
+                    if ny < 0 or nx < 0 or ny >= size or nx >= size:
+                        continue
+                    sy, sx = field[ny, nx, 0] - NEIGHBOURS[k, 0], field[ny, nx, 1] - NEIGHBOURS[k, 1]
+                else:
+                    j = k - NEIGHBOURS.shape[0]
+                    sy = centre_y + j // (2 * window + 1) - window
+                    sx = centre_x + j % (2 * window + 1) - window
+                if sy < 0 or sx < 0 or sy >= sources or sx >= sources:
+                    continue
+                if k > 0 and sy == by and sx == bx:
+                    continue
+                here = used[sy, sx]
+                for c in range(count):
+                    d = guide[y, x, c] - own[sy, sx, c]
+                    here += d * d
+                if here >= best:
+                    continue
+                here += _patch_distance(target, reference, y, x, sy, sx, best - here)
+                if here < best:
+                    best, by, bx = here, sy, sx
+                    if k < NEIGHBOURS.shape[0]:
+                        centre_y, centre_x = sy, sx
+            out[y, x, 0], out[y, x, 1] = by, bx
+            cost[y, x] = best
+
+
+@_compiled
+def vote(field, weight, reference, out, radius, first, last):  # type: ignore[no-untyped-def]
+    """Average what overlapping patches say of each pixel of the rows first..last.
+
+    Args:
+        field: [S, S, 2] int32 sources.
+        weight: [S, S] float32 how much each patch counts.
+        reference: [S, S, C] float32 pictures to copy from.
+        out: [S, S, C] float32 the result.
+        radius: patches reach so far.
+        first, last: rows.
+    """
+    size = field.shape[0]
+    sources = reference.shape[0]
+    channels = reference.shape[2]
+    for y in range(first, last):
+        for x in range(size):
+            sums = np.zeros(channels, np.float32)
+            whole = np.float32(1e-12)
+            for dy in range(-radius, radius + 1):
+                for dx in range(-radius, radius + 1):
+                    ny, nx = y + dy, x + dx
+                    if ny < 0 or nx < 0 or ny >= size or nx >= size:
+                        continue
+                    sy, sx = field[ny, nx, 0] - dy, field[ny, nx, 1] - dx
+                    if sy < 0 or sx < 0 or sy >= sources or sx >= sources:
+                        continue
+                    share = weight[ny, nx]
+                    whole += share
+                    for c in range(channels):
+                        sums[c] += share * reference[sy, sx, c]
+            for c in range(channels):
+                out[y, x, c] = sums[c] / whole
+
+
+def in_rows(work: Callable[[int, int], None], rows: int, threads: int) -> None:
+    """Call `work(first, last)` for bands of rows, in as many threads."""
+    if threads <= 1:
+        work(0, rows)
+        return
+    edges = np.linspace(0, rows, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]:
+            done.result()

@@ -1,0 +1,204 @@
+"""Guided patch synthesis: a picture made of a reference's own patches, coarse to fine.
+
+Source: Fiser et al. 2017 (Example-based synthesis of stylized facial animations) and StyLit (2016) for the guides;
+Kwatra et al. 2005 (Texture optimization) for search and vote in turns; Ashikhmin 2001 and Tong et al. 2002 for the
+search: exact at the coarsest level, then what neighbours found (coherence) and a small window. There is no random
+search. The same input gives the same picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from core.brushwork.guides import GuideWeights, guide_stack, own_place, place_map
+from core.brushwork.kernels import CHANNELS, RADIUS, in_rows, refine, vote
+from core.brushwork.palette import luminance
+from core.imaging.layout import FaceLayout
+
+COARSEST_PX = 64
+ROUNDS = {64: 6, 128: 4, 256: 3, 512: 2, 1024: 1}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An artwork to take patches from.
+
+    Attributes:
+        pixels: [K, K, 3] float32 RGB in 0..1, in the FFHQ framing.
+        layout: where its parts lie.
+    """
+
+    pixels: np.ndarray
+    layout: FaceLayout
+
+
+@dataclass(frozen=True)
+class BrushSettings:
+    """How patches are chosen.
+
+    Attributes:
+        weights: of the guides.
+        crowding: what it costs a source to be used as often as it is there once more.
+        window_px: half side of the search around what neighbours found.
+        threads: that share the rows of a level.
+    """
+
+    weights: GuideWeights = field(default_factory=GuideWeights)
+    crowding: float = 5e-4
+    window_px: int = 2
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class Level:
+    """A finished level.
+
+    Attributes:
+        pixels: [S, S, 3] float32 RGB in 0..1.
+        size_px: S.
+        cost: [S, S] float32 how badly the patches fit.
+    """
+
+    pixels: np.ndarray
+    size_px: int
+    cost: np.ndarray
+
+
+def brush_levels(
+    guide: np.ndarray,
+    layout: FaceLayout,
+    reference: Reference,
+    *,
+    size_px: int,
+    settings: BrushSettings = BrushSettings(),
+) -> Iterator[Level]:
+    """Draw a guide with a reference's patches, level by level, 64 px first.
+
+    Args:
+        guide: [H, H, 3] float32 RGB in 0..1: what shall be drawn, in about the reference's tones.
+        layout: of the guide.
+        reference: where the patches come from.
+        size_px: of the last level, a power of two times 64.
+        settings: weights, rounds, threads.
+
+    Raises:
+        ValueError: a size that is none of 64, 128, ..., 1024.
+    """
+    if size_px not in ROUNDS:
+        raise ValueError(f"expected a size among {', '.join(map(str, ROUNDS))}, got {size_px}")
+    sources = np.zeros((0, 0, 2), np.int32)
+    estimate = resized(guide, COARSEST_PX)
+    size = COARSEST_PX
+    while size <= size_px:
+        there, here = resized(guide, size), resized(reference.pixels, size)
+        target_guide = guide_stack(layout, place_map(layout, reference.layout, size), there, settings.weights)
+        own_guide = guide_stack(reference.layout, own_place(size), here, settings.weights)
+        grey, own_grey = luminance(there), luminance(here)
+        tone = np.float32(np.sqrt(settings.weights.tone))
+        own_patches = _patches(here, own_grey * tone)
+        if size > COARSEST_PX:
+            sources = _doubled(sources, size)
+            estimate, _ = _voted(sources, np.ones((size, size), np.float32), here, settings, 1)
+        cost = np.zeros((size, size), np.float32)
+        for turn in range(ROUNDS[size]):
+            patches = _patches(estimate, grey * tone)
+            crowd = _crowding(sources, size, settings.crowding) if sources.size else np.zeros((size, size), np.float32)
+            if size == COARSEST_PX:
+                sources, cost = _exact(patches, target_guide, own_patches, own_guide, crowd)
+            else:
+                sources, cost = _refined(sources, patches, target_guide, own_patches, own_guide, crowd, settings)
+            last = turn == ROUNDS[size] - 1 and size == size_px
+            weight = np.exp(-cost / max(2 * float(np.quantile(cost, 0.6)), 1e-6)).astype(np.float32) + 1e-4
+            estimate, _ = _voted(sources, weight, here, settings, 1 if last else RADIUS)
+        yield Level(estimate, size, cost)
+        size *= 2
+
+
+def resized(pixels: np.ndarray, size_px: int) -> np.ndarray:
+    """Resize [H, H, C] float32 to a side, by area when it shrinks."""
+    if pixels.shape[0] == size_px:
+        return pixels
+    how = cv2.INTER_AREA if size_px < pixels.shape[0] else cv2.INTER_CUBIC
+    made: np.ndarray = cv2.resize(pixels, (size_px, size_px), interpolation=how)
+    return made
+
+
+def _patches(pixels: np.ndarray, fourth: np.ndarray) -> np.ndarray:
+    """Lay a picture and a fourth channel out for the kernels, in the root of a patch's share: [S + 4, (S + 4) * 4]."""
+    side = 2 * RADIUS + 1
+    four = np.concatenate([pixels, fourth[..., None]], axis=2) / np.float32(side)
+    wide = np.pad(four, ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)), mode="reflect")
+    return np.ascontiguousarray(wide.reshape(wide.shape[0], -1), dtype=np.float32)
+
+
+def _exact(
+    target: np.ndarray, guide: np.ndarray, reference: np.ndarray, own: np.ndarray, crowd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find each pixel's best source among all, by one matrix product: [S, S, 2] int32 and costs [S, S]."""
+    size = guide.shape[0]
+    a, b = _vectors(target, guide), _vectors(reference, own)
+    distances = (b**2).sum(1)[None] - 2 * a @ b.T + crowd.reshape(1, -1)
+    best = distances.argmin(1)
+    cost = np.take_along_axis(distances, best[:, None], 1)[:, 0] + (a**2).sum(1)
+    sources = np.stack(np.divmod(best, size), axis=-1).reshape(size, size, 2)
+    return sources.astype(np.int32), cost.reshape(size, size).clip(0).astype(np.float32)
+
+
+def _vectors(patches: np.ndarray, guide: np.ndarray) -> np.ndarray:
+    """Flatten patches and guides to one vector a pixel [S * S, 25 * 4 + G]."""
+    size = guide.shape[0]
+    rows = patches.reshape(size + 2 * RADIUS, size + 2 * RADIUS, CHANNELS)
+    side = 2 * RADIUS + 1
+    views = np.lib.stride_tricks.sliding_window_view(rows, (side, side), axis=(0, 1))
+    return np.concatenate([views.reshape(size * size, -1), guide.reshape(size * size, -1)], axis=1)
+
+
+def _refined(
+    sources: np.ndarray,
+    target: np.ndarray,
+    guide: np.ndarray,
+    reference: np.ndarray,
+    own: np.ndarray,
+    crowd: np.ndarray,
+    settings: BrushSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    out, cost = np.empty_like(sources), np.empty(sources.shape[:2], np.float32)
+    window = settings.window_px if sources.shape[0] < 1024 else 0
+
+    def work(first: int, last: int) -> None:
+        refine(sources, out, cost, target, guide, reference, own, crowd, window, first, last)
+
+    in_rows(work, sources.shape[0], settings.threads)
+    return out, cost
+
+
+def _voted(
+    sources: np.ndarray, weight: np.ndarray, reference: np.ndarray, settings: BrushSettings, radius: int
+) -> tuple[np.ndarray, np.ndarray]:
+    out = np.empty((*sources.shape[:2], 3), np.float32)
+    plain = np.ascontiguousarray(reference, dtype=np.float32)
+
+    def work(first: int, last: int) -> None:
+        vote(sources, weight, plain, out, radius, first, last)
+
+    in_rows(work, sources.shape[0], settings.threads)
+    return out, weight
+
+
+def _doubled(sources: np.ndarray, size_px: int) -> np.ndarray:
+    """Carry sources to the next level: each becomes a block of four."""
+    wide = np.repeat(np.repeat(sources, 2, axis=0), 2, axis=1) * 2
+    wide[..., 0] += (np.arange(size_px) % 2)[:, None]
+    wide[..., 1] += (np.arange(size_px) % 2)[None]
+    return np.ascontiguousarray(wide.clip(0, size_px - 1), dtype=np.int32)
+
+
+def _crowding(sources: np.ndarray, size_px: int, weight: float) -> np.ndarray:
+    """Charge sources for being used often: [S, S] float32."""
+    flat = np.bincount((sources[..., 0].astype(np.int64) * size_px + sources[..., 1]).ravel(), minlength=size_px**2)
+    counts = flat.reshape(size_px, size_px).astype(np.float32)
+    return np.ascontiguousarray(cv2.blur(counts, (5, 5)) * np.float32(weight))
