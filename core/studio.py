@@ -108,7 +108,7 @@ class Studio:
             NoFaceFound, FaceTooSmall, FaceCutOff, FaceIndexOutOfRange, PhotoTooSmall: with what to do about it.
         """
         chosen = self.engine(engine)
-        size_px = chosen.capabilities.resolution_px
+        size_px = chosen.capabilities.reads_px
         if crop == "detect":
             return align(photo, chosen.finder, face_index=face_index, size_px=size_px)
         if crop == "aligned":
@@ -121,7 +121,7 @@ class Studio:
         self, photo: Photo, faces: Sequence[DetectedFace], face_index: int = 0, *, engine: str | None = None
     ) -> AlignedFace:
         """Crop one of the faces that `find_faces` gave, without searching again. Raises as `align`."""
-        size_px = self.capabilities(engine).resolution_px
+        size_px = self.capabilities(engine).reads_px
         return align_one_of(photo, faces, face_index=face_index, size_px=size_px)
 
     def prepare(self, face: AlignedFace, *, engine: str | None = None) -> Prepared:
@@ -136,6 +136,12 @@ class Studio:
     def draw(self, prepared: Prepared, style: Style | None, options: DrawOptions = DrawOptions()) -> Drawing:
         """Draw a prepared face in a style of the same engine; without a style, the face as the engine sees it."""
         return self.engine(prepared.engine).draw(prepared, style, options)
+
+    def draw_levels(
+        self, prepared: Prepared, style: Style | None, options: DrawOptions = DrawOptions()
+    ) -> Iterator[Drawing]:
+        """Draw as `draw`, a quick drawing first, the finished one last."""
+        yield from self.engine(prepared.engine).draw_levels(prepared, style, options)
 
     def stylize(self, face: AlignedFace, style: Style | None, options: DrawOptions = DrawOptions()) -> Drawing:
         """Draw an aligned face: `prepare` and `draw` in one."""

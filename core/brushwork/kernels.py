@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 import numba
@@ -29,12 +30,12 @@ NEIGHBOURS = np.array(
 
 
 def _compiled(function: Kernel) -> Kernel:
-    numba.config.CACHE_DIR = os.fspath(data_dir() / "numba")
+    numba.config.CACHE_DIR = os.fspath(data_dir() / "numba")  # type: ignore[attr-defined]
     return cast(Kernel, numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False)(function))
 
 
 @_compiled
-def _patch_distance(a, b, ay, ax, by, bx, limit):  # type: ignore[no-untyped-def]
+def _patch_distance(a: np.ndarray, b: np.ndarray, ay: int, ax: int, by: int, bx: int, limit: np.float32) -> np.float32:
     """Sum the squared differences of two patches; stops once it exceeds `limit`."""
     total = np.float32(0.0)
     side = 2 * RADIUS + 1
@@ -48,7 +49,19 @@ def _patch_distance(a, b, ay, ax, by, bx, limit):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def refine(field, out, cost, target, guide, reference, own, used, window, first, last):  # type: ignore[no-untyped-def]
+def refine(
+    field: np.ndarray,
+    out: np.ndarray,
+    cost: np.ndarray,
+    target: np.ndarray,
+    guide: np.ndarray,
+    reference: np.ndarray,
+    own: np.ndarray,
+    used: np.ndarray,
+    window: int,
+    first: int,
+    last: int,
+) -> None:
     """Look for a better source of each target pixel of the rows first..last: neighbours' sources, then a window.
 
     Args:
@@ -100,7 +113,15 @@ def refine(field, out, cost, target, guide, reference, own, used, window, first,
 
 
 @_compiled
-def vote(field, weight, reference, out, radius, first, last):  # type: ignore[no-untyped-def]
+def vote(
+    field: np.ndarray,
+    weight: np.ndarray,
+    reference: np.ndarray,
+    out: np.ndarray,
+    radius: int,
+    first: int,
+    last: int,
+) -> None:
     """Average what overlapping patches say of each pixel of the rows first..last.
 
     Args:
@@ -141,5 +162,5 @@ def in_rows(work: Callable[[int, int], None], rows: int, threads: int) -> None:
         return
     edges = np.linspace(0, rows, threads + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]:
+        for done in [pool.submit(work, int(a), int(b)) for a, b in pairwise(edges)]:
             done.result()

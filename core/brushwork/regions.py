@@ -100,7 +100,7 @@ def _inside(points: np.ndarray) -> np.ndarray:
 
 def _bins(lab: np.ndarray) -> tuple[np.ndarray, ...]:
     """Sort LAB [S, S, 3] into 20 x 24 x 24 bins."""
-    scaled = (lab + (0, 128, 128)) / (100, 256, 256) * (20, 48, 48)
+    scaled = (lab + np.array([0, 128, 128])) / (100, 256, 256) * (20, 48, 48)
     return tuple(scaled.astype(int).clip(0, (19, 47, 47)).transpose(2, 0, 1))
 
 

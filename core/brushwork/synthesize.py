@@ -17,6 +17,7 @@ import numpy as np
 from core.brushwork.guides import GuideWeights, guide_stack, own_place, place_map
 from core.brushwork.kernels import CHANNELS, RADIUS, in_rows, refine, vote
 from core.brushwork.palette import luminance
+from core.brushwork.regions import Regions, find_regions
 from core.imaging.layout import FaceLayout
 
 COARSEST_PX = 64
@@ -30,10 +31,17 @@ class Reference:
     Attributes:
         pixels: [K, K, 3] float32 RGB in 0..1, in the FFHQ framing.
         layout: where its parts lie.
+        regions: skin, hair, clothes and background.
     """
 
     pixels: np.ndarray
     layout: FaceLayout
+    regions: Regions
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, layout: FaceLayout) -> Reference:
+        """Read the regions of an artwork."""
+        return cls(pixels, layout, find_regions(pixels, layout))
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class Level:
 def brush_levels(
     guide: np.ndarray,
     layout: FaceLayout,
+    regions: Regions,
     reference: Reference,
     *,
     size_px: int,
@@ -80,7 +89,7 @@ def brush_levels(
 
     Args:
         guide: [H, H, 3] float32 RGB in 0..1: what shall be drawn, in about the reference's tones.
-        layout: of the guide.
+        layout, regions: of the guide.
         reference: where the patches come from.
         size_px: of the last level, a power of two times 64.
         settings: weights, rounds, threads.
@@ -95,8 +104,8 @@ def brush_levels(
     size = COARSEST_PX
     while size <= size_px:
         there, here = resized(guide, size), resized(reference.pixels, size)
-        target_guide = guide_stack(layout, place_map(layout, reference.layout, size), there, settings.weights)
-        own_guide = guide_stack(reference.layout, own_place(size), here, settings.weights)
+        target_guide = guide_stack(layout, regions, place_map(layout, reference.layout, size), there, settings.weights)
+        own_guide = guide_stack(reference.layout, reference.regions, own_place(size), here, settings.weights)
         grey, own_grey = luminance(there), luminance(here)
         tone = np.float32(np.sqrt(settings.weights.tone))
         own_patches = _patches(here, own_grey * tone)

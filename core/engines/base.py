@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 from core.errors import TrainingStopped
 from core.options import check_ranges, option
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from core.imaging.faces import FaceFinder
 
 Stop = Callable[[], bool]
+Background = Literal["photo", "plain", "style"]
+Size = Literal["512", "1024"]
 Config = TypeVar("Config", bound="TrainingConfig")
 
 
@@ -31,7 +33,8 @@ class Capabilities:
     """What an engine can do.
 
     Attributes:
-        resolution_px: side of its drawings, and of the aligned crops that it reads.
+        resolution_px: side of its quick drawings.
+        crop_px: side of the aligned crops that it reads; `resolution_px` where 0.
         trains: it learns new styles from references.
         needs_references: a style of its own making needs at least one style picture.
         live: quick enough to draw camera frames as they come.
@@ -41,6 +44,12 @@ class Capabilities:
     trains: bool = False
     needs_references: bool = False
     live: bool = False
+    crop_px: int = 0
+
+    @property
+    def reads_px(self) -> int:
+        """Side of the aligned crops that it reads."""
+        return self.crop_px or self.resolution_px
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,25 @@ class DrawOptions:
 
     strength: float = option(1.0, label="Strength", help="0: photo-like, 1: the style in full.", low=0, high=1)
     keep_colour: bool = option(False, label="Keep my colours", help="Keep the photo's colours.")
+    brush: float = option(
+        1.0, label="Brushwork", help="0: the model's drawing, 1: the artist's strokes.", low=0, high=1
+    )
+    shape: float = option(0.3, label="Shape", help="How far the face takes the style's proportions.", low=0, high=1)
+    skin_tone: float = option(
+        1.0, label="Skin tone", help="How far the skin stays as light or dark as on the photo.", low=0, high=1
+    )
+    background: Background = option(
+        "photo",
+        label="Background",
+        help="What is behind the person.",
+        choices={"photo": "from the photo", "plain": "plain", "style": "from the style"},
+    )
+    size: Size = option(
+        "512",
+        label="Size",
+        help="Side of portraits with brushwork, in pixels.",
+        choices={"512": "512 px", "1024": "1024 px"},
+    )
     seed: int = option(0, label="Seed", help="Same seed, same picture.", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
@@ -247,6 +275,12 @@ class Engine(Protocol):
     def draw(self, prepared: Prepared, style: Style | None, options: DrawOptions = DrawOptions()) -> Drawing:
         """Draw a face in a style; without one, the face as the engine sees it."""
         ...
+
+    def draw_levels(
+        self, prepared: Prepared, style: Style | None, options: DrawOptions = DrawOptions()
+    ) -> Iterator[Drawing]:
+        """Draw as `draw`, showing what is there so far: the last drawing is the finished one."""
+        yield self.draw(prepared, style, options)
 
     def config(self, preset: str | None = None, **overrides: Any) -> TrainingConfig:
         """Return the settings of a run, with whatever the engine decides filled in. Raises ValueError."""

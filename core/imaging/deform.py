@@ -11,6 +11,7 @@ side, from the left and upper edge.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -97,7 +98,8 @@ def fit_warp_torch(result: torch.Tensor, source: torch.Tensor, *, smoothing: flo
     tail = design[:, :, count:]
     corner = points.new_zeros(batch, 3, 3)
     system = torch.cat([torch.cat([kernel, tail], 2), torch.cat([tail.transpose(1, 2), corner], 2)], 1)
-    return torch.linalg.solve(system, torch.cat([values, values.new_zeros(batch, 3, 2)], 1))
+    weights: torch.Tensor = torch.linalg.solve(system, torch.cat([values, values.new_zeros(batch, 3, 2)], 1))
+    return weights
 
 
 def warp_grid_torch(weights: torch.Tensor, result: torch.Tensor, size_px: int) -> torch.Tensor:
@@ -138,7 +140,7 @@ def deform_warp(photo: FaceLayout, style: np.ndarray, shape: float) -> Warp:
     return fit_warp(shaped(photo, style, shape)[ANCHORS], photo.landmarks[ANCHORS])
 
 
-def warp_picture(pixels: np.ndarray, warp: Warp, *, order: int = 1) -> np.ndarray:
+def warp_picture(pixels: np.ndarray, warp: Warp, *, order: Literal[1, 3] = 1) -> np.ndarray:
     """Sample a picture [H, H, C] or [H, H] through a warp: the same shape, float32; edges are repeated."""
     size = pixels.shape[0]
     where = warp.grid(size).astype(np.float64) * size - 0.5

@@ -27,7 +27,7 @@ IBUG_OF_MESH = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceLayout:
     """The layout of one face in its crop.
 

@@ -116,9 +116,10 @@ class LayoutNetwork(nn.Module):
         self.merge32 = _Merge(64, 40, 48)
         self.merge64 = _Merge(48, 24, 40)
         self.masks = nn.Conv2d(40, MASKS, 3, padding=1)
-        self.whole = nn.Sequential(nn.Linear(112 * 4, 160), nn.ReLU(), nn.Linear(160, 4 + SHAPES + 1))
-        nn.init.normal_(self.whole[2].weight, std=0.01)
-        nn.init.zeros_(self.whole[2].bias)
+        last = nn.Linear(160, 4 + SHAPES + 1)
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
+        self.whole = nn.Sequential(nn.Linear(112 * 4, 160), nn.ReLU(), last)
         self.corrections = nn.ModuleList([_Correction(48), _Correction(40)])
 
     def forward(self, x: Tensor) -> LayoutOutput:
@@ -142,6 +143,6 @@ class LayoutNetwork(nn.Module):
 
 
 def _similarity(pose: Tensor) -> Tensor:
-    """Turn two numbers a face into its rotation and scale [B, 2, 2]: at 0, upright with the FFHQ crop's eye distance."""
+    """Turn two numbers a face into rotation and scale [B, 2, 2]: at 0, upright with the FFHQ crop's eye distance."""
     across, down = 0.26 * (1 + pose[:, 0]), 0.26 * pose[:, 1]
     return torch.stack([torch.stack([across, -down], 1), torch.stack([down, across], 1)], 1)

@@ -18,17 +18,19 @@ BACKBONE_TITLES: MappingProxyType[str, str] = MappingProxyType(
     {"mini": "Built-in model", "ffhq": "Full-size model (FFHQ)"}
 )
 
-Method = Literal["paper", "jojogan"]
+Method = Literal["aligned", "paper", "jojogan"]
 AnchorMode = Literal["photo", "style"]
 FORMER_METHODS: Mapping[str, Method] = MappingProxyType({"ours": "paper"})  # in style files, packs and command lines
 
 
 @dataclass(frozen=True)
 class FinetuneConfig(TrainingConfig):
-    """Hyper-parameters of one few-shot run (StyleIdentityGAN Eq. 1 and 2; JoJoGAN for `method="jojogan"`).
+    """Hyper-parameters of one few-shot run.
 
     Attributes:
-        method: "paper" adds the identity term and measures pictures perceptually; "jojogan" is the baseline.
+        method: "aligned" keeps the references for brushwork and learns from pairs that brushwork made of sampled faces
+            (`pairs`); "paper" is StyleIdentityGAN (Eq. 1 and 2), which adds the identity term and measures pictures
+            perceptually; "jojogan" is the baseline.
         steps: optimiser steps; 150 for sketches and 500 for cartoons in the paper.
         learning_rate: Adam step size; betas are (0, 0.99).
         alpha: share of the reference's own code kept in the mixed layers, in [0, 1] (Eq. 1); the backbone's default
@@ -46,10 +48,10 @@ class FinetuneConfig(TrainingConfig):
     """
 
     method: Method = option(
-        "paper",
+        "aligned",
         label="Method",
         help="How the style is learned.",
-        choices={"paper": "Ours", "jojogan": "JoJoGAN (baseline)"},
+        choices={"aligned": "The artist's hand", "paper": "The paper's", "jojogan": "JoJoGAN (baseline)"},
     )
     learning_rate: float = option(2e-3, label="Learning rate", help="Adam step size.", low=1e-6, high=0.1)
     alpha: float | None = option(

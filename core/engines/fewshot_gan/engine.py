@@ -38,10 +38,13 @@ from core.engines.fewshot_gan.choose import choose_backbone
 from core.engines.fewshot_gan.config import BACKBONE_TITLES, NAME, BackboneName, FinetuneConfig
 from core.engines.fewshot_gan.ffhq import load_ffhq
 from core.engines.fewshot_gan.finetune import Example, check_reference_count, finetune_steps, mix_codes
+from core.engines.fewshot_gan.hand import as_array, as_image, brushed_levels, read_hand, read_sitter
 from core.engines.fewshot_gan.invert import Inversion, invert
 from core.engines.fewshot_gan.mini import MINI_DIR, load_mini
+from core.engines.fewshot_gan.pairs import aligned_pairs, pair_count
 from core.engines.fewshot_gan.style_file import GanStyle, load_style, save_style
 from core.engines.fewshot_gan.synthesize import synthesize
+from core.engines.layouts import layout_reader
 from core.errors import TrainingStopped
 from core.imaging.align import AlignedFace, use_as_aligned
 from core.imaging.colour import keep_photo_colours
@@ -50,6 +53,7 @@ from core.progress import OnProgress, ignore_progress
 
 STYLES_DIR = ASSETS_DIR / "styles"
 STYLES_FOR: BackboneName = "mini"  # the ready-made styles were trained on it
+CROP_PX = 1024  # brushwork draws from the crop itself, the networks from a reduced one
 PHOTO_LOOK_SEED = 0  # of the natural look in which inverted artworks are shown
 
 
@@ -91,7 +95,9 @@ class FewShotGan(Engine):
     def __init__(self, backbone: Backbone, *, reason: str = "") -> None:
         self.backbone = backbone
         self.finder = backbone.finder
-        self.capabilities = Capabilities(backbone.resolution, trains=True, needs_references=True)
+        self.capabilities = Capabilities(
+            backbone.resolution, trains=True, needs_references=True, crop_px=max(CROP_PX, backbone.resolution)
+        )
         self.description = EngineDescription(
             engine=NAME,
             variant=backbone.name,
@@ -108,20 +114,51 @@ class FewShotGan(Engine):
         return invert(face, self.backbone)
 
     def draw(self, prepared: Prepared, style: Style | None, options: DrawOptions = DrawOptions()) -> Drawing:
-        """Draw inverted codes in a style; without a style this is the photo as the backbone sees it.
+        """Draw a face in a style; without a style this is the photo as the backbone sees it.
 
-        `strength` moves between the base and the tuned generator; seed 0 takes the stored noise pictures.
+        A style with a hand is drawn by its brushwork, as far as `brush` says; any other by the generator alone, at its
+        own resolution. `strength` moves between the base and the tuned generator, with brushwork between the photo
+        and the portrait; seed 0 takes the stored noise pictures.
         """
+        *_, finished = self.draw_levels(prepared, style, options)
+        return finished
+
+    def draw_levels(
+        self, prepared: Prepared, style: Style | None, options: DrawOptions = DrawOptions()
+    ) -> Iterator[Drawing]:
+        """Show the generator's drawing at once, then brushwork level by level."""
         inversion, gan_style = _own(prepared), None if style is None else _own_style(style)
+        drawn = self._draw_codes(inversion, gan_style, options)
+        hand = None if gan_style is None or options.brush == 0 else gan_style.hand
+        yield self._finish(drawn, inversion, gan_style, options)
+        if hand is None:
+            return
+        sitter = read_sitter(inversion.face, layout_reader(), hand, options.shape)
+        threads = max(1, torch.get_num_threads())
+        for pixels in brushed_levels(sitter, hand, options, threads=threads):
+            side = pixels.shape[0]
+            if options.brush < 1:
+                under = as_array(drawn.resize((side, side), Image.Resampling.BICUBIC))
+                pixels = under + options.brush * (pixels - under)
+            if options.strength < 1:
+                seen = as_array(inversion.face.image.resize((side, side), Image.Resampling.LANCZOS))
+                pixels = seen + options.strength * (pixels - seen)
+            yield self._finish(as_image(pixels), inversion, gan_style, options)
+
+    def _draw_codes(self, inversion: Inversion, style: GanStyle | None, options: DrawOptions) -> Image.Image:
         picture = synthesize(
             inversion.w_plus,
             inversion.features,
             self.backbone,
-            style=gan_style,
+            style=style,
             strength=options.strength,
             seed=options.seed,
         )
-        image = to_image(picture)
+        return to_image(picture)
+
+    def _finish(
+        self, image: Image.Image, inversion: Inversion, style: GanStyle | None, options: DrawOptions
+    ) -> Drawing:
         if options.keep_colour:
             image = keep_photo_colours(image, inversion.face.image)
         provenance = {
@@ -133,6 +170,10 @@ class FewShotGan(Engine):
             "references": 0 if style is None else style.references,
             "strength": options.strength,
             "keep_colour": options.keep_colour,
+            "brush": options.brush if style is not None and style.hand is not None else 0.0,
+            "shape": options.shape,
+            "skin_tone": options.skin_tone,
+            "background": options.background,
             "seed": options.seed,
             "side_px": image.width,
         }
@@ -166,8 +207,19 @@ class FewShotGan(Engine):
         anchors = [self._example(photo, stop)] if photo is not None and config.needs_photo else []
         shown = None if preview is None else self._example(preview, stop)
         _end_if(stop)
+        hand, pairs, hashes = None, examples, [example.sha256 for example in examples]
         try:
-            for item in finetune_steps(examples, anchors, config, self.backbone, name=name, preview=shown):
+            if config.method == "aligned":
+                hand, pairs = read_hand(references, layout_reader()), []
+                made = aligned_pairs(hand, pair_count(config.steps), self.backbone, layout_reader(), seed=config.seed)
+                for pair in made:
+                    pairs.append(pair)
+                    yield TrainingStep(0, config.steps, 0.0, preview=to_image(pair.picture))
+                    _end_if(stop)
+            steps = finetune_steps(
+                pairs, anchors, config, self.backbone, name=name, preview=shown, hand=hand, hashes=hashes
+            )
+            for item in steps:
                 yield item
                 if item.style is None:
                     _end_if(stop)

@@ -74,6 +74,7 @@ def load_ffhq(
     blocks = [block for block in JOJOGAN_BLOCKS if block < len(discriminator.convs)]
     jojogan = DiscriminatorFeatures(discriminator, blocks, dtype=dtype)
     paper_layers = tuple(layer for layer in PAPER_SWAP_LAYERS if layer < generator.n_latent)
+    fine_layers = tuple(range(7, generator.n_latent))
     return Backbone(
         name="ffhq",
         fingerprint=stylegan2.sha256[:16],
@@ -83,12 +84,17 @@ def load_ffhq(
         dtype=dtype,
         generator=generator,
         encoder=encoder,
-        measures=MappingProxyType({"paper": _load_lpips(device, dtype, on_progress) or jojogan, "jojogan": jojogan}),
+        measures=MappingProxyType(
+            {"aligned": jojogan, "paper": _load_lpips(device, dtype, on_progress) or jojogan, "jojogan": jojogan}
+        ),
         finder=FaceFinder(landmarks.path),
         recipes=MappingProxyType(
             {
+                "aligned": Recipe(
+                    fine_layers, alpha=0.5, identity_weight=0.0, colour_weight=1.0, references_per_step=3
+                ),
                 "paper": Recipe(paper_layers, alpha=0.5, identity_weight=0.001),
-                "jojogan": Recipe(tuple(range(7, generator.n_latent)), alpha=0.0, identity_weight=0.0),
+                "jojogan": Recipe(fine_layers, alpha=0.0, identity_weight=0.0),
             }
         ),
     )

@@ -29,8 +29,9 @@ from core.config import MAX_REFERENCES
 from core.engines.base import TrainingStep
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.config import FinetuneConfig
+from core.engines.fewshot_gan.hand import Hand
 from core.engines.fewshot_gan.perceptual import Perceptual, PerceptualFeatures, style_distance
-from core.engines.fewshot_gan.style_file import GanStyle, StyleMeta, config_values
+from core.engines.fewshot_gan.style_file import FORMAT_VERSION, GanStyle, StyleMeta, config_values
 from core.errors import NoReferences, TooManyReferences
 from core.imaging.photo import to_image
 from core.networks.stylegan2 import Synthesis
@@ -82,22 +83,26 @@ def finetune_steps(
     *,
     name: str,
     preview: Example | None = None,
+    hand: Hand | None = None,
+    hashes: Sequence[str] | None = None,
 ) -> Iterator[TrainingStep]:
     """Train a style step by step; the last step holds it. Closing the iterator leaves nothing behind.
 
     Args:
-        references: 1 to 14 artworks with inversions.
+        references: 1 to 14 artworks with inversions, or pairs that were made of them.
         anchors: whose identity to keep (Eq. 2); none samples faces of the base generator.
         config: open fields take the backbone's defaults.
         name: of the style.
         preview: a face to draw every `preview_every` steps.
+        hand: the artworks that the style keeps for brushwork.
+        hashes: sha256 of each artwork; of `references` where None.
 
     Raises:
         NoReferences, TooManyReferences: other than 1 to 14 references.
     """
     check_reference_count(len(references))
     config = backbone.resolve(config)
-    run = _Run(references, anchors, config, backbone)
+    run = _Run(references, anchors, config, backbone, hand=hand, hashes=hashes)
     started = time.monotonic()
     for step in range(1, config.steps + 1):
         loss = run.step()
@@ -121,9 +126,17 @@ class _Run:
     """State of one fine-tune: the tuned copy, its optimiser, and the targets' remembered features."""
 
     def __init__(
-        self, references: Sequence[Example], anchors: Sequence[Example], config: FinetuneConfig, backbone: Backbone
+        self,
+        references: Sequence[Example],
+        anchors: Sequence[Example],
+        config: FinetuneConfig,
+        backbone: Backbone,
+        *,
+        hand: Hand | None,
+        hashes: Sequence[str] | None,
     ) -> None:
-        self.config, self.backbone = config, backbone
+        self.config, self.backbone, self.hand = config, backbone, hand
+        self.hashes = tuple(reference.sha256 for reference in references) if hashes is None else tuple(hashes)
         self.style_weight = (config.style_weight or 0.0) * min(1.0, len(references) / STATISTICS_REFERENCES)
         self.recipe = backbone.recipes[config.method]
         self.measure: Perceptual = backbone.measures[config.method]
@@ -230,10 +243,11 @@ class _Run:
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
             config=config_values(self.config),
-            reference_hashes=tuple(reference.sha256 for reference in self.references),
+            reference_hashes=self.hashes,
             final_loss=loss,
+            version=1 if self.hand is None else FORMAT_VERSION,
         )
-        return GanStyle.of(name, self.changes(), meta)
+        return GanStyle.of(name, self.changes(), meta, self.hand)
 
 
 def _synthesis_parameters(generator: Synthesis) -> list[torch.nn.Parameter]:

@@ -24,7 +24,9 @@ WEIGHTS_FILE = "mini.safetensors"
 FACES_FILE = "faces.safetensors"
 LANDMARKS_FILE = "landmarks68.dat"
 REFINING_STEPS = 8
-BLOCKS: Mapping[Method, tuple[int, ...]] = MappingProxyType({"paper": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)})
+BLOCKS: Mapping[Method, tuple[int, ...]] = MappingProxyType(
+    {"aligned": (1, 2, 3, 4), "paper": (1, 2, 3, 4), "jojogan": (1, 3, 4, 5)}
+)
 
 
 def load_mini(folder: Path, device: torch.device) -> Backbone:
@@ -58,6 +60,7 @@ def load_mini(folder: Path, device: torch.device) -> Backbone:
         finder=FaceFinder(folder / LANDMARKS_FILE),
         recipes=MappingProxyType(
             {
+                "aligned": Recipe(layers, alpha=0.5, identity_weight=0.0, colour_weight=1.0, references_per_step=3),
                 "paper": Recipe(
                     layers, alpha=0.0, identity_weight=0.05, style_weight=0.25, colour_weight=1.0, references_per_step=2
                 ),

@@ -1,7 +1,8 @@
 """A trained style as a value and as a file: what changed in the generator, in half precision, with its history.
 
 The file is safetensors: tensors named as the generator's parameters, metadata as JSON under one key, and a sha256 over
-both, so that a damaged or edited file is refused before anything uses it.
+both, so that a damaged or edited file is refused before anything uses it. Since version 2 it may hold the references
+too (`hand.0.webp`, `hand.0.landmarks`, `hand.0.masks`, ...), from which portraits are drawn; version 1 is read as ever.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from torch import Tensor
 
 from core.engines.base import Style
 from core.engines.fewshot_gan.config import FORMER_METHODS, NAME, BackboneName, FinetuneConfig
+from core.engines.fewshot_gan.hand import Hand
+from core.engines.fewshot_gan.hand_tensors import HAND_PREFIX, check_hand_header, hand_of, hand_tensors
 from core.errors import Sentence, StyleFileInvalid, StyleForOtherBackbone
 from core.files import write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+FORMER_VERSIONS = (1,)
 MAX_STYLE_BYTES = 150_000_000
 MAX_HEADER_BYTES = 1_000_000  # the full-size model's styles have 20 kB
 MAX_NAME_LENGTH = 80
@@ -53,15 +57,22 @@ class StyleMeta:
 
 @dataclass(frozen=True)
 class GanStyle(Style):
-    """Differences to the base generator's parameters (float16, CPU) under a display name."""
+    """Differences to the base generator's parameters (float16, CPU) under a display name.
+
+    Attributes:
+        weights: the differences.
+        meta: how it came to be.
+        hand: the references for brushwork; None where the style has the generator's drawing alone.
+    """
 
     weights: Mapping[str, Tensor] = field(repr=False)
     meta: StyleMeta
+    hand: Hand | None = None
 
     @classmethod
-    def of(cls, name: str, weights: Mapping[str, Tensor], meta: StyleMeta) -> GanStyle:
+    def of(cls, name: str, weights: Mapping[str, Tensor], meta: StyleMeta, hand: Hand | None = None) -> GanStyle:
         """Make a style; its method and number of references follow from its history."""
-        return cls(NAME, name, len(meta.reference_hashes), str(meta.config.get("method", "")), weights, meta)
+        return cls(NAME, name, len(meta.reference_hashes), str(meta.config.get("method", "")), weights, meta, hand)
 
 
 def config_values(config: FinetuneConfig) -> dict[str, object]:
@@ -72,7 +83,7 @@ def config_values(config: FinetuneConfig) -> dict[str, object]:
 def save_style(style: GanStyle, path: Path) -> Path:
     """Write a style file; the old file stays whole until the new one is complete. Raises `DiskFull`."""
     history = json.dumps({"name": style.name, **asdict(style.meta)}, sort_keys=True)
-    tensors = {name: tensor.contiguous() for name, tensor in style.weights.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in style.weights.items()} | hand_tensors(style.hand)
     metadata = {_META_KEY: history, _DIGEST_KEY: _digest(tensors, history)}
     return write_atomically(path, to_safetensors(tensors, metadata=metadata))
 
@@ -102,7 +113,11 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
         raise StyleForOtherBackbone(display, meta.backbone, backbone)
     if meta.fingerprint != fingerprint:
         raise StyleFileInvalid(name, "it was trained on another version of the model; train it again on this one")
+    hand_keys = {key for key in header if key.startswith(HAND_PREFIX)} if meta.version > 1 else set()
+    check_hand_header({key: header[key] for key in hand_keys}, name)
     for key, entry in header.items():
+        if key in hand_keys:
+            continue
         if key != "__metadata__" and (key not in shapes or entry.get("shape") != list(shapes[key])):
             raise StyleFileInvalid(name, Sentence("its part '{key}' does not fit the model", key=key[:MAX_NAME_LENGTH]))
         if key != "__metadata__" and entry.get("dtype") != "F16":
@@ -117,7 +132,8 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
         raise StyleFileInvalid(name, "its content was changed after it was saved")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise StyleFileInvalid(name, "it holds values that are not numbers")
-    return GanStyle.of(display, tensors, meta)
+    hand = hand_of({key: tensors[key] for key in hand_keys}, name)
+    return GanStyle.of(display, {key: tensor for key, tensor in tensors.items() if key not in hand_keys}, meta, hand)
 
 
 def _read_header(path: Path) -> dict[str, dict[str, Any]]:
@@ -155,7 +171,7 @@ def _metadata(header: Mapping[str, dict[str, Any]], name: str) -> tuple[str, dic
             raise ValueError(f"expected the fields {sorted(expected)}, got {sorted(values)}")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise StyleFileInvalid(name, "its description is damaged") from error
-    if values["version"] != FORMAT_VERSION:
+    if values["version"] not in (FORMAT_VERSION, *FORMER_VERSIONS):
         versions = {"got": values["version"], "expected": FORMAT_VERSION}
         raise StyleFileInvalid(name, Sentence("its format is version {got}, not {expected}", **versions))
     return history, values

@@ -61,7 +61,7 @@ class Trainer:
         pictures = batch.pictures.contiguous(memory_format=torch.channels_last)
         loss = loss_of(self.network(pictures), batch)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
@@ -137,11 +137,11 @@ def measure(network: LayoutNetwork, faces: LabelledFaces, *, limit: int = 96) ->
     network.eval()
     rng = torch.Generator().manual_seed(1)
     pictures = faces.pictures[:limit].float() / 127.5 - 1
-    drawn = torch.cat([augmentations.random_style(part, rng).clamp(-1, 1) for part in pictures.split(8)])
+    drawn = torch.cat([augmentations.random_style(part, rng).clamp(-1, 1) for part in torch.split(pictures, 8)])
     row: dict[str, float] = {}
     true, unit = faces.landmarks[:limit], eye_distance(faces.landmarks[:limit])
     for name, seen in (("photo", pictures), ("drawn", drawn)):
-        said = [network(part) for part in seen.split(16)]
+        said = [network(part) for part in torch.split(seen, 16)]
         points = torch.cat([part.landmarks for part in said])
         row[f"{name}_landmarks"] = float(((points - true).norm(dim=2) / unit[:, None]).mean())
         likely = torch.cat([part.masks for part in said]) > 0
@@ -154,7 +154,8 @@ def measure(network: LayoutNetwork, faces: LabelledFaces, *, limit: int = 96) ->
 def eye_distance(landmarks: Tensor) -> Tensor:
     """Return the distance of the eyes' centres [B] of landmarks [B, 468, 2]."""
     left, right = (landmarks[:, list(corners)].mean(1) for corners in _EYES)
-    return (right - left).norm(dim=1)
+    apart: Tensor = (right - left).norm(dim=1)
+    return apart
 
 
 def write_log(path: Path, row: dict[str, float]) -> None:

@@ -1,0 +1,59 @@
+"""Aligned pairs: sampled faces with the style's proportions, and what brushwork makes of each.
+
+A generator that learns from a few artworks alone sees other faces than it shall draw. Here input and target show the
+same face in the same place (geometric alignment as in Wang et al., real-time portrait stylization; learning from
+such pairs as in Futschik et al. 2019): a sampled face is deformed towards the style, inverted, and drawn by brushwork
+from one of the references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from core.brushwork.portrait import PortraitSettings, portrait_levels
+from core.brushwork.synthesize import BrushSettings
+from core.engines.fewshot_gan.backbone import Backbone
+from core.engines.fewshot_gan.finetune import Example
+from core.engines.fewshot_gan.hand import Hand, as_image, decoded, read_sitter
+from core.engines.fewshot_gan.invert import invert
+from core.engines.fewshot_gan.synthesize import synthesize
+from core.imaging.align import use_as_aligned
+from core.imaging.layout import LayoutReader
+from core.imaging.photo import Photo, to_image, to_tensor
+
+PAIRS = 12
+PAIR_SHAPE = 0.3
+PAIR_PX = 256
+
+
+def pair_count(steps: int) -> int:
+    """Choose how many pairs are worth making for a run of so many steps."""
+    return min(PAIRS, max(2, steps // 8))
+
+
+def aligned_pairs(hand: Hand, count: int, backbone: Backbone, reader: LayoutReader, *, seed: int) -> Iterator[Example]:
+    """Make pairs one after another: codes of a deformed face, and its drawing as the picture to learn.
+
+    Args:
+        hand: the references; each pair is drawn from one, in turn.
+        count: of pairs.
+        backbone: samples and inverts.
+        reader: reads layouts.
+        seed: of the sampled faces.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    w_plus, features = backbone.sample(rng, count)
+    settings = PortraitSettings(size_px=PAIR_PX, brush=BrushSettings(threads=max(1, torch.get_num_threads())))
+    for row in range(len(w_plus)):
+        part = slice(row, row + 1)
+        drawn = synthesize(w_plus[part], None if features is None else features[part], backbone)
+        face = use_as_aligned(Photo(to_image(drawn), f"face {row}"), size_px=backbone.resolution)
+        sitter = read_sitter(face, reader, hand, PAIR_SHAPE)
+        deformed = use_as_aligned(Photo(as_image(sitter.pixels), face.name), size_px=backbone.resolution)
+        inversion = invert(deformed, backbone)
+        reference = decoded(hand.references[row % len(hand.references)])
+        *_, target = portrait_levels(sitter, reference, settings)
+        picture = to_tensor(as_image(target), size_px=backbone.resolution)
+        yield Example(picture, inversion.w_plus, inversion.features)
