@@ -32,7 +32,8 @@ def hand_tensors(hand: Hand | None) -> dict[str, Tensor]:
         layout, key = reference.layout, f"{HAND_PREFIX}{number}."
         made[key + "webp"] = torch.frombuffer(bytearray(reference.webp), dtype=torch.uint8)
         made[key + "landmarks"] = torch.from_numpy(np.ascontiguousarray(layout.landmarks, dtype=np.float32))
-        made[key + "masks"] = torch.from_numpy(
+        masks = np.rint(layout.masks.clip(0, 1) * 255)
+        made[key + "masks"] = torch.from_numpy(np.ascontiguousarray(masks, dtype=np.uint8))
             np.ascontiguousarray(np.rint(layout.masks.clip(0, 1) * 255), dtype=np.uint8)
         )
     return made
