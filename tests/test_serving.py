@@ -338,7 +338,7 @@ def test_a_sweep_that_fails_doesn_t_end_the_server(monkeypatch: pytest.MonkeyPat
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, tmp_path: Path) -> None:
-    with serve(tmp_path / "data") as server:
+    with serve(tmp_path / "data", fresh=True) as server:
         reply = httpx.get(f"{server.address}health")
         assert reply.status_code == 200
         assert reply.json()["status"] == "ok" and reply.json()["backbone"] == "mini"

@@ -175,7 +175,8 @@ def test_a_server_on_a_full_disk_goes_on(tmp_path: Path) -> None:
             assert added.succeeded
             assert (await visitor.get("/health")).json()["status"] == "ok"
 
-    with serve(tmp_path / "data", module="limited", PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT)))) as server:
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    with serve(tmp_path / "data", module="limited", fresh=True, PYTHONPATH=path) as server:
         asyncio.run(story(server))
 
 
@@ -190,7 +191,7 @@ def test_without_the_hub_the_page_works_and_votes_wait(tmp_path: Path) -> None:
         "STYLEIDENTITY_VOTES_DATASET": "somebody/votes",
         "STYLEIDENTITY_BACKBONE": "auto",
     }
-    with serve(tmp_path / "data", **hub) as server:
+    with serve(tmp_path / "data", fresh=True, **hub) as server:
         started = time.monotonic()
         while not (answer := httpx.get(f"{server.address}health").json())["votes"]:
             assert time.monotonic() - started < 60
