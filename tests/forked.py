@@ -22,18 +22,19 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 
 
 class Forked:
-    """`python -m module`, with as much of a `subprocess.Popen` as tests use.
+    """`python -m module ...`, with as much of a `subprocess.Popen` as tests use.
 
     Args:
         module: what to run.
         environment: all of its environment variables.
         log: what it prints is added to this file.
+        arguments: of its command line.
     """
 
-    def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, module: str, environment: Mapping[str, str], log: Path, *arguments: str) -> None:
         _CONTEXT.set_forkserver_preload([*IMPORTS])
         self._module = module
-        self._process = _CONTEXT.Process(target=_run, args=(module, dict(environment), log), daemon=True)
+        self._process = _CONTEXT.Process(target=_run, args=(module, dict(environment), log, arguments), daemon=True)
         self._process.start()
         self.pid = self._process.pid
 
@@ -63,12 +64,12 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(module: str, environment: dict[str, str], log: Path) -> None:
+def _run(module: str, environment: dict[str, str], log: Path, arguments: tuple[str, ...]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)
     sink = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for standard in (sys.stdout.fileno(), sys.stderr.fileno()):
         os.dup2(sink, standard)
-    sys.argv = [module]
+    sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

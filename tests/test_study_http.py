@@ -26,7 +26,7 @@ from tests.study_parts import ARMS
 pytestmark = pytest.mark.slow
 
 VOTERS = 64
-TRIALS = 8
+TRIALS = 6
 PATIENCE_S = 120.0
 
 

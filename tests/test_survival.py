@@ -20,6 +20,7 @@ import torch
 
 from core.engines.fewshot_gan.style_file import load_style
 from core.ui.server import admission
+from tests.forked import Forked
 from tests.saving import HERE, big_style
 from tests.test_isolation import artwork, told, until, with_reference
 from tests.visitor import API, ROOT, Running, Visitor, environment, serve
@@ -39,13 +40,16 @@ def python(*arguments: object, code: str = "") -> subprocess.Popen:
 
 
 def test_a_style_that_is_being_saved_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
-    path, rng = tmp_path / "ink.safetensors", random.Random(1)
+    path, log, rng = tmp_path / "ink.safetensors", tmp_path / "saving.log", random.Random(1)
     for _ in range(KILLS):
-        saving = python("-m", "tests.saving", path)
-        assert saving.stdout is not None and saving.stdout.readline() == "saving\n"
+        log.write_bytes(b"")
+        saving = Forked("tests.saving", os.environ, log, str(path))
+        while "saving\n" not in log.read_text():
+            assert saving.poll() is None, log.read_text()
+            time.sleep(0.02)
         time.sleep(rng.uniform(0.02, 0.3))
-        saving.send_signal(signal.SIGKILL)
-        saving.communicate()
+        saving.kill()
+        assert saving.wait() == -signal.SIGKILL
         if path.exists():
             style = load_style(path, **HERE)
             number = int(style.name.split()[1])
