@@ -10,7 +10,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -28,12 +27,6 @@ from tests.visitor import API, ROOT, Running, Visitor, environment, serve
 pytestmark = pytest.mark.slow
 
 KILLS = 4
-
-
-def python(*arguments: object, code: str = "") -> subprocess.Popen:
-    """A Python process of the checkout."""
-    command = [sys.executable, *(["-c", textwrap.dedent(code)] if code else []), *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 # --- killed ------------------------------------------------------------------------------------------------
@@ -120,54 +113,17 @@ def test_a_stop_ends_a_running_training_within_seconds(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_old_files_whole_and_says_so(tmp_path: Path) -> None:
     """No file may grow beyond 50 kB here, which a program meets as it meets a disk without space."""
-    done = python(
-        tmp_path,
-        code="""
-        import json, resource, sys
-        from pathlib import Path
-        from PIL import Image
-        from core.errors import DiskFull
-        from core.imaging.photo import save_png
-        from core.engines.fewshot_gan.style_file import save_style
-        from core.ui.friendly_errors import sentence
-        from tests.saving import big_style
-        folder = Path(sys.argv[1])
-        style, picture = folder / "ink.safetensors", folder / "face.png"
-        small = Image.effect_noise((64, 64), 90).convert("RGB")
-        save_style(big_style(3), style)
-        save_png(small, picture)
-        before = [style.read_bytes(), picture.read_bytes()]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-        told = []
-        for work in (
-            lambda: save_style(big_style(4), style),
-            lambda: save_png(Image.effect_noise((512, 512), 90).convert("RGB"), picture),
-            lambda: (folder / "other").write_bytes(b"x" * 200_000),
-        ):
-            try:
-                work()
-                told.append("nothing")
-            except OSError as error:
-                told.append(sentence(error))
-            except DiskFull as error:
-                told.append(str(error))
-        (folder / "other").unlink()
-        after = [style.read_bytes(), picture.read_bytes()]
-        print(json.dumps({"told": told, "same": before == after, "left": sorted(p.name for p in folder.iterdir())}))
-        """,
-    )
-    output, errors = done.communicate(timeout=120)
-    report = json.loads(output.splitlines()[-1]) if output else errors
+    log = tmp_path / "told.log"
+    folder = tmp_path / "files"
+    folder.mkdir()
+    assert Forked("tests.full_disk", os.environ, log, str(folder)).wait(120) == 0, log.read_text()
+    report = json.loads(log.read_text().splitlines()[-1])
     assert report["same"] and report["left"] == ["face.png", "ink.safetensors"], report
     assert len(report["told"]) == 3
     assert all("There is no space left to write" in words for words in report["told"]), report
 
 
 def test_a_server_on_a_full_disk_goes_on(tmp_path: Path) -> None:
-    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000,) * 2); "
-    limited = tmp_path / "limited.py"
-    limited.write_text(code + "runpy.run_module('tests.tiny_app', run_name='__main__')")
-
     async def story(server: Running) -> None:
         async with Visitor(server.address) as visitor:
             await visitor.open()
@@ -179,8 +135,7 @@ def test_a_server_on_a_full_disk_goes_on(tmp_path: Path) -> None:
             assert added.succeeded
             assert (await visitor.get("/health")).json()["status"] == "ok"
 
-    path = os.pathsep.join((str(tmp_path), str(ROOT)))
-    with serve(tmp_path / "data", module="limited", fresh=True, PYTHONPATH=path) as server:
+    with serve(tmp_path / "data", TESTS_WITH_FILES_UP_TO="2000000") as server:
         asyncio.run(story(server))
 
 
