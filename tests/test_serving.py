@@ -335,9 +335,11 @@ def test_a_sweep_that_fails_doesn_t_end_the_server(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, tmp_path: Path) -> None:
-    with serve(tmp_path / "data", fresh=number == signal.SIGTERM) as server:
+@pytest.mark.parametrize(
+    ("number", "module", "fresh"), [(signal.SIGTERM, "app", True), (signal.SIGINT, "tests.tiny_app", False)]
+)
+def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, module: str, fresh: bool, tmp_path: Path) -> None:
+    with serve(tmp_path / "data", module=module, fresh=fresh) as server:
         reply = httpx.get(f"{server.address}health")
         assert reply.status_code == 200
         assert reply.json()["status"] == "ok" and reply.json()["backbone"] == "mini"
