@@ -1,18 +1,18 @@
-"""`python app.py` in a process of its own, which tests may kill and start again at the same address."""
+"""The app in a process of its own, which tests may kill and start again at the same address."""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.forked import Forked
+
 START_LIMIT_S = 120.0
 
 
@@ -23,7 +23,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def end(process: subprocess.Popen, *, timeout_s: float) -> None:
+def end(process: subprocess.Popen | Forked, *, timeout_s: float) -> None:
     """Ask a process to stop, if it still runs; kill it if it doesn't."""
     if process.poll() is not None:
         return
@@ -49,7 +49,7 @@ class AppProcess:
         self.log = folder / "app.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
-        self._process: subprocess.Popen | None = None
+        self._process: Forked | None = None
 
     def start(self) -> None:
         """Start the app and wait until it answers."""
@@ -61,10 +61,7 @@ class AppProcess:
             "STYLEIDENTITY_BACKBONE": "mini",
         }
         environment.pop("GRADIO_TEMP_DIR", None)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
+        self._process = Forked("app", environment, self.log)
         started = time.monotonic()
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() - started > self.start_limit_s:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pytest_socket import is_ipaddress
 
+from core.threads import share_cores
+
 if TYPE_CHECKING:
     from core.engines.fewshot_gan.backbone import Backbone
     from core.engines.fewshot_gan.engine import FewShotGan
@@ -30,6 +32,9 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     GRADIO_ANALYTICS_ENABLED="False",
 )
+# Before torch is imported: what waits doesn't spin, and each of the processes that tests start has one thread.
+share_cores()
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 for _name in (
     "HF_TOKEN",
     "HF_HUB_CACHE",

@@ -13,6 +13,7 @@ from PIL import Image
 from core.config import ASSETS_DIR
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.engine import FewShotGan
+from core.engines.fewshot_gan.measure import probes
 from core.engines.fewshot_gan.measure.probes import APPEARANCES
 from core.engines.fewshot_gan.measure.reconstruction import evaluate_reconstruction
 from core.errors import PhotoUnreadable, PicturesUnusable
@@ -24,6 +25,7 @@ from core.imaging.align import AlignedFace
 from core.imaging.listing import find_index, list_photos, pictures_in, spread
 from core.metrics.crops import eyes_in_crop
 from core.metrics.own_networks import OwnNetworks
+from core.procedural.augmentations import HELD_OUT
 from core.reports import Failed, as_json
 from tests.compare_kit import finding_studio, make_folders
 
@@ -185,7 +187,11 @@ RECONSTRUCTION = {"task", "backbone", "protocols", "taken_as_aligned", "failed",
 
 
 @needs_mini
-def test_reconstruction_report(mini: FewShotGan, shared_dir: Path, tmp_path: Path) -> None:
+def test_reconstruction_report(
+    mini: FewShotGan, shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_out = dict(list(HELD_OUT.items())[:2])
+    monkeypatch.setattr(probes, "HELD_OUT", held_out)
     photos = crops(shared_dir, tmp_path / "set", 2)
     save_noise(photos / "no_face.png", side_px=200)
     Image.new("RGB", (300, 200)).save(photos / "wide.png")
@@ -207,7 +213,7 @@ def test_reconstruction_report(mini: FewShotGan, shared_dir: Path, tmp_path: Pat
     measures = [f"{what}_{name}" for what in ("styled", "returned") for name in ("ssim", "colour_error", "identity")]
     returned = report["destylization"]
     assert set(returned) == {"n", "styles", *(f"{name}_mean" for name in measures)} and returned["n"] == 2
-    assert {tuple(row) for row in returned["styles"].values()} == {tuple(measures)}
+    assert {style: tuple(row) for style, row in returned["styles"].items()} == dict.fromkeys(held_out, tuple(measures))
     means = [row["returned_ssim"] for row in returned["styles"].values()]
     assert returned["returned_ssim_mean"] == pytest.approx(np.mean(means))
     assert set(report["appearance_swap"]) == {

@@ -201,7 +201,7 @@ def test_attacks_over_http_leave_the_server_well(tmp_path: Path) -> None:
         (outside / name).mkdir(parents=True)
     style = sound_style(tmp_path)
     homes = {"HOME": str(outside / "home"), "TMPDIR": str(outside / "tmp"), "STYLEIDENTITY_LIMIT_JOBS": "1000"}
-    with serve(tmp_path / "data", **homes, STYLEIDENTITY_LIMIT_WAITING="1000") as server:
+    with serve(tmp_path / "data", fresh=True, **homes, STYLEIDENTITY_LIMIT_WAITING="1000") as server:
         uploaded, called = asyncio.run(asyncio.wait_for(attack(server, marker, style), 900))
         assert uploaded["upload"] > OVER_HTTP / 8 and uploaded["sentence"] > uploaded["no words"], uploaded
         assert sum(called.values()) == OVER_HTTP

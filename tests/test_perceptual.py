@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ VGG_CONVOLUTIONS = {
 }
 
 
+@cache
 def made_up_vgg() -> dict[str, Tensor]:
     """Seeded weights under the names of torchvision's VGG16, with a classifier entry as the published file has."""
     rng = torch.Generator().manual_seed(0)

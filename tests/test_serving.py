@@ -7,8 +7,6 @@ import io
 import json
 import logging
 import signal
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -26,7 +24,8 @@ from core.engines.base import EngineDescription
 from core.errors import DataFolderUnwritable, WeightsUnavailable
 from core.execution.loader import StudioLoader
 from core.ui.server import gradio_adapter, health, limits, logs, queueing, serving
-from tests.visitor import ROOT, environment, serve
+from tests.forked import Forked
+from tests.visitor import environment, serve
 
 EMPTY_PAGE = SimpleNamespace(
     _queue=SimpleNamespace(event_queue_per_concurrency_id={}, active_jobs=[], event_ids_to_events={}), fns={}
@@ -336,9 +335,11 @@ def test_a_sweep_that_fails_doesn_t_end_the_server(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, tmp_path: Path) -> None:
-    with serve(tmp_path / "data") as server:
+@pytest.mark.parametrize(
+    ("number", "module", "fresh"), [(signal.SIGTERM, "app", True), (signal.SIGINT, "tests.tiny_app", False)]
+)
+def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, module: str, fresh: bool, tmp_path: Path) -> None:
+    with serve(tmp_path / "data", module=module, fresh=fresh) as server:
         reply = httpx.get(f"{server.address}health")
         assert reply.status_code == 200
         assert reply.json()["status"] == "ok" and reply.json()["backbone"] == "mini"
@@ -360,15 +361,7 @@ def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, tmp_path: P
 def test_the_app_says_why_it_can_t_start(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_bytes(b"1")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.tiny_app"],
-        cwd=ROOT,
-        env=environment(blocked / "data"),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "StyleIdentity can't start: The data folder" in done.stderr
-    assert "Traceback" not in done.stderr
+    log = tmp_path / "app.log"
+    assert Forked("tests.tiny_app", environment(blocked / "data"), log).wait(120) == 1
+    assert "StyleIdentity can't start: The data folder" in log.read_text()
+    assert "Traceback" not in log.read_text()

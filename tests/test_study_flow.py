@@ -17,7 +17,7 @@ from core.study.protocol.flow import CONSENT_VERSION, MAX_DWELL_MS, Study
 from core.study.protocol.packs import Pack
 from core.study.records import LABELS, PackCard, Screen
 from core.study.storage.store import Store
-from tests.study_parts import ARM_TITLES, ARMS, answer, begin, run_through, small_pack, study_on
+from tests.study_parts import ARM_TITLES, ARMS, answer, begin, kept_open, run_through, small_pack, study_on
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +118,11 @@ def test_tickets_differ_between_screens_and_participants(study: Study) -> None:
 
 def test_two_hundred_participants_see_every_arm_equally_often_in_every_place(study: Study, pack: Pack) -> None:
     places, by_group, firsts = Counter(), Counter(), Counter()
-    for number in range(200):
+    with kept_open(study):
+        runs = [begin(study, group="artist" if number % 2 else "viewer") for number in range(200)]
+    for number, code in enumerate(runs):
         group = "artist" if number % 2 else "viewer"
-        run = study.store.run(codes.participant_id(begin(study, group=group)))
+        run = study.store.run(codes.participant_id(code))
         firsts[run.assignments[0].trial_key] += 1
         for screen in run.assignments:
             for place, arm in enumerate(screen.order):

@@ -26,7 +26,7 @@ from tests.study_parts import ARMS
 pytestmark = pytest.mark.slow
 
 VOTERS = 64
-TRIALS = 8
+TRIALS = 6
 PATIENCE_S = 120.0
 
 
@@ -137,7 +137,8 @@ def events_of(url: str) -> dict[str, tuple[int, int]]:
 def test_no_acknowledged_vote_is_lost_and_none_doubled_when_the_server_is_killed(server: AppProcess) -> None:
     server.start()
     acknowledged = threading.Semaphore(0)
-    voters = [Voter(number, server.url, events_of(server.url), acknowledged) for number in range(VOTERS)]
+    events = events_of(server.url)
+    voters = [Voter(number, server.url, events, acknowledged) for number in range(VOTERS)]
     with ThreadPoolExecutor(VOTERS) as pool:
         runs = [pool.submit(voter.run) for voter in voters]
         for _ in range(VOTERS * TRIALS // 3):

@@ -22,7 +22,7 @@ from core.study.protocol.flow import Study
 from core.study.protocol.packs import Pack
 from core.study.records import LABELS, Screen, VoteRow
 from tests.made_votes import tallies_of
-from tests.study_parts import ARMS, run_through, small_pack, study_on
+from tests.study_parts import ARMS, kept_open, run_through, small_pack, study_on
 
 PREFERENCES = (0.10, 0.20, 0.25, 0.35, 0.10)  # four arms, then undecided
 LIKENESS = 6.0
@@ -221,7 +221,8 @@ def crowd_votes(tmp_path_factory: pytest.TempPathFactory) -> list[VoteRow]:
     folder = tmp_path_factory.mktemp("crowd")
     pack = small_pack(folder, trials=TRIALS)
     study = study_on(folder / "votes.sqlite3", pack)
-    drive(study, pack, 200, seed=20)
+    with kept_open(study):
+        drive(study, pack, 200, seed=20)
     return study.store.votes()
 
 

@@ -10,7 +10,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import torch
 
 from core.engines.fewshot_gan.style_file import load_style
 from core.ui.server import admission
+from tests.forked import Forked
 from tests.saving import HERE, big_style
 from tests.test_isolation import artwork, told, until, with_reference
 from tests.visitor import API, ROOT, Running, Visitor, environment, serve
@@ -29,23 +29,20 @@ pytestmark = pytest.mark.slow
 KILLS = 4
 
 
-def python(*arguments: object, code: str = "") -> subprocess.Popen:
-    """A Python process of the checkout."""
-    command = [sys.executable, *(["-c", textwrap.dedent(code)] if code else []), *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 # --- killed ------------------------------------------------------------------------------------------------
 
 
 def test_a_style_that_is_being_saved_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
-    path, rng = tmp_path / "ink.safetensors", random.Random(1)
+    path, log, rng = tmp_path / "ink.safetensors", tmp_path / "saving.log", random.Random(1)
     for _ in range(KILLS):
-        saving = python("-m", "tests.saving", path)
-        assert saving.stdout is not None and saving.stdout.readline() == "saving\n"
+        log.write_bytes(b"")
+        saving = Forked("tests.saving", os.environ, log, str(path))
+        while "saving\n" not in log.read_text():
+            assert saving.poll() is None, log.read_text()
+            time.sleep(0.02)
         time.sleep(rng.uniform(0.02, 0.3))
-        saving.send_signal(signal.SIGKILL)
-        saving.communicate()
+        saving.kill()
+        assert saving.wait() == -signal.SIGKILL
         if path.exists():
             style = load_style(path, **HERE)
             number = int(style.name.split()[1])
@@ -116,54 +113,17 @@ def test_a_stop_ends_a_running_training_within_seconds(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_old_files_whole_and_says_so(tmp_path: Path) -> None:
     """No file may grow beyond 50 kB here, which a program meets as it meets a disk without space."""
-    done = python(
-        tmp_path,
-        code="""
-        import json, resource, sys
-        from pathlib import Path
-        from PIL import Image
-        from core.errors import DiskFull
-        from core.imaging.photo import save_png
-        from core.engines.fewshot_gan.style_file import save_style
-        from core.ui.friendly_errors import sentence
-        from tests.saving import big_style
-        folder = Path(sys.argv[1])
-        style, picture = folder / "ink.safetensors", folder / "face.png"
-        small = Image.effect_noise((64, 64), 90).convert("RGB")
-        save_style(big_style(3), style)
-        save_png(small, picture)
-        before = [style.read_bytes(), picture.read_bytes()]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-        told = []
-        for work in (
-            lambda: save_style(big_style(4), style),
-            lambda: save_png(Image.effect_noise((512, 512), 90).convert("RGB"), picture),
-            lambda: (folder / "other").write_bytes(b"x" * 200_000),
-        ):
-            try:
-                work()
-                told.append("nothing")
-            except OSError as error:
-                told.append(sentence(error))
-            except DiskFull as error:
-                told.append(str(error))
-        (folder / "other").unlink()
-        after = [style.read_bytes(), picture.read_bytes()]
-        print(json.dumps({"told": told, "same": before == after, "left": sorted(p.name for p in folder.iterdir())}))
-        """,
-    )
-    output, errors = done.communicate(timeout=120)
-    report = json.loads(output.splitlines()[-1]) if output else errors
+    log = tmp_path / "told.log"
+    folder = tmp_path / "files"
+    folder.mkdir()
+    assert Forked("tests.full_disk", os.environ, log, str(folder)).wait(120) == 0, log.read_text()
+    report = json.loads(log.read_text().splitlines()[-1])
     assert report["same"] and report["left"] == ["face.png", "ink.safetensors"], report
     assert len(report["told"]) == 3
     assert all("There is no space left to write" in words for words in report["told"]), report
 
 
 def test_a_server_on_a_full_disk_goes_on(tmp_path: Path) -> None:
-    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000,) * 2); "
-    limited = tmp_path / "limited.py"
-    limited.write_text(code + "runpy.run_module('tests.tiny_app', run_name='__main__')")
-
     async def story(server: Running) -> None:
         async with Visitor(server.address) as visitor:
             await visitor.open()
@@ -175,7 +135,7 @@ def test_a_server_on_a_full_disk_goes_on(tmp_path: Path) -> None:
             assert added.succeeded
             assert (await visitor.get("/health")).json()["status"] == "ok"
 
-    with serve(tmp_path / "data", module="limited", PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT)))) as server:
+    with serve(tmp_path / "data", TESTS_WITH_FILES_UP_TO="2000000") as server:
         asyncio.run(story(server))
 
 
@@ -190,7 +150,7 @@ def test_without_the_hub_the_page_works_and_votes_wait(tmp_path: Path) -> None:
         "STYLEIDENTITY_VOTES_DATASET": "somebody/votes",
         "STYLEIDENTITY_BACKBONE": "auto",
     }
-    with serve(tmp_path / "data", **hub) as server:
+    with serve(tmp_path / "data", fresh=True, **hub) as server:
         started = time.monotonic()
         while not (answer := httpx.get(f"{server.address}health").json())["votes"]:
             assert time.monotonic() - started < 60

@@ -26,8 +26,8 @@ import httpx
 from gradio_client.utils import apply_diff
 
 from tests.app_process import end
+from tests.forked import ROOT, Forked
 
-ROOT = Path(__file__).resolve().parent.parent
 API = "/gradio_api"
 PATIENCE = httpx.Timeout(60.0, read=None)
 
@@ -320,7 +320,7 @@ def _sentence(reply: httpx.Response) -> str:
 class Running:
     """A server in a process of its own."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen | Forked
     address: str
     data: Path
     log: Path
@@ -357,15 +357,28 @@ def environment(data: Path, **more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def serve(
-    data: Path, *, module: str = "tests.tiny_app", start_limit_s: float = 180.0, **more: str
+    data: Path, *, module: str = "tests.tiny_app", fresh: bool = False, start_limit_s: float = 180.0, **more: str
 ) -> Iterator[Running]:
-    """Run the app (`app`) or its tiny twin (`tests.tiny_app`) until the block ends."""
+    """Run the app (`app`) or its tiny twin (`tests.tiny_app`) until the block ends.
+
+    Args:
+        data: its folder.
+        module: what `python -m` runs.
+        fresh: in a process that imports everything itself, instead of a fork.
+        start_limit_s: seconds after which a start has failed.
+        more: environment variables.
+    """
     data.mkdir(parents=True, exist_ok=True)
     log = data.parent / f"{data.name}-{secrets.token_hex(4)}.log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module], cwd=ROOT, env=environment(data, **more), stdout=sink, stderr=sink
-        )
+    log.touch()
+    surroundings = environment(data, **more)
+    if fresh:
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module], cwd=ROOT, env=surroundings, stdout=sink, stderr=sink
+            )
+    else:
+        process = Forked(module, surroundings, log)
     try:
         yield Running(process, _address(process, log, start_limit_s), data, log)
     finally:

@@ -42,17 +42,17 @@ def unfold(page: Page) -> None:
 
 
 def wait_until_opaque(page: Page) -> None:
-    """Let parts that are being filled or faded in come to rest; axe judges what is there after five seconds. Icons are
-    never opaque."""
+    """Let parts that are being filled or faded in come to rest; axe judges what is there after five seconds. Icons and
+    the button that closes a message are never opaque."""
     from playwright.sync_api import TimeoutError as StillMoving
 
     at_rest = """() => [...document.querySelectorAll('.gradio-container *')].every((part) => {
       const opacity = Number(getComputedStyle(part).opacity);
-      const faint = ':disabled, .si-status, span:has(> svg)';
+      const faint = ':disabled, .si-status, .toast-close, span:has(> svg)';
       return opacity === 0 || opacity === 1 || !part.getClientRects().length || part.closest(faint);
     })"""
     with suppress(StillMoving):
-        page.wait_for_function(at_rest, timeout=5000)
+        page.wait_for_function(at_rest, timeout=5000, polling=100)
 
 
 def violations(page: Page) -> list[str]:

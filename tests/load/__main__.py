@@ -33,7 +33,7 @@ def main() -> int:
     plan = Plan(visitors=given.visitors, seconds=given.seconds, trainers=given.trainers, steps=given.steps)
     with tempfile.TemporaryDirectory(prefix="styleidentity-load-") as passing:
         data = given.data or Path(passing) / "data"
-        with serve(data, module="app", STYLEIDENTITY_LIMIT_WAITING=str(4 * plan.visitors)) as server:
+        with serve(data, module="app", fresh=True, STYLEIDENTITY_LIMIT_WAITING=str(4 * plan.visitors)) as server:
             report = asyncio.run(run(server, plan))
     print(json.dumps(report, indent=2))
     return 0 if report["passed"] else 1

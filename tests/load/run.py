@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import io
+import math
 import random
 import statistics
 import time
@@ -30,12 +31,16 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Plan:
-    """How many visitors for how long; the first `trainers` of them train styles of `steps` steps."""
+    """How many visitors for how long; the first `trainers` of them train styles of `steps` steps.
+
+    With `turns`, each of them leaves earlier, after so many drawings or runs.
+    """
 
     visitors: int = 50
     seconds: float = 300.0
     trainers: int = 2
     steps: int = 20
+    turns: float = math.inf
 
 
 @dataclass
@@ -82,7 +87,7 @@ async def run(server: Running, plan: Plan) -> dict[str, Any]:
     parts = [
         _train(server, number, scenes, plan, seen, ends)
         if number < plan.trainers
-        else _draw(server, number, scenes, seen, ends)
+        else _draw(server, number, scenes, plan, seen, ends)
         for number in range(plan.visitors)
     ]
     broken = [repr(error)[:300] for error in await asyncio.gather(*parts, return_exceptions=True) if error is not None]
@@ -107,15 +112,16 @@ async def _choose_photo(visitor: Visitor, marked: Marked, seen: Seen) -> bool:
     return not seen.complain(await visitor.fire("photo", "change"))
 
 
-async def _draw(server: Running, number: int, scenes: list[Marked], seen: Seen, ends: float) -> None:
+async def _draw(server: Running, number: int, scenes: list[Marked], plan: Plan, seen: Seen, ends: float) -> None:
     """A visitor who draws, looks at other settings, and sometimes reloads the page."""
-    rng, marked = random.Random(SEED + number), scenes[number]
+    rng, marked, turns = random.Random(SEED + number), scenes[number], 0
     await asyncio.sleep(rng.uniform(0, 5))
-    while time.monotonic() < ends:
+    while time.monotonic() < ends and turns < plan.turns:
         async with await _open(server, seen) as visitor:
             seen.reopened += 1
             ready = await _choose_photo(visitor, marked, seen)
-            while ready and time.monotonic() < ends:
+            while ready and time.monotonic() < ends and turns < plan.turns:
+                turns += 1
                 await _draw_once(visitor, number, scenes, seen)
                 await _look_around(visitor, rng, seen)
                 if rng.random() < RELOADING:
@@ -153,7 +159,7 @@ async def _look_around(visitor: Visitor, rng: random.Random, seen: Seen) -> None
 async def _train(server: Running, number: int, scenes: list[Marked], plan: Plan, seen: Seen, ends: float) -> None:
     """A visitor who trains styles from their own picture, and stops every third run."""
     rng, turns = random.Random(SEED + number), 0
-    while time.monotonic() < ends:
+    while time.monotonic() < ends and turns < plan.turns:
         async with await _open(server, seen) as visitor:
             visitor.set("references", [await visitor.upload("art.png", scenes[number].photo)])
             if seen.complain(await visitor.fire("references", "upload")):
