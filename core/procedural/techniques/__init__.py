@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from core.procedural.techniques import caricature, flats, lines, paint, washes
+from core.procedural.techniques import caricature, cel, glass, lines, paint, prints, washes
 from core.procedural.techniques.fields import Array
 from core.procedural.techniques.portrait import Portrait
 
@@ -39,7 +39,7 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
         "cross-hatching": Technique("Pen cross-hatching", lines.cross_hatching),
         "scratchboard": Technique("Scratchboard", lines.scratchboard),
         "stipple": Technique("Stipple", lines.stipple),
-        "woodcut": Technique("Woodcut", lines.woodcut),
+        "woodcut": Technique("Woodcut", prints.woodcut),
         "charcoal": Technique("Charcoal", paint.charcoal),
         "pastel": Technique("Soft pastel", paint.pastel),
         "watercolour": Technique("Watercolour", washes.watercolour),
@@ -47,10 +47,10 @@ TECHNIQUES: Mapping[str, Technique] = MappingProxyType(
         "gouache": Technique("Gouache", paint.gouache),
         "oil": Technique("Oil, impasto", paint.oil),
         "caricature": Technique("Caricature", caricature.caricature),
-        "cel": Technique("Cel animation", flats.cel),
-        "halftone": Technique("Pop-art halftone", flats.halftone),
-        "paper-cut": Technique("Layered paper", flats.paper_cut),
-        "stained-glass": Technique("Stained glass", flats.stained_glass),
-        "mosaic": Technique("Mosaic", flats.mosaic),
+        "cel": Technique("Cel animation", cel.cel),
+        "halftone": Technique("Pop-art halftone", prints.halftone),
+        "paper-cut": Technique("Layered paper", prints.paper_cut),
+        "stained-glass": Technique("Stained glass", glass.stained_glass),
+        "mosaic": Technique("Mosaic", glass.mosaic),
     }
 )

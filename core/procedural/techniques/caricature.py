@@ -1,15 +1,28 @@
 """Caricature: what sets a face apart from the common one is exaggerated, then painted in bright digital brush strokes.
 
-The warp is a thin-plate spline (Bookstein 1989) whose landmarks move on along their difference from the mean face (Brennan
-1985; Liao, Chen and Chou 2004).
+The warp is a thin-plate spline (Bookstein 1989) whose landmarks move on along their difference from the mean face
+(Brennan 1985; Liao, Chen and Chou 2004).
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 from scipy.interpolate import RBFInterpolator
 
-from core.procedural.techniques.fields import Array, blur, cloud, colour, mix, paper, plain, saturate, shift, soft_step
+from core.procedural.techniques.fields import (
+    Array,
+    blur,
+    bound,
+    cloud,
+    colour,
+    mix,
+    paper,
+    plain,
+    saturate,
+    shift,
+    soft_step,
+)
 from core.procedural.techniques.flow import lines
 from core.procedural.techniques.lines import outline
 from core.procedural.techniques.paint import paint_layers
@@ -73,7 +86,7 @@ def mean_face() -> Points:
 
 
 def exaggerated(landmarks: Points, *, gain: float) -> Points:
-    """Move landmarks [68, 2] on along their difference from the mean face laid over them (scale, turn and shift removed)."""
+    """Move landmarks [68, 2] on along their difference from the mean face, fitted by scale, turn and shift."""
     mean = mean_face()
     centre, middle = landmarks.mean(axis=0), mean.mean(axis=0)
     a, b = mean - middle, landmarks - centre
@@ -85,8 +98,9 @@ def exaggerated(landmarks: Points, *, gain: float) -> Points:
     width = float(np.linalg.norm(landmarks[16] - landmarks[0]))
     apart = landmarks - fitted
     size = np.linalg.norm(apart, axis=1, keepdims=True) / width
-    inner = apart[48:68] - apart[48:68].mean(axis=0)
-    apart[48:68] -= 0.75 * inner  # a mouth is moved and scaled more than bent: it keeps its mood
+    # Eyes and mouth are moved more than bent: they keep their mood.
+    for ids in (slice(48, 68), slice(36, 42), slice(42, 48)):
+        apart[ids] -= 0.8 * (apart[ids] - apart[ids].mean(axis=0))
     moved = landmarks + gain * apart / (1 + (gain * size / 0.12) ** 2) ** 0.5
     # A caricaturist's habits: larger eyes and mouth, a narrower jaw.
     for ids, grow in ((slice(36, 42), 1.32), (slice(42, 48), 1.32), (slice(48, 68), 1.15), (slice(27, 36), 1.12)):
@@ -116,8 +130,6 @@ def warp(photo: Array, portrait: Portrait, target: Points) -> tuple[Array, Portr
 
 def shift_grid(coarse: Array, grid: Array) -> Array:
     """Read a coarse field bilinearly at grid positions [2, H, W]."""
-    from scipy import ndimage
-
     return np.asarray(ndimage.map_coordinates(coarse, grid, order=1, mode="nearest"), np.float32)
 
 
@@ -146,4 +158,4 @@ def caricature(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Ar
     line = lines(study.tone, study.flow, width_px=2.4 * scale, length_px=12 * scale, threshold=0.022, softness=0.022)
     ink = np.maximum(line * study.person * (1 - 0.6 * study.clothes), outline(study, 3.0))
     out = mix(out, out * colour(70, 40, 44), 0.85 * soft_step(blur(ink, 0.7 * scale), 0.35, 0.5))
-    return np.clip(out * (0.985 + 0.03 * paper(shape, rng, scale=scale))[..., None], 0, 1)
+    return bound(out * (0.985 + 0.03 * paper(shape, rng, scale=scale))[..., None])

@@ -1,14 +1,18 @@
-"""Scalar and colour fields: noise, paper, blurs, colour arithmetic. Arrays are float32, pictures [H, W, 3] RGB in [0, 1]."""
+"""Scalar and colour fields: noise, paper, blurs, colour arithmetic.
+
+Pictures are [H, W, 3] RGB in [0, 1], fields [H, W]; lengths in pixels.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -52,8 +56,8 @@ def soft_step(values: Array, edge: float | Array, width: float | Array) -> Array
 
 
 def mix(a: Array, b: Array, share: Array | float) -> Array:
-    """Lay `b` over `a` where `share` [H, W] (or a number) is 1."""
-    if isinstance(share, np.ndarray) and share.ndim == 2:
+    """Lay `b` over `a` where `share` [H, W] (or a number) is 1: pictures or fields."""
+    if isinstance(share, np.ndarray) and share.ndim < a.ndim:
         share = share[..., None]
     return np.asarray(a + (b - a) * share, np.float32)
 
@@ -61,6 +65,11 @@ def mix(a: Array, b: Array, share: Array | float) -> Array:
 def colour(red: int, green: int, blue: int) -> Array:
     """Make a colour [3] from 8-bit values."""
     return np.array([red, green, blue], np.float32) / 255
+
+
+def bound(values: Array) -> Array:
+    """Clip to [0, 1], as float32."""
+    return np.asarray(np.clip(values, 0, 1), np.float32)
 
 
 def plain(shape: tuple[int, int], tint: Array) -> Array:
@@ -98,7 +107,7 @@ def cloud(shape: tuple[int, int], scale_px: float, rng: np.random.Generator, *, 
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
         total += noise(shape, max(0.7, scale_px / 2**octave), rng) * 0.5**octave
-    return total / total.std()
+    return np.asarray(total / total.std(), np.float32)
 
 
 def paper(shape: tuple[int, int], rng: np.random.Generator, *, scale: float, laid: float = 0.0) -> Array:

@@ -1,9 +1,9 @@
 """Directions in a picture, and filters that work along or across them.
 
-The direction field is the minor eigenvector of the smoothed colour structure tensor (Di Zenzo 1986; Brox et al. 2006), made
-dense by falling back on coarser tensors where the fine one is weak. Filters: line integral convolution (Cabral and Leedom
-1993), flow-based difference of Gaussians (Kang, Lee and Chui 2007; Winnemoeller, Kyprianidis and Olsen 2012), coherence-
-enhancing smoothing with shocks (Kyprianidis and Kang 2011).
+The direction field is the minor eigenvector of the smoothed colour structure tensor (Di Zenzo 1986; Brox et al. 2006),
+made dense by falling back on coarser tensors where the fine one is weak. Filters: line integral convolution (Cabral and
+Leedom 1993), flow-based difference of Gaussians (Kang, Lee and Chui 2007; Winnemoeller, Kyprianidis and Olsen 2012),
+coherence-enhancing smoothing with shocks (Kyprianidis and Kang 2011).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from core.procedural.techniques.fields import Array, blur, luma, mix, soft_step
+from core.procedural.techniques.fields import Array, blur, bound, luma, mix, soft_step
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def lines(
         softness: contrast between no ink and all of it.
     """
     energy = -line_energy(grey, flow, width_px=width_px, length_px=length_px, surround=1.0)
-    return np.clip((energy - threshold) / softness + 0.5, 0, 1)
+    return bound((energy - threshold) / softness + 0.5)
 
 
 def _slope(grey: Array, sigma_px: float) -> Array:

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from core.procedural.techniques.fields import (
     Array,
     blur,
+    bound,
     cloud,
     colour,
     mix,
@@ -37,7 +38,7 @@ def outline(study: Study, width_px: float) -> Array:
 
 
 def inked(study: Study, *, fine: float = 1.7, bold: float = 3.6, sensitive: float = 1.0) -> Array:
-    """Draw the lines of a face [H, W]: fine ones where contrast is slight, bold ones where it is strong; few in clothes."""
+    """Draw the lines of a face [H, W]: fine where contrast is slight, bold where it is strong; few in clothes."""
     scale = study.scale
     length = 10 * scale
     light = lines(
@@ -119,16 +120,16 @@ def ink_line(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Arra
     """Draw with a brush pen: lines of varying weight and spotted blacks on white."""
     study = make_study(photo, portrait, rng, radius_px=6.5, strands=2.2)
     scale, shape = study.scale, study.shape
-    ink = inked(study, fine=1.9, bold=4.2, sensitive=1.7)
+    ink = inked(study, fine=1.9, bold=4.2, sensitive=1.45)
     tone = study.tone
     dark = soft_step(-blur(tone, 1.2 * scale), -0.17, 0.05) * study.person
     ink = np.maximum(ink, dark)
-    hair = study.locks
+    hair = soft_step(study.locks, 0.5, 0.15)
     streaks = strands(study, rng, width_px=1.8)
     cut = np.clip(1.35 - 2.6 * tone, 0, 0.9)
     ink = np.maximum(ink, soft_step(cut - streaks, 0, 0.05) * hair)
     ink = np.maximum(ink, outline(study, 2.6))
-    ink = soft_step(blur(ink, 0.9 * scale), 0.46, 0.42)
+    ink = soft_step(blur(ink, 1.1 * scale), 0.47, 0.3)
     return mix(plain(shape, colour(252, 251, 247)), plain(shape, colour(16, 16, 20)), ink)
 
 
@@ -159,7 +160,7 @@ def cross_hatching(photo: Array, portrait: Portrait, rng: np.random.Generator) -
     sheet = (
         plain(shape, colour(243, 233, 210)) * (0.97 + 0.04 * grain + 0.012 * cloud(shape, 160 * scale, rng))[..., None]
     )
-    return np.clip(mix(sheet, plain(shape, ink), cover * (0.86 + 0.14 * grain)), 0, 1)
+    return bound(mix(sheet, plain(shape, ink), cover * (0.86 + 0.14 * grain)))
 
 
 def scratchboard(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
@@ -183,7 +184,7 @@ def scratchboard(photo: Array, portrait: Portrait, rng: np.random.Generator) -> 
     rim = outline(study, 1.3)
     cover = np.maximum(cover, rim)
     board = plain(shape, colour(17, 18, 21)) * (1 + 0.12 * noise(shape, 1.2 * scale, rng))[..., None]
-    return np.clip(mix(board, plain(shape, colour(246, 243, 234)), cover), 0, 1)
+    return bound(mix(board, plain(shape, colour(246, 243, 234)), cover))
 
 
 @njit(nogil=True, cache=True)
@@ -251,43 +252,3 @@ def stipple(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array
     cover = np.zeros(shape, np.float32)
     _discs(cover, points.astype(np.float32), radii.astype(np.float32))
     return mix(plain(shape, colour(250, 250, 248)), plain(shape, colour(26, 34, 84)), cover)
-
-
-def woodcut(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
-    """Print a woodcut in two inks: carved black lines over the form, an ochre block, gouge marks behind."""
-    study = make_study(photo, portrait, rng, radius_px=8.0, strands=2.0)
-    scale, shape = study.scale, study.shape
-    tone = blur(study.tone, 1.5 * scale)
-    hair = study.locks
-    dark = np.clip(1.0 - 1.15 * tone, 0, 1)
-    field = hatching(study, rng, angle=0.32, spacing_px=15.0, bulge=0.42, breaks=0.45, wander=2.5)
-    carved = stroke_cover(field, np.clip((dark - 0.3) * 1.9, 0, 1.05) * (1 - hair))
-    carved = np.maximum(carved, soft_step(dark, 0.84, 0.06))
-    streaks = strands(study, rng, width_px=3.2, length_px=60)
-    carved = np.maximum(carved, soft_step(np.clip(0.35 + 0.75 * dark, 0, 0.86) - streaks, 0, 0.06) * hair)
-    line = lines(study.tone, study.flow, width_px=4.2 * scale, length_px=12 * scale, threshold=0.03, softness=0.02)
-    key = np.maximum(carved, line) * study.person
-    key = np.maximum(key, outline(study, 4.5))
-    light = soft_step(study.tone, 0.7, 0.06) * study.person
-    block = soft_step(blur(np.clip(study.person - light, 0, 1), 2.5 * scale), 0.5, 0.3)
-    # Behind: black, with cuts that run around the head.
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    centre = study.portrait.landmarks68[27]
-    ray = np.arctan2(rows - centre[1] - 60 * scale, columns - centre[0])
-    reach = np.hypot(rows - centre[1], columns - centre[0]) / scale
-    turns = ray * (150 / (2 * math.pi))
-    jitter = rng.uniform(0, 1, 400)[np.mod(np.floor(turns), 400).astype(int)]
-    piece = np.mod(reach / 90 + 2 * jitter, 1)
-    cut = (1 - np.abs(np.mod(turns, 1) - 0.5) * 2) - 0.42 - 0.5 * np.abs(piece - 0.45) * 2
-    gouge = soft_step(cut * reach * scale * 0.02, 0.0, 1.4 * 0.25)
-    back = (1 - gouge) * (1 - soft_step(study.portrait.person, 0.4, 0.3))
-    key = np.maximum(key, back)
-    key = soft_step(blur(key, 1.1 * scale), 0.5, 0.3)
-    grain = uniform(noise(shape, 1.2 * scale, rng, stretch=30) + 0.8 * noise(shape, 3 * scale, rng, stretch=20))
-    worn = 1 - 0.16 * soft_step(grain, 0.9, 0.12) - 0.1 * soft_step(noise(shape, 1.2 * scale, rng), 1.6, 0.8)
-    sheet = plain(shape, colour(241, 230, 204)) * (0.97 + 0.04 * paper(shape, rng, scale=scale))[..., None]
-    slipped = ndimage.shift(block, (2.5 * scale, -2.0 * scale), order=1, mode="nearest")
-    print_ = mix(sheet, sheet * colour(222, 142, 62), 0.95 * slipped * (0.9 + 0.1 * grain))
-    red = (1 - soft_step(study.portrait.person, 0.4, 0.3)) * gouge
-    print_ = mix(print_, sheet * colour(206, 78, 52), 0.95 * soft_step(blur(red, scale), 0.35, 0.5))
-    return np.clip(mix(print_, plain(shape, colour(24, 21, 20)), key * worn), 0, 1)

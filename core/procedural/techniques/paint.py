@@ -7,6 +7,7 @@ import numpy as np
 from core.procedural.techniques.fields import (
     Array,
     blur,
+    bound,
     cloud,
     colour,
     lit,
@@ -21,6 +22,7 @@ from core.procedural.techniques.fields import (
 )
 from core.procedural.techniques.flow import edge_flow, lines
 from core.procedural.techniques.portrait import Portrait
+from core.procedural.techniques.regions import cluster
 from core.procedural.techniques.strokes import Brush, grid_seeds, lay, read, trace
 from core.procedural.techniques.study import Study, make_study
 
@@ -95,7 +97,7 @@ def oil(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
     weave = paper(study.shape, rng, scale=study.scale)
     shade = lit(blur(relief, 0.7 * study.scale) + 0.10 * weave, strength=1.1 / max(0.4, study.scale))
     gloss = np.clip(shade, 0, 1) ** 2
-    return np.clip(canvas * (1 + 0.42 * shade[..., None]) + 0.16 * gloss[..., None], 0, 1)
+    return bound(canvas * (1 + 0.42 * shade[..., None]) + 0.16 * gloss[..., None])
 
 
 def charcoal(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
@@ -109,7 +111,7 @@ def charcoal(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Arra
     )
     ground = colour(236, 231, 221)
     vignette = soft_step(blur(portrait.person, 24 * scale) + 0.10 * cloud(shape, 40 * scale, rng), 0.42, 0.5)
-    tone = mix(np.ones((*shape, 3), np.float32), np.repeat(study.tone[..., None], 3, axis=-1), vignette)[..., 0]
+    tone = mix(np.ones(shape, np.float32), study.tone, vignette)
     halo = soft_step(blur(portrait.person, 70 * scale), 0.22, 0.6) * (1 - portrait.person)
     tone = np.clip(tone - 0.34 * halo * uniform(cloud(shape, 60 * scale, rng)), 0, 1)
     dark = np.clip(1 - tone, 0, 1) ** 1.15
@@ -135,7 +137,7 @@ def charcoal(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Arra
     lay(
         canvas,
         strokes,
-        Brush(opacity=0.42, bristle=0.25, dry=0.2, tooth=0.3, soft=0.9, streak=0.0, taper=0.4),
+        Brush(opacity=0.42, bristle=0.25, dry=0.2, tooth=0.12, soft=0.9, streak=0.0, taper=0.4),
         rng,
         tooth=tooth,
     )
@@ -149,7 +151,7 @@ def charcoal(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Arra
         * study.person
     )
     canvas = mix(canvas, plain(shape, colour(250, 247, 240)), 0.75 * light * (0.6 + 0.4 * tooth))
-    return np.clip(canvas * (1 + 0.05 * (tooth - 0.5))[..., None], 0, 1)
+    return bound(canvas * (1 + 0.05 * (tooth - 0.5))[..., None])
 
 
 def _slanted(study: Study, *, angle: float, follow: float) -> Array:
@@ -162,7 +164,7 @@ def _slanted(study: Study, *, angle: float, follow: float) -> Array:
 
 
 def pastel(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
-    """Draw in soft pastel on blue-grey paper: strokes along the flow that skip the paper's hollows, bright accents last."""
+    """Draw in soft pastel on blue-grey paper: strokes along the flow that skip its hollows, bright accents last."""
     study = make_study(photo, portrait, rng, radius_px=7.0, strands=1.8)
     scale, shape = study.scale, study.shape
     tooth = uniform(noise(shape, 0.9 * scale + 0.3, rng) + 0.5 * noise(shape, 2.2 * scale, rng))
@@ -186,7 +188,7 @@ def pastel(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
         seeds = grid_seeds(shape, spacing * scale + 0.3, rng)
         inside = read(portrait.person, seeds)
         near = read(soft_step(around + 0.12 * cloud(shape, 50 * scale, rng), 0.32, 0.3), seeds)
-        chance = inside + (1 - inside) * near * (0.5 if radius > 4 else 0.06)
+        chance: Array = inside + (1 - inside) * near * (0.42 if radius > 4 else 0.05)
         if radius < 2:
             edges = read(soft_step(np.abs(study.tone - blur(study.tone, 6 * scale)), 0.03, 0.03), seeds)
             chance = inside * np.maximum(read(detail, seeds), edges)
@@ -204,7 +206,7 @@ def pastel(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
         tint = np.clip(tint + 0.8 * spread * rng.standard_normal((len(seeds), 3)), 0, 1).astype(np.float32)
         brush = Brush(opacity=opacity, bristle=0.25, dry=0.2, tooth=tooth_share, soft=0.5, streak=0.05, taper=0.25)
         lay(canvas, strokes.coloured(tint), brush, rng, tooth=tooth)
-    return np.clip(canvas, 0, 1)
+    return bound(canvas)
 
 
 def gouache(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
@@ -212,13 +214,12 @@ def gouache(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array
     study = make_study(photo, portrait, rng, radius_px=9.0, strands=0.8)
     scale, shape = study.scale, study.shape
     rich = saturate(study.picture, 1.35)
-    ground = _brushed_ground(study, colour(226, 178, 110), rng)
+    ground = _brushed_ground(study, colour(150, 170, 138), rng)
     inside = study.person > 0.5
     detail = portrait.features()
     smooth = mix(blur(rich, 5 * scale), rich, np.clip(detail + 0.2, 0, 1))
     labels, palette = cluster(smooth, inside, count=15, rng=rng)
     canvas = np.ascontiguousarray(ground, np.float32)
-    relief = np.zeros(shape, np.float32)
     under = blur(study.picture * study.person[..., None], 8 * scale) / (blur(study.person, 8 * scale)[..., None] + 1e-3)
     canvas = mix(canvas, np.clip(under, 0, 1), soft_step(study.person, 0.5, 0.3))
     order = np.argsort(luma(palette))
@@ -228,7 +229,7 @@ def gouache(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array
             continue
         sigma = 2.6 * scale
         fine = blur(part, 0.8 * scale)
-        edge = mix3(blur(part, sigma), fine, np.clip(detail, 0, 1))
+        edge = mix(blur(part, sigma), fine, np.clip(detail, 0, 1))
         dry = noise(shape, 1.3 * scale + 0.2, rng, stretch=16) * 0.10
         cover = soft_step(edge + dry * (1 - 0.85 * detail), 0.45, 0.14)
         slant = (
@@ -238,54 +239,25 @@ def gouache(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array
         )
         tint = palette[index] * (1 + 0.026 * slant[..., None])
         canvas = mix(canvas, np.clip(tint, 0, 1), cover)
-        relief = relief + cover * (0.5 - relief)
     line = lines(study.tone, study.flow, width_px=2.0 * scale, length_px=7 * scale, threshold=0.02, softness=0.02)
     canvas = mix(canvas, canvas * 0.35, line * study.person * (0.25 + 0.75 * detail) * (1 - 0.8 * study.clothes))
     grain = paper(shape, rng, scale=scale)
-    return np.clip(canvas * (1 + 0.05 * (grain - 0.5))[..., None] + 0.02, 0, 1)
+    return bound(canvas * (1 + 0.05 * (grain - 0.5))[..., None] + 0.02)
 
 
 def _brushed_ground(study: Study, tint: Array, rng: np.random.Generator) -> Array:
     """Brush one colour onto the whole sheet with a wide flat brush: crossing strokes, a little uneven."""
     scale, shape = study.scale, study.shape
     canvas = plain(shape, tint).copy()
-    for angle in (0.5, -0.6, 0.15):
+    for angle, sway in ((0.7, 0.5), (-0.5, 0.4), (0.35, 0.6)):
         seeds = grid_seeds(shape, 42 * scale, rng)
-        direction = np.broadcast_to(np.array([np.cos(angle), np.sin(angle)], np.float32), (*shape, 2))
+        turn = angle + sway * cloud(shape, 150 * scale, rng, octaves=1)
+        direction = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
         radii = 26 * scale * rng.uniform(0.7, 1.2, len(seeds))
         strokes = trace(
             seeds, direction, canvas, length_px=230 * scale, step_px=10 * scale + 1, radii=radii, tolerance=9.0
         )
-        tints = tint * (1 + 0.035 * rng.standard_normal((len(seeds), 1)))
-        brush = Brush(opacity=0.55, bristle=0.75, dry=0.3, streak=0.06, soft=0.1, taper=0.04)
+        tints = tint * (1 + 0.05 * rng.standard_normal((len(seeds), 1)))
+        brush = Brush(opacity=0.6, bristle=0.6, dry=0.35, streak=0.05, soft=0.12, taper=0.04)
         lay(canvas, strokes.coloured(tints.astype(np.float32)), brush, rng)
     return canvas
-
-
-def mix3(a: Array, b: Array, share: Array) -> Array:
-    """Mix fields [H, W]."""
-    return np.asarray(a + (b - a) * share, np.float32)
-
-
-def cluster(picture: Array, inside: np.ndarray, *, count: int, rng: np.random.Generator) -> tuple[np.ndarray, Array]:
-    """Reduce a picture to few colours by k-means in CIELAB (Lloyd 1982).
-
-    Args:
-        picture: [H, W, 3].
-        inside: [H, W] bool, where colours are taken.
-        count: number of colours.
-        rng: chance.
-
-    Returns:
-        Labels [H, W] and the palette [count, 3].
-    """
-    from scipy.cluster.vq import kmeans2, vq
-    from skimage.color import lab2rgb, rgb2lab
-
-    lab = rgb2lab(picture).astype(np.float32) * np.array([1.0, 1.25, 1.0], np.float32)
-    pixels = lab[inside]
-    sample = pixels[rng.integers(0, len(pixels), 6000)] if len(pixels) else lab.reshape(-1, 3)
-    codes, _ = kmeans2(sample, count, minit="++", rng=rng, iter=20)
-    labels, _ = vq(lab.reshape(-1, 3), codes)
-    palette = lab2rgb((codes / np.array([1.0, 1.25, 1.0]))[None])[0]
-    return labels.reshape(picture.shape[:2]), np.clip(palette, 0, 1).astype(np.float32)

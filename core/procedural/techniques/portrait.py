@@ -10,7 +10,7 @@ from scipy.interpolate import RBFInterpolator
 from skimage.draw import polygon2mask
 from skimage.measure import find_contours
 
-from core.procedural.techniques.fields import Array, blur
+from core.procedural.techniques.fields import Array, blur, bound
 
 Points = npt.NDArray[np.float64]
 
@@ -106,7 +106,7 @@ class Portrait:
     @property
     def scale(self) -> float:
         """Picture height / 1024: lengths in this package are given at 1024 px."""
-        return self.person.shape[0] / 1024
+        return float(self.person.shape[0]) / 1024
 
     @property
     def eyes(self) -> tuple[Eye, Eye]:
@@ -121,14 +121,14 @@ class Portrait:
 
     def polygon(self, points: Points, *, soft_px: float) -> Array:
         """Fill a polygon [N, 2], its edge blurred: [H, W] in [0, 1]."""
-        filled = polygon2mask(self.shape, points[:, ::-1]).astype(np.float32)
+        filled = polygon2mask(self.shape, points[:, ::-1]).astype(np.float32)  # type: ignore[no-untyped-call]
         return blur(filled, soft_px)
 
     def lips(self) -> Array:
         """[H, W] mask of both lips without an open mouth between them."""
         outer, inner = self.landmarks68[48:60], self.landmarks68[60:68]
         soft = 3 * self.scale
-        return np.clip(self.polygon(outer, soft_px=soft) - self.polygon(inner, soft_px=soft), 0, 1)
+        return bound(self.polygon(outer, soft_px=soft) - self.polygon(inner, soft_px=soft))
 
     def features(self) -> Array:
         """[H, W] soft mask of eyes with brows, nose tip and lips: where detail matters."""
@@ -148,7 +148,7 @@ class Portrait:
         height, width = self.shape
         up = self.landmarks68[27] - self.landmarks68[8]
         crown = self.landmarks68[17:27] + 0.42 * up
-        outline = [c for c in find_contours(blur(self.person, 6 * self.scale), 0.5) if len(c) > height / 4]
+        outline = [c for c in find_contours(blur(self.person, 6 * self.scale), 0.5) if len(c) > height / 4]  # type: ignore[no-untyped-call]
         contour = np.concatenate(outline)[:, ::-1] if outline else np.zeros((0, 2))
         contour = contour[:: max(1, len(contour) // 40)]
         points = np.concatenate([self.landmarks68, crown, contour])

@@ -1,7 +1,7 @@
 """Curved brush strokes: where they run, and how they are laid down.
 
-Strokes are traced along a direction field until the colour beneath leaves theirs (Hertzmann 1998, section 2.2) and are laid
-one over the other with bristles, tapering ends, paper tooth and relief.
+Strokes are traced along a direction field until the colour beneath leaves theirs (Hertzmann 1998, section 2.2) and are
+laid one over the other with bristles, tapering ends, paper tooth and relief.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from core.procedural.techniques.fields import Array, noise
+from core.procedural.techniques.fields import Array, noise, uniform
 
 Ints = npt.NDArray[np.int64]
 
@@ -262,8 +262,6 @@ def _lay(
 
 def bristle_texture(rng: np.random.Generator) -> Array:
     """Make [512, 1024] streaks along the rows, uniform in [0, 1], that tile."""
-    from core.procedural.techniques.fields import uniform
-
     return uniform(noise((512, 1024), 0.9, rng, stretch=40.0) + 0.7 * noise((512, 1024), 2.5, rng, stretch=25.0))
 
 

@@ -1,7 +1,7 @@
 """The artist's study: the photo cleaned and made crisp at drawing size, its flow, tones and depth.
 
-A photo may have been enlarged from 256 px. What an artist would make sharp is drawn anew: irises with pupil and highlight,
-lashes, the line between the lips, strands of hair. The rest is abstracted along its edges.
+A photo may have been enlarged from 256 px. What an artist would make sharp is drawn anew: irises with pupil and
+highlight, lashes, the line between the lips, strands of hair. The rest is abstracted along its edges.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.procedural.techniques.fields import Array, blur, colour, luma, mix, noise, saturate, soft_step
+from core.procedural.techniques.fields import Array, blur, bound, colour, luma, mix, noise, soft_step
 from core.procedural.techniques.flow import Flow, abstract, smooth_along
 from core.procedural.techniques.portrait import Eye, Portrait
 
@@ -28,6 +28,7 @@ class Study:
         skin: [H, W] face, ears and neck.
         locks: [H, W] hair with what else is on the head.
         clothes: [H, W] the rest of the person.
+        complexion: the skin's luminance in the photo, median, in [0, 1].
         iris: [3] colour of the irises.
     """
 
@@ -39,6 +40,7 @@ class Study:
     skin: Array
     locks: Array
     clothes: Array
+    complexion: float
     iris: Array
 
     @property
@@ -78,7 +80,9 @@ def make_study(
     picture = draw_mouth_line(picture, portrait)
     person = soft_step(blur(portrait.person, 1.5 * scale), 0.72, 0.4)
     skin, locks, rest = _parts(picture, portrait, person)
-    return Study(picture, _tone(picture, portrait), flow, portrait, person, skin, locks, rest, iris)
+    face = luma(photo)[portrait.face > 0.7]
+    complexion = float(np.median(face)) if face.size else 0.5
+    return Study(picture, _tone(picture, portrait), flow, portrait, person, skin, locks, rest, complexion, iris)
 
 
 def skin_colour(picture: Array, portrait: Portrait) -> Array:
@@ -98,7 +102,8 @@ def _parts(picture: Array, portrait: Portrait, person: Array) -> tuple[Array, Ar
     near = blur(picture, 5 * scale) + np.float32(0.02)
     away = np.abs(near / near.sum(axis=-1, keepdims=True) - tint / tint.sum()).sum(axis=-1)
     level = luma(near) / float(luma(tint))
-    like = soft_step(-away, -0.1, 0.06) * soft_step(level, 0.5, 0.2) * soft_step(-level, -1.5, 0.2)
+    hue = soft_step(-away, -0.12, 0.08) * soft_step(-level, -1.5, 0.2)
+    like, shaded = hue * soft_step(level, 0.5, 0.2), hue * soft_step(level, 0.14, 0.1)
     below = soft_step(rows, float(points[[2, 14], 1].mean()), 40 * scale)
     neck = below * soft_step(-np.abs(columns - float(points[8, 0])), -0.55 * portrait.face_width, 20 * scale)
     ears = np.zeros(portrait.shape, np.float32)
@@ -107,11 +112,29 @@ def _parts(picture: Array, portrait: Portrait, person: Array) -> tuple[Array, Ar
         reach = np.hypot((columns - spot[0]) / 0.15, (rows - spot[1]) / 0.26) / portrait.face_width
         ears = np.maximum(ears, soft_step(-reach, -1, 0.2))
     crown = soft_step(-rows, -float(points[17:27, 1].mean()), 20 * scale)
-    bare = crown * like * (1 - blur(portrait.hair, 3 * scale))
-    skin = np.maximum(portrait.face, np.maximum(like * np.maximum(neck, ears), bare))
-    skin = soft_step(blur(skin * (1 - 0.9 * portrait.hair), 4 * scale), 0.5, 0.25) * person
+    hairy = float(portrait.hair.sum()) / max(1.0, float(portrait.face.sum()))
+    inside = near[portrait.hair > 0.6]
+    strand = np.median(inside, axis=0) if len(inside) > 8 else np.zeros(3, np.float32)
+    bald = hairy < 0.12 or (hairy < 0.45 and float(luma(strand)) > 0.6 * float(luma(tint)))
+    # What looks more like the hair than like the skin is hair, wherever it hangs.
+    nearer = np.abs(near - tint).sum(axis=-1) - np.abs(near - strand).sum(axis=-1)
+    alike = soft_step(nearer, 0.1, 0.2) * soft_step(-np.abs(near - strand).sum(axis=-1), -0.4, 0.15)
+    alike = np.zeros_like(alike) if bald else alike * (1 - blur(portrait.face, 3 * scale))
+    bare = crown * (1 - blur(portrait.hair, 3 * scale)) * (np.ones_like(like) if bald else like)
+    beside = np.maximum(shaded * neck, like * ears) * (1 - alike)
+    skin = np.maximum(portrait.face, np.maximum(beside, bare))
+    skin = skin * (1 - (0.0 if bald else 0.9) * portrait.hair)
+    skin = soft_step(blur(skin, 4 * scale), 0.5, 0.25) * person
     head = soft_step(-rows, -float(points[[2, 14], 1].mean()), 0.08 * portrait.face_width)
-    locks = soft_step(blur(np.maximum(portrait.hair, person * head), 4 * scale), 0.5, 0.25) * (1 - skin) * person
+    locks = (
+        soft_step(
+            blur(np.maximum(np.maximum(portrait.hair, alike), person * head) * (0.0 if bald else 1.0), 4 * scale),
+            0.5,
+            0.25,
+        )
+        * (1 - skin)
+        * person
+    )
     return skin, locks, np.clip(person - skin - locks, 0, 1)
 
 
@@ -121,10 +144,9 @@ def _calm_light(photo: Array, portrait: Portrait) -> Array:
     inside = grey[portrait.person > 0.6]
     if inside.size < 16:
         return photo
-    low, high = np.quantile(inside, 0.01), np.quantile(inside, 0.985)
+    low, high = float(np.quantile(inside, 0.01)), float(np.quantile(inside, 0.985))
     low, high = 0.8 * low, high + 0.45 * (1 - high)
-    stretched = np.clip((photo - low) / max(0.2, high - low), 0, 1)
-    return np.asarray(saturate(stretched, 1.0), np.float32)
+    return bound((photo - low) / max(0.2, high - low))
 
 
 def _tone(picture: Array, portrait: Portrait) -> Array:
@@ -132,7 +154,7 @@ def _tone(picture: Array, portrait: Portrait) -> Array:
     grey = luma(picture)
     local = grey - blur(grey, 0.11 * portrait.face_width)
     face = blur(portrait.face, 10 * portrait.scale)
-    return np.clip(grey + 0.35 * local * face + 0.1 * local, 0, 1)
+    return bound(grey + 0.35 * local * face + 0.1 * local)
 
 
 def iris_colour(photo: Array, portrait: Portrait) -> Array:
@@ -149,7 +171,7 @@ def iris_colour(photo: Array, portrait: Portrait) -> Array:
     base = np.median(pixels, axis=0).astype(np.float32)
     level = float(np.clip(luma(base), 0.12, 0.34))
     tint = base / max(0.05, float(luma(base)))
-    return np.clip(level * (1 + 1.5 * (tint - 1)), 0.04, 0.6).astype(np.float32)
+    return np.asarray(np.clip(level * (1 + 1.5 * (tint - 1)), 0.04, 0.6), np.float32)
 
 
 def draw_eye(picture: Array, eye: Eye, photo: Array, iris: Array) -> Array:

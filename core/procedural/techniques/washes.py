@@ -1,16 +1,19 @@
 """Thin, wet paint on paper: watercolour and ink wash.
 
 What makes watercolour look so: pigment gathers at the rim of a wash, settles in the paper's hollows, is pushed about by
-water, and layers multiply (Curtis et al. 1997; Bousseau et al. 2006, whose density model `c - (c - c^2)(d - 1)` is eq. 1).
+water, and layers multiply (Curtis et al. 1997; Bousseau et al. 2006). Here densities add up and paper shines through.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
 from core.procedural.techniques.fields import (
     Array,
     blur,
+    bound,
     cloud,
     colour,
     luma,
@@ -25,13 +28,7 @@ from core.procedural.techniques.fields import (
 )
 from core.procedural.techniques.flow import lines
 from core.procedural.techniques.portrait import Portrait
-from core.procedural.techniques.study import Study, make_study
-
-
-def thicker(picture: Array, density: Array) -> Array:
-    """Lay pigment thicker (> 1) or thinner (< 1): Bousseau et al. 2006, eq. 1; `density` [H, W]."""
-    d = density[..., None]
-    return np.clip(picture - (picture - picture * picture) * (d - 1), 0, 1)
+from core.procedural.techniques.study import make_study
 
 
 def wash(
@@ -60,7 +57,7 @@ def wash(
 
 
 def watercolour(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
-    """Paint in watercolour: glazes from light to dark with rims, granulation and bleeding, on white cold-pressed paper."""
+    """Paint in watercolour: glazes from light to dark with rims, granulation and bleeding, on cold-pressed paper."""
     study = make_study(photo, portrait, rng, radius_px=8.0, strands=1.4)
     scale, shape = study.scale, study.shape
     sheet = paper(shape, rng, scale=scale)
@@ -84,7 +81,7 @@ def watercolour(photo: Array, portrait: Portrait, rng: np.random.Generator) -> A
     wet = soft_step(cloud(shape, 60 * scale, rng), 0.7, 0.8) * (1 - 0.9 * detail)
     steps = (0.0, 0.13, 0.32, 0.6, 1.0, 1.6, 2.3)
     total = np.zeros(shape, np.float32)
-    for low, high in zip(steps[:-1], steps[1:], strict=True):
+    for low, high in pairwise(steps):
         sway = 5.0 if low < 0.2 else 2.6
         part = (soft_step(level, (low + high) / 2, 0.03) if low else np.ones(shape, np.float32)) * figure
         loose = wash(part, rng, scale, sway_px=sway, wet=0.8 * wet)
@@ -114,7 +111,7 @@ def watercolour(photo: Array, portrait: Portrait, rng: np.random.Generator) -> A
         ..., None
     ]
     white = plain(shape, colour(252, 250, 245)) * (0.965 + 0.035 * sheet)[..., None]
-    return np.clip(white * np.exp(-np.clip(density, 0, 6)), 0, 1).astype(np.float32)
+    return bound(white * np.exp(-np.clip(density, 0, 6)))
 
 
 def spatter(shape: tuple[int, int], rng: np.random.Generator, scale: float, *, count: int) -> Array:
@@ -142,16 +139,14 @@ def ink_wash(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Arra
         plain(shape, colour(240, 234, 219)) * (1 + 0.005 * fibre + 0.008 * cloud(shape, 150 * scale, rng))[..., None]
     )
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    brushed = noise(shape, 7 * scale, rng, stretch=9) + noise(shape, 2 * scale, rng, stretch=20)
-    fall = soft_step(-rows / shape[0] + 0.028 * brushed, -0.9, 0.035)
+    brushed = 0.04 * cloud(shape, 60 * scale, rng) + 0.012 * noise(shape, 4 * scale, rng, stretch=14)
+    fall = soft_step(-rows / shape[0] + brushed, -0.93, 0.05)
     figure = study.person * fall
     tone = study.tone
     total = np.zeros(shape, np.float32)
-    wet = soft_step(cloud(shape, 70 * scale, rng), 0.1, 0.9) * (1 - 0.85 * detail)
+    wet = soft_step(cloud(shape, 70 * scale, rng), 0.7, 0.9) * (1 - 0.85 * detail)
     for edge, weight, sway in ((0.74, 0.16, 7.0), (0.55, 0.26, 6.0), (0.36, 0.42, 5.0), (0.2, 0.62, 3.5)):
-        calm = mix(blur(tone, 7 * scale)[..., None], blur(tone, 1.0 * scale)[..., None], np.clip(detail * 1.3, 0, 1))[
-            ..., 0
-        ]
+        calm = mix(blur(tone, 7 * scale), blur(tone, 1.0 * scale), np.clip(detail * 1.3, 0, 1))
         part = soft_step(-calm, -edge, 0.03) * figure
         loose = wash(part, rng, scale, sway_px=sway, wet=wet * 0.85)
         tight = soft_step(-calm, -edge, 0.12) * figure
@@ -170,7 +165,4 @@ def ink_wash(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Arra
     red = -np.log(colour(206, 82, 58))
     density = ink * (1.9 * total)[..., None] + red * (0.72 * np.clip(sun, 0, 1))[..., None]
     density += ink * (0.9 * spatter(shape, rng, scale, count=36) * behind)[..., None]
-    return np.clip(sheet * np.exp(-np.clip(density, 0, 5)), 0, 1).astype(np.float32)
-
-
-__all__ = ["Study", "ink_wash", "spatter", "thicker", "wash", "watercolour"]
+    return bound(sheet * np.exp(-np.clip(density, 0, 5)))
