@@ -37,13 +37,9 @@ class Strokes:
         return len(self.counts)
 
     def ordered(self, keys: npt.NDArray[np.float64] | Array) -> Strokes:
-        """Return the strokes sorted by keys [N], or picked by indices [M] or flags [N]."""
+        """Return the strokes sorted by keys [N], the least first."""
         order = np.argsort(keys, kind="stable")
-        return self.picked(order)
-
-    def picked(self, which: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Strokes:
-        """Return some of the strokes."""
-        return Strokes(self.points[which], self.counts[which], self.radii[which], self.colours[which])
+        return Strokes(self.points[order], self.counts[order], self.radii[order], self.colours[order])
 
     def coloured(self, colours: Array) -> Strokes:
         """Return the strokes in other colours [N, 3]."""
