@@ -148,6 +148,7 @@ def cross_hatching(photo: Array, portrait: Portrait, rng: np.random.Generator) -
         cover = 1 - (1 - cover) * (1 - 0.92 * stroke_cover(field, share))
     streaks = strands(study, rng, width_px=1.25, length_px=44)
     cover = np.maximum(cover, soft_step(np.clip(1.0 * dark, 0, 0.8) - streaks, 0, 0.08) * hair)
+    cover = mix(cover, soft_step(-study.tone, -0.36, 0.16), portrait.openings())  # eyes are drawn, not hatched
     # A few slanted lines behind the shadow side set the head off.
     halo = soft_step(blur(study.portrait.person, 60 * scale), 0.16, 0.4) * (1 - fade)
     behind = hatching(study, rng, angle=0.75, spacing_px=9.5, bulge=0.0, breaks=0.8, wander=1.5)
@@ -177,6 +178,7 @@ def scratchboard(photo: Array, portrait: Portrait, rng: np.random.Generator) -> 
     streaks = strands(study, rng, width_px=1.3, length_px=46)
     strand = soft_step(np.clip(light * 1.5 + 0.07 * study.person, 0, 0.85) - streaks, 0, 0.07) * hair
     cover = np.maximum(cover, strand)
+    cover = mix(cover, soft_step(study.tone, 0.42, 0.2), portrait.openings())
     dark = lines(study.tone, study.flow, width_px=2.4 * scale, length_px=9 * scale, threshold=0.02, softness=0.02)
     cover = cover * (1 - 0.95 * dark)
     bright = lines(1 - study.tone, study.flow, width_px=1.8 * scale, length_px=9 * scale, threshold=0.02, softness=0.02)

@@ -173,7 +173,7 @@ def pastel(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
     lively = saturate(study.picture, 1.3)
     around = blur(portrait.person, 50 * scale)
     glow = mix(
-        plain(shape, colour(96, 126, 142)), plain(shape, colour(206, 178, 128)), uniform(cloud(shape, 120 * scale, rng))
+        plain(shape, colour(96, 116, 134)), plain(shape, colour(158, 158, 146)), uniform(cloud(shape, 120 * scale, rng))
     )
     reference = np.clip(mix(glow, lively, study.person), 0, 1)
     # The first, broad layer is rubbed in with a finger: less paper shows in the person.
@@ -188,7 +188,7 @@ def pastel(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
         seeds = grid_seeds(shape, spacing * scale + 0.3, rng)
         inside = read(portrait.person, seeds)
         near = read(soft_step(around + 0.12 * cloud(shape, 50 * scale, rng), 0.32, 0.3), seeds)
-        chance: Array = inside + (1 - inside) * near * (0.42 if radius > 4 else 0.05)
+        chance: Array = inside + (1 - inside) * near * (0.36 if radius > 4 else 0.0)
         if radius < 2:
             edges = read(soft_step(np.abs(study.tone - blur(study.tone, 6 * scale)), 0.03, 0.03), seeds)
             chance = inside * np.maximum(read(detail, seeds), edges)
@@ -202,8 +202,9 @@ def pastel(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
             radii=radius * max(0.4, scale) * rng.uniform(0.7, 1.2, len(seeds)).astype(np.float32),
             tolerance=0.22 if radius > 2 else 0.14,
         )
-        tint = strokes.colours * (1 + spread * rng.standard_normal((len(seeds), 1)))
-        tint = np.clip(tint + 0.8 * spread * rng.standard_normal((len(seeds), 3)), 0, 1).astype(np.float32)
+        vary = spread * (0.25 + 0.75 * read(study.person, seeds))[:, None]
+        tint = strokes.colours * (1 + vary * rng.standard_normal((len(seeds), 1)))
+        tint = np.clip(tint + 0.8 * vary * rng.standard_normal((len(seeds), 3)), 0, 1).astype(np.float32)
         brush = Brush(opacity=opacity, bristle=0.25, dry=0.2, tooth=tooth_share, soft=0.5, streak=0.05, taper=0.25)
         lay(canvas, strokes.coloured(tint), brush, rng, tooth=tooth)
     return bound(canvas)

@@ -130,6 +130,16 @@ class Portrait:
         soft = 3 * self.scale
         return bound(self.polygon(outer, soft_px=soft) - self.polygon(inner, soft_px=soft))
 
+    def openings(self) -> Array:
+        """[H, W] mask of what is seen between the lids."""
+        out = np.zeros(self.shape, np.float32)
+        for eye in self.eyes:
+            window, t, s = eye.frame(self.shape)
+            inside = np.minimum(s - np.polyval(eye.upper, t), np.polyval(eye.lower, t) - s)
+            inside = np.minimum(inside, np.minimum(t, 1 - t))
+            out[window] = np.clip(inside * eye.width / 2, 0, 1)
+        return out
+
     def features(self) -> Array:
         """[H, W] soft mask of eyes with brows, nose tip and lips: where detail matters."""
         points, soft = self.landmarks68, 0.035 * self.face_width
@@ -147,13 +157,13 @@ class Portrait:
         """Estimate the head's relief [H, W] in pixels towards the viewer: a thin-plate spline through common depths."""
         height, width = self.shape
         up = self.landmarks68[27] - self.landmarks68[8]
-        crown = self.landmarks68[17:27] + 0.42 * up
+        crown = self.landmarks68[17:27] + 0.36 * up
         outline = [c for c in find_contours(blur(self.person, 6 * self.scale), 0.5) if len(c) > height / 4]  # type: ignore[no-untyped-call]
         contour = np.concatenate(outline)[:, ::-1] if outline else np.zeros((0, 2))
         contour = contour[:: max(1, len(contour) // 40)]
         points = np.concatenate([self.landmarks68, crown, contour])
-        depths = np.concatenate([_DEPTH, np.full(len(crown), 0.0), np.full(len(contour), -0.5)])
-        spline = RBFInterpolator(points / height, depths, kernel="thin_plate_spline", smoothing=1e-3)
+        depths = np.concatenate([_DEPTH, np.full(len(crown), -0.05), np.full(len(contour), -0.5)])
+        spline = RBFInterpolator(points / height, depths, kernel="thin_plate_spline", smoothing=4e-3)
         step = max(1, round(16 * self.scale))
         rows, columns = np.mgrid[0 : height + step : step, 0 : width + step : step]
         coarse = spline(np.stack([columns.ravel(), rows.ravel()], axis=1) / height).reshape(rows.shape)

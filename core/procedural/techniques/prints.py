@@ -109,8 +109,10 @@ def woodcut(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array
     carved = np.maximum(carved, soft_step(np.clip(0.35 + 0.75 * dark, 0, 0.86) - streaks, 0, 0.06) * hair)
     line = lines(study.tone, study.flow, width_px=4.2 * scale, length_px=12 * scale, threshold=0.03, softness=0.02)
     key = np.maximum(carved, line) * study.person
+    key = mix(key, soft_step(-study.tone, -0.34, 0.1), portrait.openings())
     key = np.maximum(key, outline(study, 4.5))
     light = soft_step(study.tone, 0.7, 0.06) * study.person
+    light = np.maximum(light, portrait.openings() * soft_step(study.tone, 0.42, 0.1))
     block = soft_step(blur(np.clip(study.person - light, 0, 1), 2.5 * scale), 0.5, 0.3)
     # Behind: black, with cuts that run around the head.
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)

@@ -102,14 +102,15 @@ def _parts(picture: Array, portrait: Portrait, person: Array) -> tuple[Array, Ar
     near = blur(picture, 5 * scale) + np.float32(0.02)
     away = np.abs(near / near.sum(axis=-1, keepdims=True) - tint / tint.sum()).sum(axis=-1)
     level = luma(near) / float(luma(tint))
-    hue = soft_step(-away, -0.12, 0.08) * soft_step(-level, -1.5, 0.2)
-    like, shaded = hue * soft_step(level, 0.5, 0.2), hue * soft_step(level, 0.14, 0.1)
+    dim = soft_step(-level, -1.5, 0.2)
+    like = soft_step(-away, -0.12, 0.08) * soft_step(level, 0.5, 0.2) * dim
+    shaded = soft_step(-away, -0.18, 0.08) * soft_step(level, 0.12, 0.1) * dim  # shadows are redder
     below = soft_step(rows, float(points[[2, 14], 1].mean()), 40 * scale)
     neck = below * soft_step(-np.abs(columns - float(points[8, 0])), -0.55 * portrait.face_width, 20 * scale)
     ears = np.zeros(portrait.shape, np.float32)
     for side in (0, 16):
         spot = 0.5 * (points[side] + points[2 if side == 0 else 14])
-        reach = np.hypot((columns - spot[0]) / 0.15, (rows - spot[1]) / 0.26) / portrait.face_width
+        reach = np.hypot((columns - spot[0]) / 0.18, (rows - spot[1]) / 0.3) / portrait.face_width
         ears = np.maximum(ears, soft_step(-reach, -1, 0.2))
     crown = soft_step(-rows, -float(points[17:27, 1].mean()), 20 * scale)
     hairy = float(portrait.hair.sum()) / max(1.0, float(portrait.face.sum()))
@@ -121,6 +122,8 @@ def _parts(picture: Array, portrait: Portrait, person: Array) -> tuple[Array, Ar
     alike = soft_step(nearer, 0.1, 0.2) * soft_step(-np.abs(near - strand).sum(axis=-1), -0.4, 0.15)
     alike = np.zeros_like(alike) if bald else alike * (1 - blur(portrait.face, 3 * scale))
     bare = crown * (1 - blur(portrait.hair, 3 * scale)) * (np.ones_like(like) if bald else like)
+    if bald:
+        bare = np.maximum(bare, shaded * soft_step(-rows, -float(points[8, 1]), 20 * scale))
     beside = np.maximum(shaded * neck, like * ears) * (1 - alike)
     skin = np.maximum(portrait.face, np.maximum(beside, bare))
     skin = skin * (1 - (0.0 if bald else 0.9) * portrait.hair)

@@ -71,7 +71,7 @@ def watercolour(photo: Array, portrait: Portrait, rng: np.random.Generator) -> A
     keep = soft_step(-reach + 0.10 * cloud(shape, 70 * scale, rng), -0.93, 0.22)
     figure = person * keep
     tone = study.tone
-    rich = saturate(study.picture, 1.3)
+    rich = saturate(study.picture, 1.18)
     body = mix(blur(rich, 5 * scale), rich, np.clip(0.25 + detail + 0.3 * study.locks, 0, 1))
     top = float(np.quantile(luma(body)[person > 0.6], 0.9)) if (person > 0.6).any() else 0.9
     pigment = np.clip(-np.log(np.clip(body / max(0.7, top), 0.03, 1)), 0, 3.2)  # optical density, [H, W, 3]
