@@ -123,12 +123,12 @@ def warp(photo: Array, portrait: Portrait, target: Points) -> tuple[Array, Portr
     rows, columns = np.mgrid[0 : height + step : step, 0 : width + step : step]
     coarse = spline(np.stack([columns.ravel(), rows.ravel()], axis=1) / height).reshape(*rows.shape, 2) * height
     grid = np.mgrid[:height, :width].astype(np.float32) / step
-    right, down = (shift_grid(coarse[..., k].astype(np.float32), grid) for k in range(2))
+    right, down = (_at_grid(coarse[..., k].astype(np.float32), grid) for k in range(2))
     moved = [shift(part, right, down) for part in (photo, portrait.person, portrait.hair, portrait.face)]
     return moved[0], Portrait(target, *moved[1:])
 
 
-def shift_grid(coarse: Array, grid: Array) -> Array:
+def _at_grid(coarse: Array, grid: Array) -> Array:
     """Read a coarse field bilinearly at grid positions [2, H, W]."""
     return np.asarray(ndimage.map_coordinates(coarse, grid, order=1, mode="nearest"), np.float32)
 

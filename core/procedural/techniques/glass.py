@@ -29,7 +29,7 @@ from core.procedural.techniques.fields import (
 from core.procedural.techniques.flow import Flow, edge_flow
 from core.procedural.techniques.lines import inked, voronoi_points
 from core.procedural.techniques.portrait import Portrait
-from core.procedural.techniques.regions import means, smooth_labels
+from core.procedural.techniques.regions import borders, means, smooth_labels
 from core.procedural.techniques.study import Study, make_study
 
 
@@ -90,12 +90,7 @@ def stained_glass(photo: Array, portrait: Portrait, rng: np.random.Generator) ->
     local = study.tone - luma(pane)
     stain = np.clip(0.5 + 1.1 * local, 0.25, 1.0) / 0.5
     glass = glass * np.where(inside, np.clip(stain, 0.45, 1.35), 1.0)[..., None].astype(np.float32)
-    edge = np.zeros(shape, bool)
-    edge[:, 1:] |= fine[:, 1:] != fine[:, :-1]
-    edge[1:] |= fine[1:] != fine[:-1]
-    rim = np.zeros(shape, bool)
-    rim[:, 1:] |= inside[:, 1:] != inside[:, :-1]
-    rim[1:] |= inside[1:] != inside[:-1]
+    edge, rim = borders(fine), borders(inside.astype(np.int64))
     detail = portrait.features()
     keep = 1 - soft_step(detail, 0.5, 0.2)
     away = ndimage.distance_transform_edt(~(edge & ((keep > 0.5) | rim))).astype(np.float32)
@@ -180,10 +175,7 @@ def mosaic(photo: Array, portrait: Portrait, rng: np.random.Generator) -> Array:
     pixels = half[own]
     shape_edge = np.minimum(1.5 - np.abs(u), 1.5 - np.abs(v)) * pixels
     # A tile also ends where the neighbour's begins.
-    border = np.zeros(shape, bool)
-    border[:, 1:] |= owner[:, 1:] != owner[:, :-1]
-    border[1:] |= owner[1:] != owner[:-1]
-    away = ndimage.distance_transform_edt(~border).astype(np.float32)
+    away = ndimage.distance_transform_edt(~borders(owner)).astype(np.float32)
     gap = np.minimum(shape_edge, away)
     tile = soft_step(gap, 1.0 * scale, 1.2 * max(0.6, scale)) * (owner >= 0)
     tilt = rng.normal(0, 0.05, (len(points), 2)).astype(np.float32)

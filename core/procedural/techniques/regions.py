@@ -53,3 +53,11 @@ def means(picture: Array, labels: Labels) -> Array:
     size = np.maximum(np.bincount(labels.ravel(), minlength=count), 1)
     sums = [np.bincount(labels.ravel(), c.ravel(), minlength=count) for c in np.moveaxis(picture, -1, 0)]
     return (np.stack(sums, axis=-1) / size[:, None]).astype(np.float32)
+
+
+def borders(labels: Labels) -> npt.NDArray[np.bool_]:
+    """Mark pixels [H, W] whose left or upper neighbour has another label."""
+    out = np.zeros(labels.shape, bool)
+    out[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    out[1:] |= labels[1:] != labels[:-1]
+    return out
