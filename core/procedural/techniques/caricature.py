@@ -26,7 +26,7 @@ from core.procedural.techniques.fields import (
 from core.procedural.techniques.flow import lines
 from core.procedural.techniques.lines import outline
 from core.procedural.techniques.paint import paint_layers
-from core.procedural.techniques.portrait import Points, Portrait
+from core.procedural.techniques.portrait import DEPTHS, Points, Portrait
 from core.procedural.techniques.strokes import Brush
 from core.procedural.techniques.study import make_study
 
@@ -85,18 +85,25 @@ def mean_face() -> Points:
     return points
 
 
+def fitted_mean(landmarks: Points) -> Points:
+    """Turn the common head as the face is turned: its landmarks [68, 2] under scaled orthographic projection.
+
+    The best affine camera is found by least squares and its two axes made equally long, so that pose goes and
+    proportions stay.
+    """
+    flat = mean_face()
+    solid = np.column_stack([flat, DEPTHS * (flat[16, 0] - flat[0, 0])])
+    solid -= solid.mean(axis=0)
+    centre = landmarks.mean(axis=0)
+    camera = np.linalg.lstsq(solid, landmarks - centre, rcond=None)[0].T
+    left, lengths, right = np.linalg.svd(camera, full_matrices=False)
+    return np.asarray(solid @ (left * lengths.mean() @ right).T + centre)
+
+
 def exaggerated(landmarks: Points, *, gain: float) -> Points:
-    """Move landmarks [68, 2] on along their difference from the mean face, fitted by scale, turn and shift."""
-    mean = mean_face()
-    centre, middle = landmarks.mean(axis=0), mean.mean(axis=0)
-    a, b = mean - middle, landmarks - centre
-    # Least squares similarity in the complex plane.
-    za, zb = a[:, 0] + 1j * a[:, 1], b[:, 0] + 1j * b[:, 1]
-    factor = (np.conj(za) @ zb) / (np.conj(za) @ za).real
-    laid = za * factor
-    fitted = np.stack([laid.real, laid.imag], axis=1) + centre
+    """Move landmarks [68, 2] on along their difference from the mean face in the same pose."""
     width = float(np.linalg.norm(landmarks[16] - landmarks[0]))
-    apart = landmarks - fitted
+    apart = landmarks - fitted_mean(landmarks)
     size = np.linalg.norm(apart, axis=1, keepdims=True) / width
     # Eyes and mouth are moved more than bent: they keep their mood.
     for ids in (slice(48, 68), slice(36, 42), slice(42, 48)):

@@ -16,7 +16,7 @@ Points = npt.NDArray[np.float64]
 
 # Depth of the 68 points towards the viewer, in face widths; our own estimate of a common face.
 _JAW = (-0.5, -0.46, -0.41, -0.34, -0.25, -0.16, -0.08, -0.03, 0.0)
-_DEPTH = np.array(
+DEPTHS = np.array(
     [
         *_JAW,
         *_JAW[-2::-1],
@@ -162,7 +162,7 @@ class Portrait:
         contour = np.concatenate(outline)[:, ::-1] if outline else np.zeros((0, 2))
         contour = contour[:: max(1, len(contour) // 40)]
         points = np.concatenate([self.landmarks68, crown, contour])
-        depths = np.concatenate([_DEPTH, np.full(len(crown), -0.05), np.full(len(contour), -0.5)])
+        depths = np.concatenate([DEPTHS, np.full(len(crown), -0.05), np.full(len(contour), -0.5)])
         spline = RBFInterpolator(points / height, depths, kernel="thin_plate_spline", smoothing=4e-3)
         step = max(1, round(16 * self.scale))
         rows, columns = np.mgrid[0 : height + step : step, 0 : width + step : step]
