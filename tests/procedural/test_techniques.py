@@ -13,7 +13,7 @@ from core.procedural.techniques.caricature import exaggerated, mean_face
 from core.procedural.techniques.cel import enlarge_eyes
 from core.procedural.techniques.flow import edge_flow, smooth_along
 
-SIDE = 96
+SIDE = 72
 LIGHT, DARK = (0.86, 0.68, 0.57), (0.36, 0.23, 0.16)
 EVERY = tuple(TECHNIQUES)
 
@@ -28,7 +28,7 @@ def made_up_person(skin: tuple[float, float, float]) -> tuple[np.ndarray, Portra
     face, hair = oval < 1, (head < 1) & (oval >= 1) & (rows < 0.7)
     photo = (
         np.random.default_rng(round(100 * skin[0]))
-        .integers(0, 2, (12, 12, 3))
+        .integers(0, 2, (9, 9, 3))
         .repeat(8, axis=0)
         .repeat(8, axis=1)
         .astype(float)
@@ -79,7 +79,7 @@ def test_the_same_seed_draws_the_same(name: str, drawn: dict[tuple[str, str], np
 
 
 def test_no_two_techniques_look_alike_as_thumbnails(drawn: dict[tuple[str, str], np.ndarray]) -> None:
-    small = {name: drawn[name, "light"].reshape(8, 12, 8, 12, 3).mean(axis=(1, 3)) for name in EVERY}
+    small = {name: drawn[name, "light"].reshape(8, 9, 8, 9, 3).mean(axis=(1, 3)) for name in EVERY}
     near = min(itertools.combinations(EVERY, 2), key=lambda pair: np.abs(small[pair[0]] - small[pair[1]]).mean())
     assert np.abs(small[near[0]] - small[near[1]]).mean() > 0.03, near
 
