@@ -31,7 +31,7 @@ class PortraitSettings:
     bands: int = 5
     skin_tone: float = 1.0
     keep_hair: float = 0.6
-    background: Literal["photo", "plain", "style"] = "photo"
+    background: Literal["photo", "plain", "style"] = "style"
     own_face: float = 0.1
     own_features: float = 0.4
     brush: BrushSettings = field(default_factory=BrushSettings)
@@ -128,21 +128,14 @@ def _own_share(sitter: Sitter, settings: PortraitSettings) -> np.ndarray:
     return shown
 
 
-def _areas(portrait: Sitter | Reference, size_px: int) -> list[np.ndarray]:
-    """List what is matched apart: brows, eyes and mouth, the skin around them, hair, clothes, background."""
-    regions = portrait.regions.at(size_px)
-    parts = [portrait.layout.mask(part, size_px) for part in ("eyes", "brows", "lips", "mouth")]
-    features = blurred(np.maximum.reduce(parts), size_px / 128).clip(0, 1)
-    return [regions.skin * (1 - features), features, *regions.all()[1:]]
-
-
 def _in_palette(pixels: np.ndarray, sitter: Sitter, reference: Reference, settings: PortraitSettings) -> np.ndarray:
     """Match values region by region, then give skin and hair the photo's lightness back."""
     size = settings.size_px
     regions = sitter.regions.at(size)
     here = resized(reference.pixels, size)
     bands = settings.bands + (size > 512)
-    made = matched_bands(pixels, _areas(sitter, size), here, _areas(reference, size), bands=bands).clip(0, 1)
+    own = reference.regions.at(size).all()
+    made = matched_bands(pixels, regions.all(), here, own, bands=bands).clip(0, 1)
     light = lightness(resized(sitter.pixels, size))
     for mask, amount in ((regions.skin, settings.skin_tone), (regions.hair, settings.keep_hair)):
         if amount > 0 and mask.sum() > 64:

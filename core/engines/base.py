@@ -138,10 +138,10 @@ class DrawOptions:
         1.0, label="Skin tone", help="How far the skin stays as light or dark as on the photo.", low=0, high=1
     )
     background: Background = option(
-        "photo",
+        "style",
         label="Background",
         help="What is behind the person.",
-        choices={"photo": "from the photo", "plain": "plain", "style": "from the style"},
+        choices={"style": "from the style", "plain": "plain", "photo": "from the photo"},
     )
     size: Size = option(
         "512",
