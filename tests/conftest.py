@@ -32,6 +32,8 @@ os.environ.update(
     HF_HUB_DISABLE_TELEMETRY="1",
     GRADIO_ANALYTICS_ENABLED="False",
 )
+# Compiled kernels are shared by the tests' processes and runs.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"styleidentity-numba-{os.getuid()}"))
 # Before torch is imported: what waits doesn't spin, and each of the processes that tests start has one thread.
 share_cores()
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -20,13 +20,13 @@ from core.engines.fewshot_gan.engine import FewShotGan
 from core.imaging.photo import load_photo
 from core.make_assets.gallery import draw as gallery
 from core.make_assets.gallery import references, sets, thumbnail
-from core.make_assets.gallery.draw import EXAMPLE_FACES, REFERENCE_FACES
+from core.make_assets.gallery.draw import EXAMPLE_FACES, PACK_FACES, READY_MADE, REFERENCE_FACES, THUMBNAIL_PX
 from core.make_assets.gallery.sets import SET_FACES
 from core.networks.mini import MAP_CHANNELS
-from core.procedural.drawings import EXAMPLE_SETS, READY_MADE, DrawnStyle, draw
+from core.procedural.drawings import EXAMPLE_SETS, PACK_STYLES, DrawnStyle, draw
 from core.studio import Studio
 
-EVERY_STYLE = {**READY_MADE, **EXAMPLE_SETS}
+EVERY_STYLE = {**PACK_STYLES, **EXAMPLE_SETS}
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_drawing_styles_differ() -> None:
 
 
 def test_no_face_is_shown_that_was_trained_on() -> None:
-    assert not set(EXAMPLE_FACES) & set(REFERENCE_FACES)
+    assert not set(EXAMPLE_FACES) & {*REFERENCE_FACES, *PACK_FACES}
     assert not set(SET_FACES) & set(EXAMPLE_FACES)
 
 
@@ -77,26 +77,36 @@ def test_the_gallery_is_trained_and_written(tiny: Backbone, tmp_path: Path, monk
     rng = torch.Generator().manual_seed(0)
     faces = SampleFaces(torch.randn(24, MAP_CHANNELS, 8, 8, generator=rng), torch.randn(24, 512, generator=rng))
     engine = FewShotGan(replace(tiny, sample_faces=faces))
-    slugs = ["ink-line", "pencil"]
-    monkeypatch.setattr(gallery, "READY_MADE", {slug: READY_MADE[slug] for slug in slugs})
-    gallery.write_styles(engine, slugs, tmp_path, steps=1)
-    gallery.write_pictures(engine, tmp_path)
+    slugs = ["ink-line", "gouache"]
+    gallery.write_styles(engine, slugs, tmp_path, steps=1, size_px=128)
+    gallery.write_pictures(engine, tmp_path, slugs)
     monkeypatch.setattr(engine_module, "STYLES_DIR", tmp_path / "styles")
     assert [style.slug for style in engine.ready_styles()] == slugs
     for ready in engine.ready_styles():
         style = engine.load_style(ready.path)
-        assert (style.name, style.references) == (ready.title, ready.references) == (ready.title, 6)
-        assert style.meta.config["steps"] == 1 and load_photo(ready.thumbnail).image.size == (64, 64)
+        assert (style.name, style.references) == (ready.title, ready.references) == (ready.title, len(REFERENCE_FACES))
+        assert style.meta.config["steps"] == 1 and style.meta.config["method"] == "aligned"
+        assert style.hand is not None and len(style.hand.references) == len(REFERENCE_FACES)
+        assert load_photo(ready.thumbnail).image.size == (THUMBNAIL_PX, THUMBNAIL_PX)
     assert len(list((tmp_path / "examples").iterdir())) == len(EXAMPLE_FACES)
 
 
 def test_the_index_names_every_style() -> None:
     ready = json.loads((ASSETS_DIR / "styles" / "index.json").read_text(encoding="utf-8"))
-    assert [entry["slug"] for entry in ready] == list(READY_MADE)
+    assert [entry["slug"] for entry in ready] == list(READY_MADE) and len(ready) >= 12
     for entry in ready:
         assert (ASSETS_DIR / "styles" / f"{entry['slug']}.safetensors").is_file()
         with Image.open(ASSETS_DIR / "styles" / f"{entry['slug']}.webp") as picture:
-            assert picture.size == (256, 256)
+            assert picture.size == (THUMBNAIL_PX, THUMBNAIL_PX)
+
+
+def test_no_two_ready_made_styles_look_alike_on_a_tile() -> None:
+    tiles = {
+        slug: np.asarray(load_photo(ASSETS_DIR / "styles" / f"{slug}.webp").image.resize((32, 32)), dtype=np.float64)
+        for slug in READY_MADE
+    }
+    apart = {(a, b): np.abs(tiles[a] - tiles[b]).mean() for a in tiles for b in tiles if a < b}
+    assert min(apart.values()) > 10, min(apart, key=lambda pair: apart[pair])
 
 
 def test_every_set_is_there_in_one_size() -> None:
@@ -119,19 +129,22 @@ def test_sets_are_drawn_again_alike(tmp_path: Path) -> None:
 
 def test_shipped_files_stay_small() -> None:
     everything = sum(path.stat().st_size for path in ASSETS_DIR.rglob("*") if path.is_file())
-    assert everything <= 60e6
+    assert everything <= 140e6
+    assert max(path.stat().st_size for path in ASSETS_DIR.rglob("*") if path.is_file()) <= 10e6
 
 
-def test_references_as_pictures(tmp_path: Path) -> None:
-    for count in ("1", "7"):
-        references.main(["pencil", "--count", count, "--out", str(tmp_path / count)])
-    assert [path.name for path in sorted((tmp_path / "7").iterdir())] == [f"pencil_{i:02}.png" for i in range(1, 8)]
-    drawn = [Image.open(path).convert("RGB") for path in sorted((tmp_path / "7").iterdir())]
-    assert {picture.size for picture in drawn} == {(256, 256)}
-    assert len({picture.tobytes() for picture in drawn}) == 7
-    assert Image.open(tmp_path / "1" / "pencil_01.png").convert("RGB").tobytes() == drawn[0].tobytes()
+def test_references_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gallery.draw_technique
+    monkeypatch.setattr(references, "draw_technique", lambda *given: whole(*given, size_px=128))
+    for count in ("1", "2"):
+        references.main(["gouache", "--count", count, "--out", str(tmp_path / count)])
+    assert [path.name for path in sorted((tmp_path / "2").iterdir())] == ["gouache_01.png", "gouache_02.png"]
+    drawn = [Image.open(path).convert("RGB") for path in sorted((tmp_path / "2").iterdir())]
+    assert {picture.size for picture in drawn} == {(128, 128)}
+    assert drawn[0].tobytes() != drawn[1].tobytes()
+    assert Image.open(tmp_path / "1" / "gouache_01.png").convert("RGB").tobytes() == drawn[0].tobytes()
     with pytest.raises(SystemExit):
-        references.main(["pencil", "--count", "15", "--out", str(tmp_path)])
+        references.main(["gouache", "--count", "15", "--out", str(tmp_path)])
 
 
 def test_the_thumbnail_shows_every_style_and_stays_small(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,9 @@ from core.engines.fewshot_gan.style_file import config_values
 from core.errors import PicturesUnusable, TooManyReferences, TrainingStopped
 from core.evaluate.train_arms import arm_config, train_arm
 from core.imaging.align import AlignedFace
-from core.make_assets.gallery.draw import REFERENCE_FACES
+from core.make_assets.gallery.draw import PACK_FACES
 from core.make_assets.packs.build import PackPlan, build_pack, check_reference_folders, faces_in
-from core.make_assets.packs.shipped import COMPARED_LIVE, PHOTO_FACES, PLANS, READY_ARM
+from core.make_assets.packs.shipped import COMPARED_LIVE, PHOTO_FACES, PLANS
 from core.progress import Progress
 from core.studio import Studio
 from core.study.protocol.packs import Pack, load_pack
@@ -173,48 +172,23 @@ def test_a_folder_of_too_many_references_is_named(photos: list[AlignedFace], tmp
 
 
 def test_shipped_packs(mini: FewShotGan) -> None:
-    assert not set(PHOTO_FACES) & set(REFERENCE_FACES) and len(set(PHOTO_FACES)) == 11
+    assert not set(PHOTO_FACES) & set(PACK_FACES) and len(set(PHOTO_FACES)) == 11
     for slug, plan in PLANS.items():
         pack = load_pack(ASSETS_DIR / "study" / slug)
         assert pack.slug == slug and pack.arms == plan.arms and len(pack.trials) == 11
         assert pack.provenance["fingerprint"] == mini.description.fingerprint, "render it again: core.make_assets.packs"
-        ready = mini.load_style(ASSETS_DIR / "styles" / f"{slug}.safetensors").meta
-        assert [pack.provenance[name] for name in ("steps", "seed")] == [ready.config["steps"], ready.config["seed"]]
+        config = arm_config(Studio(mini), plan.chosen_arms()[0], preset=plan.preset, seed=plan.seed)
+        assert [pack.provenance[name] for name in ("steps", "seed")] == [config.steps, config.seed]
 
 
 @pytest.mark.parametrize("slug", COMPARED_LIVE)
 def test_shipped_arms_differ_in_method_and_references_alone(slug: str, mini_studio: Studio) -> None:
-    folder, ready = ASSETS_DIR / "study" / "arms" / slug, ASSETS_DIR / "styles" / f"{slug}.safetensors"
-    found = {path.stem: mini_studio.load_style(path).meta for path in (*folder.glob("*.safetensors"), ready)}
-    found[READY_ARM] = found.pop(slug)
+    folder = ASSETS_DIR / "study" / "arms" / slug
+    found = {path.stem: mini_studio.load_style(path).meta for path in folder.glob("*.safetensors")}
     assert set(found) == set(ARMS)
-    few = found[READY_ARM].reference_hashes
-    assert len(few) == len(REFERENCE_FACES)
+    few = found["ours-few"].reference_hashes
+    assert len(few) == len(PACK_FACES)
     for arm in PAPER_ARMS:
         assert found[arm.id].reference_hashes == (few if arm.few else few[:1])
         config = arm_config(mini_studio, arm, preset=PLANS[slug].preset, seed=PLANS[slug].seed)
         assert found[arm.id].config == config_values(config)
-
-
-def test_a_style_that_is_there_already_is_not_trained_again(
-    studio: Studio,
-    photos: list[AlignedFace],
-    groups: list[list[AlignedFace]],
-    tmp_path: Path,
-) -> None:
-    heard_of: list[Progress] = []
-    ready = train_arm(studio, PAPER_ARMS[3], groups[0], preset="sketch", seed=9, steps=1)
-    built = build_pack(
-        studio,
-        photos,
-        groups[:1],
-        replace(PLAN, arms=("ours-one", "ours-few")),
-        tmp_path / "pack",
-        trained={"ours-few": ready},
-        keep_styles=tmp_path / "arms",
-        on_progress=heard_of.append,
-    )
-    assert [path.stem for path in (tmp_path / "arms").iterdir()] == ["ours-one"]
-    assert {progress.what for progress in heard_of} == {"training 1 of 2", "drawing"}
-    wanted = pixels(studio.stylize(photos[0], ready).image)
-    assert np.array_equal(pixels(built.trials[0].candidates["ours-few"]), wanted)

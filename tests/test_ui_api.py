@@ -89,7 +89,7 @@ def test_options_are_parameters_of_the_endpoints() -> None:
 
 def test_three_lines_draw_a_portrait(address: str) -> None:
     client = Client(address, verbose=False)
-    result = client.predict(handle_file(str(example_paths()[0])), style="pencil", api_name="/stylize")
+    result = client.predict(handle_file(str(example_paths()[0])), style="charcoal", api_name="/stylize")
     with Image.open(result) as portrait:
         assert portrait.format == "PNG"
         portrait.load()
@@ -97,7 +97,7 @@ def test_three_lines_draw_a_portrait(address: str) -> None:
     sizes = set()
     for name in ("blend", "into_photo"):  # the second is its former name
         whole = client.predict(
-            handle_file(str(example_paths()[0])), style="pencil", **{name: True}, api_name="/stylize"
+            handle_file(str(example_paths()[0])), style="charcoal", **{name: True}, api_name="/stylize"
         )
         with Image.open(whole) as blended, Image.open(example_paths()[0]) as photo:
             sizes.add((blended.size, photo.size))
@@ -307,7 +307,7 @@ def test_agents_list_and_call_the_tools(address: str) -> None:
     assert "stay recognisable" in tools["stylize"].description
     assert tools["train"].inputSchema["required"] == ["references"]
     assert "four to eight" in tools["train"].inputSchema["properties"]["references"]["description"]
-    assert "pencil" in seen["listed"].content[0].text
+    assert "charcoal" in seen["listed"].content[0].text
     assert seen["trained"].content[0].text.endswith("my-style.safetensors")
     assert any("Training: Step 5 of 5" in str(message) for message in seen["said"])
     assert seen["drawn"].content[0].mimeType == "image/png"

@@ -637,16 +637,15 @@ def test_the_download_holds_all_forms_under_pseudonyms(tmp_path: Path, monkeypat
 
 @pytest.fixture
 def arms_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Styles of four methods for "pencil", of three for "chalk" and "oil", of one for "ink"; "oil" is ready-made."""
+    """Styles of four methods for "pencil", of three for "chalk", of one for "ink"."""
     files = [
         tmp_path / "arms" / slug / f"{arm}.safetensors"
-        for slug, arms in (("pencil", ARMS), ("chalk", ARMS[:3]), ("oil", ARMS[:3]), ("ink", ARMS[:1]))
+        for slug, arms in (("pencil", ARMS), ("chalk", ARMS[:3]), ("ink", ARMS[:1]))
         for arm in arms
     ]
-    for path in (*files, tmp_path / "assets" / "styles" / "oil.safetensors"):
+    for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"style")
-    monkeypatch.setattr(photo_vote_handlers, "ASSETS_DIR", tmp_path / "assets")
     monkeypatch.setattr(photo_vote_handlers, "arms_folders", lambda: (tmp_path / "none", tmp_path / "arms"))
     shades = {arm: 40 * number for number, arm in enumerate(ARMS, start=1)}
 
@@ -679,8 +678,6 @@ def compare(panel: PhotoVote, slug: str = "pencil") -> tuple[str, photo_vote_han
 def test_a_comparison_is_offered_only_where_there_is_something_to_compare() -> None:
     assert list(photo_vote_handlers.arm_styles("pencil")) == list(ARMS)
     assert list(photo_vote_handlers.arm_styles("chalk")) == list(ARMS[:3])
-    assert list(photo_vote_handlers.arm_styles("oil")) == list(ARMS), "the ready-made style is ours, few-shot"
-    assert photo_vote_handlers.arm_styles("oil")["ours-few"].name == "oil.safetensors"
     for slug in ("ink", "nothing", "../pencil", "", None, "my-123"):
         assert photo_vote_handlers.arm_styles(slug) == {}
 

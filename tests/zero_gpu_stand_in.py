@@ -235,7 +235,7 @@ def weights() -> dict[str, Any]:
         "in_thread": in_thread(lambda: torch.ones(1).to("cuda")),
         "ready": in_thread(lambda: len(studio.ready_styles())),
         "steps": in_thread(lambda: studio.config("sketch").steps),
-        "style": in_thread(lambda: studio.find_style("pencil").references),
+        "style": in_thread(lambda: studio.find_style("charcoal").references),
         "declared": in_thread(lambda: executor.accelerator_seconds(studio.config("sketch"), 4)),
     }
 

@@ -30,7 +30,8 @@ NEIGHBOURS = np.array(
 
 
 def _compiled(function: Kernel) -> Kernel:
-    numba.config.CACHE_DIR = os.fspath(data_dir() / "numba")  # type: ignore[attr-defined]
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        numba.config.CACHE_DIR = os.fspath(data_dir() / "numba")
     return cast(Kernel, numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False)(function))
 
 

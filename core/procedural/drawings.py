@@ -1,4 +1,4 @@
-"""The drawn references: six that ready-made styles are trained on, two that visitors can train on themselves.
+"""The drawn references of the study packs, and those that visitors can train on themselves.
 
 Each takes a face [1, 3, H, W] in [-1, 1] and a `torch.Generator` for its strokes, and returns the drawing. The filters
 are those of `core.procedural.filters`; their settings here were chosen by eye.
@@ -6,7 +6,6 @@ are those of `core.procedural.filters`; their settings here were chosen by eye.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -63,14 +62,6 @@ def _even_light(grey: Tensor) -> Tensor:
     return ((grey - low) / (high - low).clamp(min=0.1)).clamp(0, 1)
 
 
-def ink_line(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Brush-pen outlines with solid blacks on white."""
-    grey = _even_light(luminance(_to_paper(x, start=0.95, end=1.2, rng=rng)))
-    lines = 1 - f.line_response(grey, 1.1, sharpness=20.0, edge=0.42)
-    solid = 1 - f.soft_step(f.gaussian_blur(grey, 1.4), 0.2, 0.08)
-    return _ink(f.soft_step(torch.maximum(lines, solid), 0.5, 0.3), _colour(18, 18, 24), _colour(255, 255, 255))
-
-
 def watercolour(x: Tensor, rng: torch.Generator) -> Tensor:
     """Light, wet washes with dark rims and grain that fade to paper."""
     wash = f.kuwahara(f.displace(x, 1.6, 12, rng), 3)
@@ -92,42 +83,6 @@ def cartoon(x: Tensor, rng: torch.Generator) -> Tensor:
     flat = f.saturate((smooth * (stepped / grey.clamp(min=0.08)).clamp(0.4, 1.9)).clamp(0, 1), 1.75)
     outline = 1 - f.line_response(_even_light(luminance(x)), 1.5, sharpness=18.0, edge=0.3)
     return flat * (1 - 0.9 * f.soft_step(f.gaussian_blur(outline, 0.6), 0.5, 0.3)) + 0.02
-
-
-def oil(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Thick patches with directed strokes and warm varnish."""
-    paint = f.kuwahara(f.displace(x, 2.0, 9, rng), 4)
-    paint = f.saturate(paint, 1.45)
-    height, width = x.shape[-2:]
-    along = f.value_noise((1, 1, height, width), 2.4, rng, stretch=5.0) - 0.5
-    across = f.value_noise((1, 1, width, height), 2.4, rng, stretch=5.0).transpose(2, 3) - 0.5
-    share = f.soft_step(f.value_noise((1, 1, height, width), 40, rng), 0.5, 0.2)
-    relief = along * share + across * (1 - share)
-    warm = torch.tensor([1.06, 0.97, 0.8]).view(1, 3, 1, 1)
-    return ((paint * warm) ** 1.12 + relief * 0.22 * (0.35 + paint)).clamp(0, 1)
-
-
-def pop_art(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Four poster inks, with a dot screen between two of them."""
-    grey = _even_light(f.gaussian_blur(f.kuwahara(luminance(x), 3), 0.8))
-    height, width = grey.shape[-2:]
-    screen = torch.cos(f.rotated_phase(height, width, math.pi / 4, 6.0))
-    screen = screen + torch.cos(f.rotated_phase(height, width, 3 * math.pi / 4, 6.0))
-    dark = 1 - f.soft_step(grey, 0.27, 0.05)
-    shade = 1 - f.soft_step(grey, 0.52, 0.05)
-    dots = f.soft_step((0.78 - grey) * 2.2 + 0.3 * screen, 0.25, 0.2)
-    picture = _ink(dots, _colour(244, 120, 60), _colour(255, 232, 150))
-    picture = picture + (_colour(226, 40, 108) - picture) * shade
-    return picture + (_colour(22, 30, 92) - picture) * dark
-
-
-def pencil(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Soft graphite with strokes in one direction."""
-    grey = _even_light(luminance(_to_paper(x, start=0.75, end=1.1, rng=rng)))
-    sketch = (grey / f.gaussian_blur(grey, 6.0).clamp(min=0.05)).clamp(0, 1) ** 2.2
-    tone = sketch * (0.45 + 0.55 * grey)
-    strokes = f.value_noise((1, 1, *x.shape[2:]), 1.7, rng, stretch=6.0)
-    return _ink((1 - tone) * (0.55 + 0.75 * strokes), _colour(52, 52, 58), _colour(252, 251, 247))
 
 
 def _in_tones(x: Tensor, grain: Tensor, *palette: Tensor) -> Tensor:
@@ -155,14 +110,10 @@ def red_chalk(x: Tensor, rng: torch.Generator) -> Tensor:
     return _ink(_oval(*x.shape[2:], start=0.85, end=1.15, rng=rng), drawn, paper)
 
 
-READY_MADE: Mapping[str, DrawnStyle] = MappingProxyType(
+PACK_STYLES: Mapping[str, DrawnStyle] = MappingProxyType(
     {
-        "ink-line": DrawnStyle("Ink line", "sketch", ink_line),
         "watercolour": DrawnStyle("Watercolour", "cartoon", watercolour),
         "cartoon": DrawnStyle("Cartoon", "cartoon", cartoon),
-        "oil": DrawnStyle("Oil paint", "cartoon", oil),
-        "pop-art": DrawnStyle("Pop art", "cartoon", pop_art),
-        "pencil": DrawnStyle("Pencil", "sketch", pencil),
     }
 )
 

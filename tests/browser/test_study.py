@@ -394,12 +394,12 @@ def test_a_run_survives_a_killed_server(study_app: AppProcess, browser_of: Open)
 
 
 def test_a_photo_vote_on_an_own_photo(study_app: AppProcess, browser_of: Open, screenshots: Path) -> None:
-    folder, styles = study_app.data / "arms" / "pencil", ASSETS_DIR / "styles"
+    folder, styles = study_app.data / "arms" / "charcoal", ASSETS_DIR / "styles"
     folder.mkdir(parents=True)
-    for arm, style in zip(ARMS, ("pencil", "watercolour", "oil", "cartoon"), strict=True):
+    for arm, style in zip(ARMS, ("charcoal", "watercolour", "oil", "gouache"), strict=True):
         (folder / f"{arm}.safetensors").write_bytes((styles / f"{style}.safetensors").read_bytes())
     page = visit(browser_of(), study_app, "stylize")
-    page.click("#styles button[data-pick=pencil]")
+    page.click("#styles button[data-pick=charcoal]")
     page.wait_for_selector("#photo-vote", timeout=DRAWING_MS)
     page.click("#photo-vote > button")
     page.click("#photo-vote-start")
@@ -413,9 +413,9 @@ def test_a_photo_vote_on_an_own_photo(study_app: AppProcess, browser_of: Open, s
     page.click("#photo-vote-stage [data-do=choose]")
     page.get_by_text("Thank you, your vote is saved").wait_for()
     (row,) = Store(study_app.data / "votes.sqlite3").photo_votes()
-    assert row.style == "pencil"
+    assert row.style == "charcoal"
     assert row.choice == row.order[1]
-    page.click("#styles button[data-pick=pop-art]")
+    page.click("#styles button[data-pick=halftone]")
     page.wait_for_selector("#photo-vote", state="hidden", timeout=DRAWING_MS)
 
 

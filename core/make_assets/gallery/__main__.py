@@ -19,8 +19,7 @@ def main(arguments: list[str]) -> None:
     share_cores()  # before torch is imported
     from core.engines.base import LoadRequest
     from core.engines.fewshot_gan.engine import load
-    from core.make_assets.gallery.draw import write_pictures, write_styles
-    from core.procedural.drawings import READY_MADE
+    from core.make_assets.gallery.draw import READY_MADE, write_pictures, write_styles
 
     parser = argparse.ArgumentParser(prog="python -m core.make_assets.gallery", description=__doc__)
     parser.add_argument("--assets", type=Path, default=ASSETS_DIR)

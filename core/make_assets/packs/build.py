@@ -7,16 +7,15 @@ i mod n.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 from PIL import Image
 
 from core.config import MAX_REFERENCES, PAPER_ARMS, Arm
-from core.engines.base import Stop, Style, TrainingStep
+from core.engines.base import Stop, TrainingStep
 from core.engines.fewshot_gan.finetune import check_reference_count
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.evaluate.train_arms import arm_config, train_arm
@@ -86,7 +85,6 @@ def build_pack(
     plan: PackPlan,
     out: Path,
     *,
-    trained: Mapping[str, Style] = MappingProxyType({}),
     keep_styles: Path | None = None,
     on_progress: OnProgress = ignore_progress,
     stop: Stop = lambda: False,
@@ -99,7 +97,6 @@ def build_pack(
         references: groups of 1 to 14 artworks; the one-shot arms see the first of a group.
         plan: arms and settings.
         out: the pack's folder; an older pack in it is replaced.
-        trained: styles of the first group that are there already, such as a ready-made one; not trained again.
         keep_styles: folder in which the styles trained on the first group are kept, one file per arm.
         on_progress: hears of trainings and drawings, which name no arm: whoever builds a pack may also vote on it.
         stop: asked before every step of every training.
@@ -117,21 +114,19 @@ def build_pack(
     drawn: list[dict[str, Image.Image]] = [{} for _ in photos]
     runs = [(number, arm) for number in range(len(references)) for arm in arms]
     for done, (number, arm) in enumerate(runs, start=1):
-        style = trained.get(arm.id) if number == 0 else None
-        if style is None:
-            what = f"training {done} of {len(runs)}"
-            style = train_arm(
-                studio,
-                arm,
-                references[number],
-                preset=plan.preset,
-                seed=plan.seed,
-                steps=plan.steps,
-                on_step=partial(_tell_of_step, what, on_progress),
-                stop=stop,
-            )
-            if keep_styles is not None and number == 0:
-                studio.save_style(style, keep_styles / f"{arm.id}.safetensors")
+        what = f"training {done} of {len(runs)}"
+        style = train_arm(
+            studio,
+            arm,
+            references[number],
+            preset=plan.preset,
+            seed=plan.seed,
+            steps=plan.steps,
+            on_step=partial(_tell_of_step, what, on_progress),
+            stop=stop,
+        )
+        if keep_styles is not None and number == 0:
+            studio.save_style(style, keep_styles / f"{arm.id}.safetensors")
         rows = range(number, len(photos), len(references))
         for step, row in enumerate(rows):
             on_progress(Progress("drawing", step, len(rows)))

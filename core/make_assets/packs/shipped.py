@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.config import ASSETS_DIR, PAPER_ARMS
+from core.config import PAPER_ARMS
 from core.engines.fewshot_gan.engine import FewShotGan
 from core.make_assets.gallery.draw import SEED, draw_references
 from core.make_assets.packs.build import PackPlan, build_pack
-from core.procedural.drawings import READY_MADE
+from core.procedural.drawings import PACK_STYLES
 from core.progress import OnProgress, ignore_progress
 from core.studio import Studio
 from core.study.protocol.packs import Pack
@@ -21,14 +21,13 @@ PLANS = {
             "watercolour",
             "Watercolour portraits",
             tuple(arm.id for arm in PAPER_ARMS),
-            READY_MADE["watercolour"].preset,
+            PACK_STYLES["watercolour"].preset,
             seed=SEED,
         ),
-        PackPlan("cartoon", "Cartoon portraits", ("ours-one", "ours-few"), READY_MADE["cartoon"].preset, seed=SEED),
+        PackPlan("cartoon", "Cartoon portraits", ("ours-one", "ours-few"), PACK_STYLES["cartoon"].preset, seed=SEED),
     )
 }
-READY_ARM = "ours-few"  # what the ready-made styles are
-# Whose other arms are kept for comparisons on a visitor's own photo; what ships stays under 60 MB together.
+# Whose arms are kept for comparisons on a visitor's own photo.
 COMPARED_LIVE = ("watercolour",)
 
 
@@ -41,14 +40,12 @@ def rebuild(engine: FewShotGan, slug: str, study: Path, on_progress: OnProgress 
         study: folder of the packs, and of the arms' styles.
         on_progress: hears of trainings and drawings.
     """
-    ready = engine.load_style(ASSETS_DIR / "styles" / f"{slug}.safetensors")
     return build_pack(
         Studio(engine),
         [engine.sampled_face(row) for row in PHOTO_FACES],
-        [draw_references(engine, slug, READY_MADE[slug])],
+        [draw_references(engine, slug, PACK_STYLES[slug])],
         PLANS[slug],
         study / slug,
-        trained={READY_ARM: ready},
         keep_styles=study / "arms" / slug if slug in COMPARED_LIVE else None,
         on_progress=on_progress,
     )

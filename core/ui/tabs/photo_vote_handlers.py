@@ -52,17 +52,12 @@ def arms_folders() -> tuple[Path, Path]:
 
 
 def arm_styles(slug: str | None) -> Mapping[str, Path]:
-    """Return the files of the methods that are there for a ready-made style, empty if fewer than two.
-
-    The ready-made style itself is ours, few-shot, where the folder has no other.
-    """
+    """Return the files of the methods that are there for a ready-made style, empty if fewer than two."""
     for folder in arms_folders():
         names = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
         if slug not in names:
             continue
         files = {arm.id: folder / slug / f"{arm.id}.safetensors" for arm in PAPER_ARMS}
-        ready = ASSETS_DIR / "styles" / f"{slug}.safetensors"
-        files["ours-few"] = files["ours-few"] if files["ours-few"].is_file() else ready
         found = {arm: path for arm, path in files.items() if path.is_file()}
         if len(found) > 1:
             return found

@@ -1,0 +1,239 @@
+"""Guided patch synthesis, and portraits that are put together from it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.brushwork.kernels import RADIUS, refine, vote
+from core.brushwork.palette import keep_skin_lightness, laplacian_bands, lightness, matched_bands
+from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
+from core.brushwork.regions import find_regions
+from core.brushwork.synthesize import BrushSettings, Reference, brush_levels
+from core.config import ASSETS_DIR
+from core.engines.fewshot_gan.hand import as_array
+from core.engines.layouts import layout_reader
+from core.imaging.photo import load_photo
+
+SMALL = PortraitSettings(size_px=128, bands=3, brush=BrushSettings(threads=1))
+
+
+def person(number: int) -> Sitter:
+    image = load_photo(ASSETS_DIR / "examples" / f"face_{number}.png").image
+    return Sitter.of(as_array(image), layout_reader().read(image))
+
+
+@pytest.fixture(scope="module")
+def sitter() -> Sitter:
+    return person(1)
+
+
+@pytest.fixture(scope="module")
+def artwork() -> Reference:
+    """Another person in strong stripes of three colours: a hand that nobody mistakes."""
+    other = person(2)
+    rows, columns = np.mgrid[:256, :256]
+    stripes = ((rows + columns) // 4 % 2)[..., None]
+    grey = other.pixels.mean(2, keepdims=True)
+    pixels = np.where(stripes, (0.95, 0.75, 0.2), (0.1, 0.15, 0.5)) * 0.55 + 0.45 * grey
+    return Reference.of(pixels.astype(np.float32), other.layout)
+
+
+def finished(sitter: Sitter, artwork: Reference, settings: PortraitSettings = SMALL) -> np.ndarray:
+    *_, last = portrait_levels(sitter, artwork, settings)
+    return last
+
+
+def test_levels_grow_and_repeat(sitter: Sitter, artwork: Reference) -> None:
+    first = list(portrait_levels(sitter, artwork, SMALL))
+    assert [level.shape for level in first] == [(64, 64, 3), (128, 128, 3)]
+    assert all(level.min() >= 0 and level.max() <= 1 for level in first)
+    two_threads = replace(SMALL, brush=BrushSettings(threads=2))
+    assert np.array_equal(first[-1], finished(sitter, artwork, two_threads)), "threads don't change a picture"
+
+
+def test_a_portrait_is_in_the_artworks_hand_and_of_the_sitter(sitter: Sitter, artwork: Reference) -> None:
+    drawn = finished(sitter, artwork)
+    small = {name: _down(pixels) for name, pixels in (("photo", sitter.pixels), ("art", artwork.pixels))}
+    blue_yellow = [float(pixels[..., 2].std() / pixels.std()) for pixels in (small["art"], drawn, small["photo"])]
+    assert abs(blue_yellow[0] - blue_yellow[1]) < abs(blue_yellow[0] - blue_yellow[2])
+    face = sitter.layout.mask("face", 128) > 0.5
+    like_sitter = _correlation(_blur(drawn)[face], _blur(small["photo"])[face])
+    like_model = _correlation(_blur(drawn)[face], _blur(small["art"])[face])
+    assert like_sitter > 0.5 and like_sitter > like_model + 0.1
+
+
+def test_every_pixel_comes_from_the_reference(sitter: Sitter, artwork: Reference) -> None:
+    *_, level = brush_levels(
+        sitter.pixels, sitter.layout, sitter.regions, artwork, size_px=64, settings=BrushSettings(threads=1)
+    )
+    low, high = artwork.pixels.min((0, 1)), artwork.pixels.max((0, 1))
+    assert (level.pixels >= low - 1e-3).all() and (level.pixels <= high + 1e-3).all()
+
+
+def test_an_unknown_size_is_refused(sitter: Sitter, artwork: Reference) -> None:
+    with pytest.raises(ValueError, match="64, 128"):
+        next(brush_levels(sitter.pixels, sitter.layout, sitter.regions, artwork, size_px=300))
+
+
+@pytest.mark.parametrize("background", ["photo", "plain", "style"])
+def test_the_background_is_what_was_asked_for(sitter: Sitter, artwork: Reference, background: str) -> None:
+    drawn = finished(sitter, artwork, replace(SMALL, background=background))
+    assert drawn.shape == (128, 128, 3) and np.isfinite(drawn).all()
+
+
+def test_skin_keeps_the_photos_lightness(artwork: Reference) -> None:
+    for number in (1, 2, 3):
+        one = person(number)
+        light = artwork.pixels * 0.3 + 0.7
+        pale = Reference(light.astype(np.float32), artwork.layout, artwork.regions)
+        skin = one.layout.mask("face", 128) > 0.6
+        wanted = lightness(_down(one.pixels))[skin].mean()
+        on, off = (lightness(finished(one, pale, replace(SMALL, skin_tone=share)))[skin].mean() for share in (1.0, 0.0))
+        assert abs(on - wanted) < 6 and abs(on - wanted) < abs(off - wanted)
+
+
+# --- palette and regions -----------------------------------------------------------------------------------
+
+
+def test_bands_add_up_to_the_picture() -> None:
+    pixels = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
+    assert np.abs(sum(laplacian_bands(pixels, 4)) - pixels).max() < 1e-5
+
+
+def test_matching_a_picture_with_itself_changes_nothing() -> None:
+    pixels = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
+    whole = [np.ones((64, 64), np.float32)]
+    assert np.abs(matched_bands(pixels, whole, pixels, whole, bands=3) - pixels).max() < 0.02
+
+
+def test_matching_takes_the_references_mean_and_spread() -> None:
+    rng = np.random.default_rng(0)
+    pixels, other = (
+        rng.normal(mean, spread, (64, 64, 3)).astype(np.float32) for mean, spread in ((0.5, 0.1), (0.3, 0.02))
+    )
+    whole = [np.ones((64, 64), np.float32)]
+    made = matched_bands(pixels, whole, other, whole, bands=3)
+    assert made.mean() == pytest.approx(0.3, abs=0.01) and made.std() == pytest.approx(0.02, abs=0.01)
+
+
+def test_lightness_moves_and_black_stays() -> None:
+    pixels = np.full((32, 32, 3), 0.6, np.float32)
+    pixels[:4] = 0.0
+    skin = np.ones((32, 32), np.float32)
+    made = keep_skin_lightness(pixels, skin, 40.0, amount=1.0)
+    assert lightness(made).mean() == pytest.approx(40, abs=1.5) and made[:4].max() < 0.02
+    assert np.allclose(keep_skin_lightness(pixels, skin, 40.0, amount=0.0), pixels, atol=0.01)
+
+
+def test_regions_cover_the_picture_and_find_hair_and_skin(sitter: Sitter) -> None:
+    regions = sitter.regions
+    assert np.allclose(sum(regions.all()), 1, atol=1e-4)
+    assert np.allclose(sum(regions.at(64).all()), 1, atol=1e-4)
+    rows = np.arange(160)
+    skin, hair = regions.skin.sum(1), regions.hair.sum(1)
+    assert (rows * hair).sum() / hair.sum() < (rows * skin).sum() / skin.sum(), "hair lies above skin"
+    assert regions.skin[88:100, 70:90].mean() > 0.9, "the nose is skin"
+    flat = find_regions(np.full((64, 64, 3), 0.5, np.float32), sitter.layout)
+    assert np.isfinite(flat.skin).all()
+
+
+# --- kernels -----------------------------------------------------------------------------------------------
+
+
+def _problem(size: int = 12) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(5)
+    wide = size + 2 * RADIUS
+    return {
+        "field": rng.integers(0, size, (size, size, 2)).astype(np.int32),
+        "target": rng.random((wide, wide * 4)).astype(np.float32),
+        "guide": rng.random((size, size, 3)).astype(np.float32),
+        "reference": rng.random((wide, wide * 4)).astype(np.float32),
+        "own": rng.random((size, size, 3)).astype(np.float32),
+        "used": np.zeros((size, size), np.float32),
+    }
+
+
+def _naive_cost(given: dict[str, np.ndarray], y: int, x: int, sy: int, sx: int) -> float:
+    side = 2 * RADIUS + 1
+    a = given["target"][y : y + side, 4 * x : 4 * (x + side)]
+    b = given["reference"][sy : sy + side, 4 * sx : 4 * (sx + side)]
+    return float(((a - b) ** 2).sum() + ((given["guide"][y, x] - given["own"][sy, sx]) ** 2).sum())
+
+
+def test_refinement_never_worsens_and_tells_the_true_cost() -> None:
+    given = _problem()
+    out, cost = np.empty_like(given["field"]), np.empty((12, 12), np.float32)
+    refine(given["field"], out, cost, *(given[k] for k in ("target", "guide", "reference", "own", "used")), 2, 0, 12)
+    for y, x in ((0, 0), (5, 7), (11, 11)):
+        before = _naive_cost(given, y, x, *given["field"][y, x])
+        assert cost[y, x] == pytest.approx(_naive_cost(given, y, x, *out[y, x]), rel=1e-4)
+        assert cost[y, x] <= before + 1e-4
+        window = [
+            _naive_cost(given, y, x, sy, sx)
+            for sy in range(max(0, given["field"][y, x, 0] - 2), min(12, given["field"][y, x, 0] + 3))
+            for sx in range(max(0, given["field"][y, x, 1] - 2), min(12, given["field"][y, x, 1] + 3))
+        ]
+        assert cost[y, x] <= before + 1e-4 and min(window) <= before
+
+
+def test_a_straight_field_copies_the_reference() -> None:
+    picture = np.random.default_rng(0).random((16, 16, 3)).astype(np.float32)
+    rows, columns = np.mgrid[:16, :16]
+    field, out = np.stack([rows, columns], -1).astype(np.int32), np.empty_like(picture)
+    vote(field, np.ones((16, 16), np.float32), picture, out, RADIUS, 0, 16)
+    assert np.abs(out - picture).max() < 1e-5
+
+
+def test_two_threads_draw_at_once(sitter: Sitter, artwork: Reference) -> None:
+    alone, drawn = finished(sitter, artwork), {}
+
+    def work(number: int) -> None:
+        drawn[number] = finished(sitter, artwork, replace(SMALL, brush=BrushSettings(threads=2)))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(drawn[number], alone) for number in range(2))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_kernels_work_in_a_forked_process() -> None:
+    """ZeroGPU's workers are forks of a process that may have drawn before."""
+    program = """
+import os, numpy as np
+from core.brushwork.kernels import in_rows, vote
+def draw():
+    picture = np.random.default_rng(0).random((32, 32, 3)).astype(np.float32)
+    rows, columns = np.mgrid[:32, :32]
+    field, out = np.stack([rows, columns], -1).astype(np.int32), np.empty_like(picture)
+    in_rows(lambda a, b: vote(field, np.ones((32, 32), np.float32), picture, out, 1, a, b), 32, 2)
+    return np.abs(out - picture).max()
+assert draw() < 1e-5
+child = os.fork()
+if child == 0:
+    os._exit(0 if draw() < 1e-5 else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=120)
+
+
+def _down(pixels: np.ndarray) -> np.ndarray:
+    return pixels.reshape(128, pixels.shape[0] // 128, 128, -1, 3).mean((1, 3))
+
+
+def _blur(pixels: np.ndarray) -> np.ndarray:
+    from core.brushwork.palette import blurred
+
+    return blurred(pixels.mean(2).astype(np.float32), 3.0)
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
