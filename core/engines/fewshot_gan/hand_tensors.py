@@ -34,8 +34,6 @@ def hand_tensors(hand: Hand | None) -> dict[str, Tensor]:
         made[key + "landmarks"] = torch.from_numpy(np.ascontiguousarray(layout.landmarks, dtype=np.float32))
         masks = np.rint(layout.masks.clip(0, 1) * 255)
         made[key + "masks"] = torch.from_numpy(np.ascontiguousarray(masks, dtype=np.uint8))
-            np.ascontiguousarray(np.rint(layout.masks.clip(0, 1) * 255), dtype=np.uint8)
-        )
     return made
 
 
