@@ -68,8 +68,16 @@ def _skin(results: Sequence[SkinResult]) -> str:
         "order of means",
         "styles in order",
     ]
-    title = "Skin, L* of drawings minus photos (drawing's L*), by groups of photos:"
-    return table(columns, map(list, map(_skin_row, results)), title=title)
+    title = "Skin, L* by groups of photos; drawings as change from the photo, and their own:"
+    photos = [
+        "photos",
+        "",
+        "",
+        *("-" if tone.photo is None else f"{tone.photo:.1f}" for tone in results[0].tones),
+        "",
+        "",
+    ]
+    return table(columns, [photos, *map(list, map(_skin_row, results))], title=title)
 
 
 def _skin_row(result: SkinResult) -> Iterator[str]:

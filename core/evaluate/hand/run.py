@@ -25,7 +25,7 @@ from core.evaluate.hand.report import (
     skin_results,
     tones_in_order,
 )
-from core.evaluate.hand.scores import photo_bands, protocols, score_portrait
+from core.evaluate.hand.scores import notes, photo_bands, protocols, score_portrait
 from core.evaluate.hand.sheet import hand_sheet
 from core.evaluate.hand.subjects import Artist, Cast
 from core.evaluate.metric_networks import MetricNetworks
@@ -99,7 +99,7 @@ class HandRun:
             people=tuple(person.name for person in self._cast.people),
             artists=tuple(artist.name for artist in self._cast.artists),
             protocols=protocols(self._networks),
-            notes=self._networks.notes,
+            notes=notes(self._networks),
             methods=methods,
             ratios=ratios(methods),
             skin=skin_results(portraits),

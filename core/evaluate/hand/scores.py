@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from core.engines.fewshot_gan.measure.networks import LOSS_NOTE
 from core.engines.layouts import layout_reader
 from core.evaluate.hand.subjects import LARGE_PX, Artist, Person
 from core.evaluate.metric_networks import MetricNetworks
@@ -71,6 +72,12 @@ def score_portrait(
         lightness=light,
         skin_change=None if light is None or person.lightness is None else light - person.lightness,
     )
+
+
+def notes(networks: MetricNetworks) -> tuple[str, ...]:
+    """Say what a reader must know of the networks that measured; others load beside them and measure nothing here."""
+    by_discriminator = "mini" in networks.protocols["style"]
+    return tuple(note for note in networks.notes if note != LOSS_NOTE or by_discriminator)
 
 
 def protocols(networks: MetricNetworks) -> dict[str, str]:
