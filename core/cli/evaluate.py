@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.cli import evaluate_text as text
+from core.cli.evaluate_hand import hand
 from core.cli.options import (
     ArmTraining,
     CropMode,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 REPORT_NAME, SHEET_NAME = "report.json", "contact_sheet.png"
 
 app = typer.Typer(help="Measure the model, a style, or finished pictures.", no_args_is_help=True)
+app.command()(hand)
 
 
 @app.command()

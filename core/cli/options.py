@@ -1,8 +1,9 @@
 """Options that commands share, and commands that take them as whole values. Imports no torch.
 
 `grouped` gives a command one option per field of every parameter that is annotated with a dataclass: one of the groups
-below, or any settings that are declared with `core.options.option`. So a hyper-parameter's range and help are written
-where it is declared, and nowhere else.
+below, or any settings that are declared with `core.options.option`; a subclass of those that names some in `shown`
+leaves the others at their defaults. So a hyper-parameter's range and help are written where it is declared, and nowhere
+else.
 """
 
 from __future__ import annotations
@@ -317,7 +318,7 @@ def _read(text: str, *, item: Option, kinds: Sequence[type]) -> Any:
 def _parameters_of(kind: type) -> list[inspect.Parameter]:
     if issubclass(kind, TrainingOptions):
         return kind.parameters()
-    if declared := options_of(kind):
+    if declared := options_of(kind, getattr(kind, "shown", None)):
         return [_option_parameter(item, [kind]) for item in declared]
     hints = get_type_hints(kind, include_extras=True)
     defaults = ((field, field.default) for field in dataclasses.fields(kind))  # type: ignore[arg-type]

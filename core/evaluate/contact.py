@@ -44,6 +44,7 @@ class Sheet:
         references: thumbnails; the first is marked as the one that one-shot arms see.
         columns: titles.
         rows: one tile per column in each.
+        most_rows: beyond so many, rows are left out evenly.
     """
 
     title: str
@@ -51,17 +52,18 @@ class Sheet:
     references: Sequence[Image.Image]
     columns: Sequence[str]
     rows: Sequence[Sequence[Tile]]
+    most_rows: int = MOST_ROWS
 
 
 def draw_contact(sheet: Sheet) -> Image.Image:
-    """Draw the sheet as one RGB picture; at most 8 rows, evenly spread.
+    """Draw the sheet as one RGB picture; at most `most_rows` rows, evenly spread.
 
     Raises:
         ValueError: rows of another length than the columns.
     """
     if any(len(row) != len(sheet.columns) for row in sheet.rows):
         raise ValueError(f"every row needs {len(sheet.columns)} tiles, got {[len(row) for row in sheet.rows]}")
-    rows = spread(list(sheet.rows), MOST_ROWS)
+    rows = spread(list(sheet.rows), sheet.most_rows)
     step = TILE_PX + GAP_PX
     width = 2 * MARGIN_PX + len(sheet.columns) * step - GAP_PX
     per_line = max(1, (width - 2 * MARGIN_PX + GAP_PX) // (SMALL_PX + GAP_PX))

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from core.engines.base import DrawOptions
 from core.options import check_ranges, option
 
 NetworkChoice = Literal["auto", "shipped", "published"]
 BenchmarkBackbone = Literal["mini", "ffhq", "both"]
+Subset = Literal["all", "small"]
+SkinTone = Literal["dark", "middle", "light"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,35 @@ class TrainingPlan:
     preset: str = "sketch"
     seed: int = 0
     steps: int | None = None
+
+
+@dataclass(frozen=True)
+class HandPlan(TrainingPlan):
+    """What `evaluate hand` trains and draws.
+
+    Attributes:
+        methods: of training, in the order of the report.
+        few: one style from all artworks, instead of one from each.
+        drawing: how every photo is drawn.
+    """
+
+    methods: tuple[str, ...] = ("paper", "jojogan", "aligned")
+    few: bool = False
+    drawing: DrawOptions = DrawOptions()
+
+
+@dataclass(frozen=True)
+class SkinGroups:
+    """Names of photos (file names without suffix) by how dark or light the skin on them is."""
+
+    dark: tuple[str, ...] = ("portrait_00", "portrait_03", "portrait_06")
+    middle: tuple[str, ...] = ("portrait_01", "portrait_04", "portrait_07")
+    light: tuple[str, ...] = ("portrait_02", "portrait_05")
+
+    def tone(self, name: str) -> SkinTone | None:
+        """Say in which group a photo is; None for one in no group."""
+        tones: tuple[SkinTone, ...] = ("dark", "middle", "light")
+        return next((tone for tone in tones if name in getattr(self, tone)), None)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,22 @@ def pictures_in(folder: Path) -> list[Path]:
     return found
 
 
+def pictures_at(place: Path) -> list[Path]:
+    """List the pictures of a folder, of a pattern such as `folder/portrait_*`, or the one picture itself, by name.
+
+    Raises:
+        PicturesUnusable: there are none, or two of a folder with one stem.
+    """
+    if place.is_dir():
+        return pictures_in(place)
+    if place.is_file():
+        return [place]
+    found = [path for path in sorted(place.parent.glob(place.name)) if path.suffix.lower() in PICTURE_SUFFIXES]
+    if not found:
+        raise PicturesUnusable(place.name, "is no folder, no picture, and no pattern that pictures fit")
+    return found
+
+
 def check_levels(path: Path) -> None:
     """Refuse a picture whose values are not all finite: `PicturesUnusable`; damaged files: `PhotoUnreadable`."""
     try:

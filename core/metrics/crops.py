@@ -48,10 +48,10 @@ def align_for_measuring(
     return use_as_aligned(photo, size_px=size_px), "aligned"
 
 
-def at_side(image: Image.Image) -> Image.Image:
-    """Bring a square picture to RGB at 256 px (Lanczos when it has another side)."""
+def at_side(image: Image.Image, side_px: int = SIDE_PX) -> Image.Image:
+    """Bring a square picture to RGB at 256 px, or another side (Lanczos when it has a different one)."""
     image = image.convert("RGB")
-    return image if image.size == (SIDE_PX, SIDE_PX) else image.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
+    return image if image.size == (side_px, side_px) else image.resize((side_px, side_px), Image.Resampling.LANCZOS)
 
 
 def rgb(image: Image.Image) -> np.ndarray:

@@ -32,6 +32,17 @@ def pyramid(x: Tensor) -> list[Tensor]:
     return [*levels, x]
 
 
+def share_left(result: float, photo: float) -> float:
+    """Say which share of the photo's own distance a result has left: 0 is alike, 1 no nearer than the photo.
+
+    Args:
+        result, photo: `PatchStyle.distance` of both to the same references; the photo's above 0, else `ValueError`.
+    """
+    if photo <= 0:
+        raise ValueError(f"the photo is {photo} from the references, so there is no distance to share")
+    return result / photo
+
+
 class PatchStyle:
     """What to compare with: the references' projected patches, remembered.
 

@@ -1,0 +1,1 @@
+"""`python -m core evaluate hand`: methods of training over folders of artworks and photos, in one resumable run."""
