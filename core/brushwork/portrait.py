@@ -30,10 +30,10 @@ class PortraitSettings:
     size_px: int = 512
     bands: int = 5
     skin_tone: float = 1.0
-    keep_hair: float = 0.6
+    keep_hair: float = 0.4
     background: Literal["photo", "plain", "style"] = "style"
-    own_face: float = 0.1
-    own_features: float = 0.4
+    own_face: float = 0.06
+    own_features: float = 0.25
     brush: BrushSettings = field(default_factory=BrushSettings)
 
 
