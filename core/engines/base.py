@@ -141,7 +141,7 @@ class DrawOptions:
         "style",
         label="Background",
         help="What is behind the person.",
-        choices={"style": "from the style", "plain": "plain", "photo": "from the photo"},
+        choices={"style": "style", "plain": "plain", "photo": "photo"},
     )
     size: Size = option(
         "512",

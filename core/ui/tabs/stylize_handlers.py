@@ -254,7 +254,8 @@ class StylizeTab(StylizeParts):
         if not (bare and examples):
             return unchanged()
         paths = tuple(Path(style.path) for style in bare)
-        job = CompareStyles(picture_file(examples[0]), paths, crop="aligned", engine=engine)
+        quick = DrawOptions(brush=0)  # brushwork takes seconds, and a visitor may be about to draw
+        job = CompareStyles(picture_file(examples[0]), paths, quick, crop="aligned", engine=engine)
         drawn = EXECUTOR.result(job)
         for style, drawing in zip(bare, drawn.drawings, strict=True):
             picture = widgets.data_address(drawing, side_px=style_gallery.THUMBNAIL_PX)

@@ -21,6 +21,8 @@ from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab, example_paths
 from core.ui.tabs.stylize_parts import CropSettings, InputColumn, ResultColumn, Several, VisitorState
 
+PAIR_PX = 220  # width of a slider that shares its line with another
+
 # On a phone the portrait is below the styles: bring it into view.
 SHOW_RESULT = """() => {
   const result = document.querySelector('#result');
@@ -142,7 +144,8 @@ def _result_column() -> ResultColumn:
     made: dict[str, Component] = {}
 
     def add(items: Iterable[Option]) -> None:
-        made.update((item.name, settings.control(item, elem_id=item.name.replace("_", "-"))) for item in items)
+        for item in items:
+            made[item.name] = settings.control(item, elem_id=item.name.replace("_", "-"), min_width=PAIR_PX)
 
     items = settings.offered(DrawOptions)
     shares = [item for item in items if settings.in_percent(item)]
