@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -69,6 +69,14 @@ class FlatColour(Engine):
         strength = options.strength if style else 0
         blended = Image.blend(face, Image.new("RGB", face.size, colour), strength)
         return Drawing(blended, {"engine": NAME, "style": style and style.name, "side_px": SIDE_PX})
+
+    def draw_levels(
+        self, prepared: Prepared, style: Style | None, options: DrawOptions = DrawOptions()
+    ) -> Iterator[Drawing]:
+        """Show a small drawing before the finished one."""
+        finished = self.draw(prepared, style, options)
+        yield replace(finished, image=finished.image.resize((SIDE_PX // 4, SIDE_PX // 4)))
+        yield finished
 
     def config(self, preset: str | None = None, **overrides: Any) -> FlatConfig:
         """Return the settings of a run."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -22,10 +24,11 @@ from core.errors import (
     StyleFileInvalid,
     TrainingStopped,
 )
-from core.execution.base import Executor, Update, only_result
+from core.execution.base import Executor, Update, last_result, only_result
 from core.execution.choose import make_executor
 from core.execution.in_process import InProcessExecutor
 from core.execution.jobs import (
+    ROUGH_PX,
     CompareStyles,
     DrawnPhoto,
     DrawPhotos,
@@ -38,9 +41,10 @@ from core.execution.jobs import (
     TrainStyle,
 )
 from core.execution.local import LocalAccelerator
-from core.execution.zero_gpu import DRAWING_S, START_S, training_seconds
+from core.execution.zero_gpu import DRAWING_S, PRACTICE_S, START_S, drawing_seconds, training_seconds
 from core.imaging.align import AlignedFace
 from core.studio import Studio
+from tests.fake_engine import SIDE_PX, FlatColour, FlatStyle
 from tests.tiny_backbone import drawings, tiny_backbone, tiny_studio_that_finds_faces
 
 FIRST, SECOND, _ = sorted((ASSETS_DIR / "examples").glob("*.png"))
@@ -109,7 +113,9 @@ def styles(studio: Studio, references: tuple[AlignedFace, ...], folder: Path) ->
     """Two style files."""
     paths = []
     for seed in range(2):
-        style = run_to_end(studio.train(references, studio.config("sketch", steps=2, seed=seed), name=f"Ink {seed}"))
+        style = run_to_end(
+            studio.train(references, studio.config("sketch", method="paper", steps=2, seed=seed), name=f"Ink {seed}")
+        )
         paths.append(studio.save_style(style, folder / f"ink{seed}.safetensors"))
     return paths[0], paths[1]
 
@@ -179,6 +185,25 @@ def test_a_portrait_in_its_photo(executor: Executor, crowd: PictureFile, styles:
     assert pixels(portrait.after.crop(right)) == pixels(portrait.before.crop(right)), "the other person stays"
     again = DrawPortrait(crowd, styles[0], face=portrait.face, prepared=portrait.prepared, blend=True)
     assert pixels(executor.result(again).after) == pixels(portrait.after)
+
+
+def test_a_portrait_grows_from_a_quick_drawing_to_the_finished_one(tmp_path: Path) -> None:
+    studio = Studio(FlatColour())
+    executor, _ = make_executor(lambda: studio)
+    path = studio.save_style(FlatStyle("flat", "Red", 1, "mean", (200, 30, 30)), tmp_path / "red.json")
+    job = DrawPortrait(PictureFile(FIRST), path, DrawOptions(strength=0.5), crop="aligned")
+    quick, finished = executor.stream(job)
+    assert (quick.after.size, finished.after.size) == ((SIDE_PX // 4,) * 2, (SIDE_PX,) * 2)
+    assert quick.prepared is finished.prepared, "read once"
+    assert pixels(executor.result(job).after) == pixels(finished.after)
+
+    Image.open(FIRST).convert("RGB").resize((2000, 2000)).save(tmp_path / "large.png")
+    large = PictureFile(tmp_path / "large.png")
+    *rough, whole = executor.stream(replace(job, source=large, blend=True))
+    assert [portrait.after.size for portrait in rough] == [(ROUGH_PX, ROUGH_PX)] * 2, "quick to lay in"
+    assert whole.before.size == whole.after.size == (2000, 2000)
+    reduced = np.asarray(whole.after.resize(rough[-1].after.size, Image.Resampling.BOX), dtype=float)
+    assert np.abs(reduced - np.asarray(rough[-1].after, dtype=float)).mean() < 3, "in the same place"
 
 
 def test_several_styles_are_drawn_alike(executor: Executor, styles: tuple[Path, Path]) -> None:
@@ -264,7 +289,7 @@ def flag(tmp_path: Path) -> Path:
 def test_a_training_shows_a_preview_and_ends_with_the_style(
     executor: Executor, studio: Studio, references: tuple[AlignedFace, ...], flag: Path, styles: tuple[Path, Path]
 ) -> None:
-    config = studio.config("sketch", steps=2)
+    config = studio.config("sketch", method="paper", steps=2)
     steps = list(executor.stream(TrainStyle(references, config, "Ink 0", flag, preview=PictureFile(FIRST))))
     assert [step.preview is not None for step in steps] == [True, True]
     assert steps[-1].style is not None and steps[-1].style.name == "Ink 0"
@@ -279,7 +304,7 @@ def test_a_training_shows_a_preview_and_ends_with_the_style(
 def test_a_training_stops_when_the_flag_appears(
     executor: Executor, studio: Studio, references: tuple[AlignedFace, ...], flag: Path
 ) -> None:
-    run = executor.stream(TrainStyle(references, studio.config("sketch", steps=50), "x", flag))
+    run = executor.stream(TrainStyle(references, studio.config("sketch", method="paper", steps=50), "x", flag))
     assert next(run).step == 1
     flag.touch()
     with pytest.raises(TrainingStopped):
@@ -289,7 +314,7 @@ def test_a_training_stops_when_the_flag_appears(
 def test_a_training_for_one_person(
     executor: Executor, studio: Studio, references: tuple[AlignedFace, ...], flag: Path, crowd: PictureFile
 ) -> None:
-    config = studio.config("sketch", steps=1, anchor="photo")
+    config = studio.config("sketch", method="paper", steps=1, anchor="photo")
     with pytest.raises(ValueError, match="a photo is needed"):
         list(executor.stream(TrainStyle(references, config, "x", flag)))
     (step,) = executor.stream(TrainStyle(references, config, "x", flag, person=crowd, face_index=1))
@@ -305,7 +330,7 @@ def test_jobs_and_what_they_give_can_be_pickled(
     executor: Executor, studio: Studio, styles: tuple[Path, Path], references: tuple[AlignedFace, ...], flag: Path
 ) -> None:
     portrait = DrawPortrait(PictureFile(FIRST), styles[0])
-    training = TrainStyle(references, studio.config("sketch", steps=1), "x", flag)
+    training = TrainStyle(references, studio.config("sketch", method="paper", steps=1), "x", flag)
     for job in (portrait, training):
         here, there = (list(executor.stream(item)) for item in (job, pickle.loads(pickle.dumps(job))))
         assert len(pickle.loads(pickle.dumps(here))) == len(there) == 1
@@ -313,6 +338,9 @@ def test_jobs_and_what_they_give_can_be_pickled(
 
 def test_one_result_is_one_result() -> None:
     assert only_result(iter([3])) == 3
+    assert last_result(iter([1, 2, 3])) == 3
+    with pytest.raises(RuntimeError, match="expected a result, got none"):
+        last_result(iter([]))
     for results in ([], [1, 2]):
         with pytest.raises(RuntimeError, match=f"expected one result, got {len(results)}"):
             only_result(iter(results))
@@ -346,8 +374,11 @@ def test_nobody_shares_this_process_by_the_second(made: tuple[Executor, LocalAcc
 
 def test_declared_time_grows_with_steps_pictures_and_pixels() -> None:
     def seconds(steps: int, references: int, resolution_px: int) -> float:
-        config = FinetuneConfig(steps=steps, identity_weight=1.0, references_per_step=0)
+        config = FinetuneConfig(method="paper", steps=steps, identity_weight=1.0, references_per_step=0)
         return training_seconds(config, references, resolution_px)
 
     assert START_S + DRAWING_S < seconds(150, 1, 256) < seconds(500, 1, 256)
     assert seconds(500, 1, 256) < seconds(500, 8, 256) < seconds(500, 8, 1024)
+    assert training_seconds(FinetuneConfig(steps=500), 1, 256) > seconds(500, 1, 256) + 10 * PRACTICE_S
+    sizes = DrawOptions(brush=0), DrawOptions(), DrawOptions(size="1024")
+    assert DRAWING_S == drawing_seconds(sizes[0]) < drawing_seconds(sizes[1]) < drawing_seconds(sizes[2])

@@ -175,7 +175,7 @@ def test_queued_endpoints_can_t_be_run_beside_the_line(address: str, client: Cli
         ({"swap_layers": [700]}, "These settings can't be used"),
         ({"engine": "oil"}, "There is no engine 'oil'. Choose one of these: fewshot_gan"),
         ({"preset": "oil"}, "'preset' is one of sketch, cartoon"),
-        ({"method": "best"}, "'method' is one of paper, jojogan"),
+        ({"method": "best"}, "'method' is one of aligned, paper, jojogan"),
         ({"references": ["no file"]}, "Send each file"),
     ],
 )

@@ -37,7 +37,7 @@ SENTENCES = [
     ROOT / "core" / "imaging" / "photo.py",
     ROOT / "core" / "engines" / "base.py",
     *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("config", "choose")),
-    *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("style_file", "backbone")),
+    *(ROOT / "core" / "engines" / "fewshot_gan" / f"{name}.py" for name in ("style_file", "hand_tensors", "backbone")),
     *sorted((ROOT / "core" / "study").rglob("*.py")),
 ]
 TAKES_TEXT = {

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import app
-from core.engines.base import DrawOptions, TrainingStep
+from core.engines.base import Drawing, DrawOptions, Prepared, TrainingStep
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.config import FinetuneConfig
 from core.errors import NoFaceFound, NoReferences, TrainingStopped
@@ -31,7 +31,7 @@ from core.progress import Progress
 from core.ui import friendly_errors
 from core.ui.components import rendering, status, style_gallery, widgets
 from core.ui.server import session, visitors
-from core.ui.tabs import stylize_tab, train_handlers, train_tab
+from core.ui.tabs import stylize_handlers, stylize_tab, train_handlers, train_tab
 from core.ui.tabs.stylize_handlers import StylizeTab
 from core.ui.tabs.train_handlers import TrainTab
 from tests.tiny_backbone import tiny_studio
@@ -173,7 +173,7 @@ def test_wrong_layers_get_a_sentence(settings_of: Callable[..., dict[str, Any]],
         ("steps", 1001, "'Steps' is a whole number from 1 to 1000, not '1001'"),  # as many as this server allows
         ("steps", 2.5, "'Steps' is a whole number from 1 to 1000, not '2.5'"),
         ("alpha", "1.5", "'Alpha' is a number from 0 to 1, not '1.5'"),
-        ("method", "best", "'Method' is one of paper, jojogan, not 'best'"),
+        ("method", "best", "'Method' is one of aligned, paper, jojogan, not 'best'"),
         ("seed", -1, "'Seed' is a whole number from 0 to 2147483647, not '-1'"),
         ("seed", True, "'Seed' is a whole number"),
         ("learning_rate", {}, "'Learning rate' is a number from 1e-06 to 0.1"),
@@ -365,6 +365,41 @@ def test_a_stop_in_the_first_moments_reaches_the_run(
     assert sessions.stop_runs("visitor") == 0, "the run's flag is gone with it"
 
 
+def test_practice_faces_are_told_and_can_be_stopped(
+    train: TrainTab, monkeypatch: pytest.MonkeyPatch, own_data_dir: object
+) -> None:
+    def run(job: jobs.TrainStyle) -> Iterator[TrainingStep]:
+        for _ in range(job.config.practice_faces):
+            if job.stop_flag.exists():
+                raise TrainingStopped
+            yield TrainingStep(0, job.config.steps, 0.0, preview=Image.new("RGB", (8, 8)))
+        for step in range(1, job.config.steps + 1):
+            yield TrainingStep(step, job.config.steps, 3.0 / step)
+
+    config = FinetuneConfig(steps=40)
+    monkeypatch.setattr(train_handlers, "SESSIONS", visitors.Sessions())
+    studio = SimpleNamespace(default="fewshot_gan", config=lambda *_, **__: config)
+    monkeypatch.setattr(train_handlers, "studio", lambda: studio)
+    executor = SimpleNamespace(stream=run, accelerator_seconds=lambda *_: None)
+    monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
+    visitor = SimpleNamespace(session_hash="visitor")
+    inputs = {*train.trained_from, train.stylize.state.photo, train.stylize.state.engine}
+    shown = {part: part.value for part in inputs} | {
+        train.references: (session.Reference("k", "p", "a", face=object()),)
+    }
+    _, *pages = train.train(shown, visitor)
+    practice, steps = pages[: config.practice_faces], pages[config.practice_faces :]
+    assert all("Drawing practice faces" in page[train.third.run] for page in practice)
+    assert "5 / 5" in practice[-1][train.third.run] and "A practice face" in practice[-1][train.third.preview]["value"]
+    assert "Step 5 of 40" in steps[0][train.third.run], "and never a step 0, nor its loss"
+    assert "from 3.000" in steps[0][train.third.run]
+
+    stream = train.train(shown, visitor)
+    next(stream), next(stream)
+    asyncio.run(train.stop(visitor))
+    assert list(stream) == [train.stopped()]
+
+
 def test_an_unexpected_failure_of_stop_is_a_sentence(train: TrainTab, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(session_hash: str) -> int:
         raise OSError("disk")
@@ -405,6 +440,69 @@ def test_removing_waits_for_nobody_and_other_work_shows_that_it_waits(page: gr.B
     assert card.count('data-event="submit"') == 1, "only Remove is a submit"
 
 
+@pytest.fixture
+def draw(
+    stylize: StylizeTab, monkeypatch: pytest.MonkeyPatch, own_data_dir: object
+) -> Callable[[], Iterator[dict[Any, Any]]]:
+    """Function that draws a photo in a rough level and a finished one."""
+    face = AlignedFace(Image.new("RGB", (640, 640)), np.zeros((4, 2)), None, "a.png")
+
+    def levels(job: jobs.DrawPortrait) -> Iterator[jobs.Portrait]:
+        for side in (64, 512):
+            drawing = Drawing(Image.new("RGB", (side, side)))
+            yield jobs.Portrait(face, Prepared("flat", face), face.image, drawing.image, drawing)
+
+    monkeypatch.setattr(stylize_handlers, "EXECUTOR", SimpleNamespace(stream=levels))
+    monkeypatch.setattr(stylize_handlers, "SESSIONS", visitors.Sessions())
+    monkeypatch.setattr(stylize_handlers, "_style_or_complain", lambda *_: ("Ink", "ink.safetensors"))
+    monkeypatch.setattr(stylize_handlers, "published", lambda path, *_: str(path))
+    shown = {part: getattr(part, "value", None) for part in stylize.drawn_from}
+    shown[stylize.state.photo] = session.ChosenPhoto("a.png", "a.png", 640, 640, "data:,")
+    return lambda: stylize.draw(shown, SimpleNamespace(session_hash="visitor"), lambda *_, **__: None)
+
+
+def test_a_portrait_is_shown_as_it_grows_and_can_be_downloaded_when_finished(
+    stylize: StylizeTab, draw: Callable[[], Iterator[dict[Any, Any]]]
+) -> None:
+    slider, download = stylize.right.slider, stylize.right.download
+    *rough, finished = draw()
+    assert len(rough) == 2 and all("Drawing …" in page[slider]["value"] for page in rough)
+    assert all(page[download] == gr.update(interactive=False) for page in rough)
+    assert all(page[stylize.state.portrait].prepared is not None for page in rough), "a redraw needs no reading"
+    assert "Drawing" not in finished[slider] and finished[download]["interactive"]
+    with Image.open(finished[download]["value"]) as saved:
+        assert saved.size == (512, 512)
+
+
+def test_a_newer_drawing_ends_the_one_before_after_its_level(
+    stylize: StylizeTab, draw: Callable[[], Iterator[dict[Any, Any]]]
+) -> None:
+    older, newer = draw(), None
+    next(older)
+    stylize.supersede(SimpleNamespace(session_hash="somebody else"))
+    stylize.supersede(SimpleNamespace(session_hash="visitor"))
+    newer = draw()
+    next(newer)
+    assert list(older) == [] and len(list(newer)) == 2
+
+
+def test_every_drawing_ends_the_one_before(page: gr.Blocks) -> None:
+    for event in (*events_of(page, "draw"), *events_of(page, "redraw")):
+        assert event.trigger_mode == "always_last"
+        assert page.fns[event.trigger_after].name == "supersede" and not page.fns[event.trigger_after].queue
+
+
+def test_what_a_drawing_needs_most_is_not_folded(page: gr.Blocks) -> None:
+    parts = {getattr(block, "elem_id", None): block for block in page.blocks.values()}
+
+    def is_folded(part: Any) -> bool:
+        return isinstance(part, gr.Accordion) or (part.parent is not None and is_folded(part.parent))
+
+    shown = ("strength", "brush", "shape", "skin-tone", "background", "size", "keep-colour")
+    assert [is_folded(parts[name]) for name in (*shown, "seed")] == [False] * len(shown) + [True]
+    assert isinstance(parts["background"], gr.Radio) and isinstance(parts["size"], gr.Radio)
+
+
 def drawn_with(stylize: StylizeTab, **changed: object) -> DrawOptions:
     """What the controls of a drawing give, some of them changed."""
     drawing = stylize.right.drawing
@@ -416,7 +514,7 @@ def drawn_with(stylize: StylizeTab, **changed: object) -> DrawOptions:
 def test_a_drawing_s_options_are_controls(stylize: StylizeTab) -> None:
     assert {*stylize.right.drawing.by_option} == {item.name for item in options_of(DrawOptions)}
     assert drawn_with(stylize) == DrawOptions()
-    assert drawn_with(stylize, strength=35, keep_colour=True, seed=7.0) == DrawOptions(0.35, True, 7)
+    assert drawn_with(stylize, strength=35, keep_colour=True, seed=7.0) == DrawOptions(0.35, True, seed=7)
 
 
 @pytest.mark.parametrize(("number", "seed"), [(None, 0), (0, 0), (7.0, 7), (2**31 - 1, 2**31 - 1)])

@@ -113,4 +113,4 @@ def test_a_thread_could_not_place_them(weights: dict[str, Any]) -> None:
 def test_handlers_need_no_accelerator_outside_of_workers(weights: dict[str, Any]) -> None:
     assert weights["resolution"] == 256
     assert (weights["ready"] > 0, weights["steps"], weights["style"] > 0) == (True, 150, True)
-    assert 10 < weights["declared"] < 60
+    assert 60 < weights["declared"] < 120, "practice faces, then steps"

@@ -53,12 +53,13 @@ def tiny_backbone() -> Backbone:
         measures=MappingProxyType(
             {
                 method: DiscriminatorFeatures(discriminator, blocks, dtype=torch.float32)
-                for method, blocks in {"paper": (1, 2, 3), "jojogan": (1, 3, 4)}.items()
+                for method, blocks in {"aligned": (1, 2, 3), "paper": (1, 2, 3), "jojogan": (1, 3, 4)}.items()
             }
         ),
         finder=FaceFinder("no-landmarks.dat"),
         recipes=MappingProxyType(
             {
+                "aligned": Recipe(layers, alpha=0.5, identity_weight=0.0, colour_weight=1.0),
                 "paper": Recipe(layers, alpha=0.0, identity_weight=0.02, style_weight=1.0, colour_weight=1.0),
                 "jojogan": Recipe(layers, alpha=0.0, identity_weight=0.0),
             }

@@ -122,7 +122,8 @@ def jobs() -> dict[str, Any]:
         def training(config: TrainingConfig, stop: str = "stop", preview: PictureFile | None = None) -> TrainStyle:
             return TrainStyle(faces, config, "Ink", folder / stop, preview=preview)
 
-        config, long = studio.config("sketch", steps=6, preview_every=2), studio.config("sketch", steps=500)
+        config = studio.config("sketch", steps=6, preview_every=2, method="paper")
+        long = studio.config("sketch", steps=500, method="paper")
         steps = list(there.stream(training(config, preview=photos[0])))
         again = run_to_end(there.stream(training(config)))
         style = steps[-1].style
@@ -169,7 +170,7 @@ def jobs() -> dict[str, Any]:
                 "text": str(failed),
                 "as_here": (type(failed), failed.args, vars(failed)) == (type(wanted), wanted.args, vars(wanted)),
             }
-        personal = TrainStyle(faces, studio.config("sketch", anchor="photo"), "Ink", folder / "stop")
+        personal = TrainStyle(faces, studio.config("sketch", anchor="photo", method="paper"), "Ink", folder / "stop")
         unexpected = failure(lambda: there.stream(personal))  # a ValueError: nobody was named
         report["unexpected"] = {"kind": type(unexpected).__name__, "message": getattr(unexpected, "message", "")}
         odd = DrawPortrait(photos[0], path, face=portrait.face, prepared=threading.Lock())

@@ -211,8 +211,14 @@ def _train(
     kept.parent.mkdir(parents=True, exist_ok=True)  # before the long training, so that mistakes show at once
     faces = [studio.align(_read_picture(path), crop=crop) for path in references]
     losses: list[float] = []
+    practised = 0
 
     def on_step(step: TrainingStep) -> None:
+        nonlocal practised
+        if step.step == 0:
+            practised += 1
+            on_progress(Progress("practice faces", practised, config.practice_faces))
+            return
         losses.append(step.loss)
         on_progress(Progress("training", step.step, step.steps))
 

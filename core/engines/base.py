@@ -141,7 +141,7 @@ class DrawOptions:
         "style",
         label="Background",
         help="What is behind the person.",
-        choices={"style": "from the style", "plain": "plain", "photo": "from the photo"},
+        choices={"style": "style", "plain": "plain", "photo": "photo"},
     )
     size: Size = option(
         "512",
@@ -188,6 +188,11 @@ class TrainingConfig:
         """Whether the style is made for the person on one photo, which then has to be given."""
         return False
 
+    @property
+    def practice_faces(self) -> int:
+        """How many faces are drawn to learn from before the first step."""
+        return 0
+
     def pictures_per_step(self, references: int) -> int:
         """Count the pictures that pass through the networks in one step, which decides how long the step takes."""
         return references
@@ -212,10 +217,10 @@ class TrainingStep:
     """A moment of a training run. The last one of a run that was not stopped holds the style.
 
     Attributes:
-        step: 1 .. steps.
+        step: 1 .. steps; 0 while faces to learn from are drawn.
         loss: what was minimised.
         seconds_left: estimate from the steps so far; None at the first.
-        preview: the preview face, drawn in the unfinished style, every few steps.
+        preview: the preview face, drawn in the unfinished style, every few steps; at step 0 a face to learn from.
         style: the finished style; None before the last step.
     """
 

@@ -61,6 +61,20 @@ class Accelerated(Protocol):
         """
         ...
 
+    def draw_levels(
+        self,
+        face: AlignedFace,
+        prepared: Prepared | None,
+        style_path: Path,
+        options: DrawOptions,
+        engine: str | None,
+    ) -> Iterator[Drawn]:
+        """Draw a face in one style, showing what is there so far: the last drawing is the finished one.
+
+        Raises as `draw`.
+        """
+        ...
+
     def draw_many(
         self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions, engine: str | None
     ) -> Iterator[Drawing]:
@@ -101,12 +115,22 @@ class Executor(Protocol):
         ...
 
     def result(self, job: Job[T]) -> T:
-        """Run a job that gives one result."""
+        """Run a job and return the last thing it gives: its one result, or the finished one of several."""
         ...
 
     def accelerator_seconds(self, config: TrainingConfig, references: int, engine: str | None = None) -> float | None:
         """Estimate what a training takes of a shared accelerator; None where nobody shares one."""
         ...
+
+
+def last_result(results: Iterator[T]) -> T:
+    """Return what a job gives last. Raises RuntimeError where it gives nothing."""
+    found = False
+    for value in results:
+        last, found = value, True
+    if not found:
+        raise RuntimeError("expected a result, got none")
+    return last
 
 
 def only_result(results: Iterator[T]) -> T:

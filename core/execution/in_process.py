@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from core.execution.base import Accelerated, Job, only_result
+from core.execution.base import Accelerated, Job, last_result
 
 if TYPE_CHECKING:
     from core.engines.base import TrainingConfig
@@ -30,8 +30,8 @@ class InProcessExecutor:
         return job.run(self._studio(), self._accelerated)
 
     def result(self, job: Job[T]) -> T:
-        """Run a job that gives one result."""
-        return only_result(self.stream(job))
+        """Run a job and return the last thing it gives."""
+        return last_result(self.stream(job))
 
     def accelerator_seconds(self, config: TrainingConfig, references: int, engine: str | None = None) -> float | None:
         """None: nobody shares this process's device by the second."""

@@ -7,7 +7,7 @@ job can be done wherever the path leads to the same file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.studio import Crop, Studio
 
 LOOKING, READING, DRAWING = "looking for faces", "reading as photos", "drawing"  # phases, as `Progress.what`
+ROUGH_PX = 1280  # longest side of a photo that an unfinished drawing is laid into
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,12 @@ class FindFaces:
 
 @dataclass(frozen=True)
 class Portrait:
-    """A drawn face.
+    """A drawn face, or what is there of it so far.
 
     Attributes:
         face, prepared: what the next drawing of the same face can be spared.
-        before, after: crop and drawing, or the whole photo without and with the drawing in it.
+        before, after: crop and drawing, or the whole photo without and with the drawing in it. Photos are reduced to
+            `ROUGH_PX` where the drawing is not finished.
         drawing: alone, and how it was made.
     """
 
@@ -103,7 +105,9 @@ class Portrait:
 
 @dataclass(frozen=True)
 class DrawPortrait:
-    """Draw one face of a photo. Gives one `Portrait`; raises as `Studio.align` and `Accelerated.draw`.
+    """Draw one face of a photo. Gives a quick `Portrait` first and the finished one last.
+
+    Raises as `Studio.align` and `Accelerated.draw_levels`.
 
     Attributes:
         source: the photo; needed where `face` is None, and to blend.
@@ -126,15 +130,24 @@ class DrawPortrait:
 
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[Portrait]:
         """Work."""
+        from core.imaging.paste import reduced
+
         photo, face = (self.source.load() if self.blend else None), self.face
         if face is None:
             source = self.source.load() if photo is None else photo
             face = studio.align(source, face_index=self.face_index, crop=self.crop, engine=self.engine)
-        drawn = accelerated.draw(face, self.prepared, (self.style_path,), self.options, self.engine)
-        before, after = face.image, drawn.drawings[0].image
-        if photo is not None:
-            before, after = photo.image, studio.paste_back(drawn.drawings[0], face, photo)
-        yield Portrait(face, drawn.prepared, before, after, drawn.drawings[0])
+        levels = accelerated.draw_levels(face, self.prepared, self.style_path, self.options, self.engine)
+        if photo is None:
+            for drawn in levels:
+                yield Portrait(face, drawn.prepared, face.image, drawn.drawings[0].image, drawn.drawings[0])
+            return
+        small, small_face = reduced(photo, face, ROUGH_PX)
+        for drawn in levels:
+            pasted = studio.paste_back(drawn.drawings[0], small_face, small)
+            rough = Portrait(face, drawn.prepared, small.image, pasted, drawn.drawings[0])
+            yield rough
+        if small is not photo:
+            yield replace(rough, before=photo.image, after=studio.paste_back(rough.drawing, face, photo))
 
 
 @dataclass(frozen=True)

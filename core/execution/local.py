@@ -48,9 +48,29 @@ class LocalAccelerator:
         """Draw a face in every style; see `Accelerated.draw`."""
         studio = self._studio()
         styles = [self.style_at(path, engine) for path in style_paths]
-        if prepared is None or prepared.engine != studio.describe(engine).engine:
-            prepared = studio.prepare(face, engine=engine)
+        prepared = self._prepared(face, prepared, engine)
         return Drawn(prepared, tuple(studio.draw(prepared, style, options) for style in styles))
+
+    def draw_levels(
+        self,
+        face: AlignedFace,
+        prepared: Prepared | None,
+        style_path: Path,
+        options: DrawOptions,
+        engine: str | None,
+    ) -> Iterator[Drawn]:
+        """Draw a face in one style, a quick drawing first; see `Accelerated.draw_levels`."""
+        style = self.style_at(style_path, engine)
+        prepared = self._prepared(face, prepared, engine)
+        for drawing in self._studio().draw_levels(prepared, style, options):
+            yield Drawn(prepared, (drawing,))
+
+    def _prepared(self, face: AlignedFace, prepared: Prepared | None, engine: str | None) -> Prepared:
+        """Read a face, unless this engine has read it before."""
+        studio = self._studio()
+        if prepared is None or prepared.engine != studio.describe(engine).engine:
+            return studio.prepare(face, engine=engine)
+        return prepared
 
     def draw_many(
         self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions, engine: str | None

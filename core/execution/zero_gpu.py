@@ -35,8 +35,10 @@ START_S = 10.0
 STEP_S = 0.05
 TRAINING_S_PER_MEGAPIXEL = 0.03
 DRAWING_S = 0.5
+BRUSHWORK_S = {"512": 12.0, "1024": 36.0}  # of a portrait by its size; the worker's processor draws it
+PRACTICE_S = 5.0  # of a face that is drawn before the first step
 
-_STREAMS = frozenset({"draw_many", "read_as_photos", "train"})  # operations that give their results one by one
+_STREAMS = frozenset({"draw_levels", "draw_many", "read_as_photos", "train"})  # these give their results one by one
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,33 @@ class ZeroGpuAccelerator:
         engine: str | None,
     ) -> Drawn:
         """Draw a face in every style; see `Accelerated.draw`."""
-        seconds = START_S + DRAWING_S * (len(style_paths) + (prepared is None))
+        seconds = START_S + DRAWING_S * (prepared is None) + len(style_paths) * drawing_seconds(options)
         drawn: Drawn = only_result(self._results(seconds, "draw", face, prepared, tuple(style_paths), options, engine))
         return drawn
+
+    def draw_levels(
+        self,
+        face: AlignedFace,
+        prepared: Prepared | None,
+        style_path: Path,
+        options: DrawOptions,
+        engine: str | None,
+    ) -> Iterator[Drawn]:
+        """Draw a face in one style, a quick drawing first; see `Accelerated.draw_levels`."""
+        seconds = START_S + DRAWING_S * (prepared is None) + drawing_seconds(options)
+        return self._results(seconds, "draw_levels", face, prepared, style_path, options, engine)
 
     def draw_many(
         self, faces: Sequence[AlignedFace], style_path: Path, options: DrawOptions, engine: str | None
     ) -> Iterator[Drawing]:
         """Draw faces in one style, in order."""
-        return self._results(_reading_seconds(faces), "draw_many", tuple(faces), style_path, options, engine)
+        seconds = START_S + len(faces) * (DRAWING_S + drawing_seconds(options))
+        return self._results(seconds, "draw_many", tuple(faces), style_path, options, engine)
 
     def read_as_photos(self, faces: Sequence[AlignedFace], engine: str | None) -> Iterator[Image.Image]:
         """Show references as training sees them, in order."""
-        return self._results(_reading_seconds(faces), "read_as_photos", tuple(faces), engine)
+        seconds = START_S + 2 * DRAWING_S * len(faces)
+        return self._results(seconds, "read_as_photos", tuple(faces), engine)
 
     def train(
         self,
@@ -135,8 +151,9 @@ def training_seconds(config: TrainingConfig, references: int, resolution_px: int
     """Accelerator seconds to declare for a training."""
     pictures = config.pictures_per_step(references) + 1 / config.preview_every
     step_s = STEP_S + pictures * TRAINING_S_PER_MEGAPIXEL * resolution_px**2 / 1e6
-    return START_S + references * DRAWING_S + config.steps * step_s
+    return START_S + references * DRAWING_S + config.practice_faces * PRACTICE_S + config.steps * step_s
 
 
-def _reading_seconds(faces: Sequence[AlignedFace]) -> float:
-    return START_S + 2 * DRAWING_S * len(faces)
+def drawing_seconds(options: DrawOptions) -> float:
+    """Accelerator seconds to declare for a drawing of a face that was read before."""
+    return DRAWING_S + (BRUSHWORK_S[options.size] if options.brush > 0 else 0)

@@ -8,6 +8,7 @@ glaring ground makes no halo; the face itself keeps the style's colours.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,6 +92,19 @@ def paste_back(result: Image.Image, face: AlignedFace, photo: Photo) -> Image.Im
     box = (left, top, right, bottom)
     whole.paste(Image.composite(drawn, whole.crop(box), weight), box)
     return whole
+
+
+def reduced(photo: Photo, face: AlignedFace, longest_px: int) -> tuple[Photo, AlignedFace]:
+    """Reduce a photo, and place one of its faces there; a photo that is small enough stays the same."""
+    scale = longest_px / max(photo.image.size)
+    if scale >= 1:
+        return photo, face
+    size = (max(1, round(photo.image.width * scale)), max(1, round(photo.image.height * scale)))
+    share = np.array(size) / photo.image.size
+    quad = (face.quad + 0.5) * share - 0.5  # pixel centres are at whole numbers
+    landmarks = None if face.landmarks is None else (face.landmarks + 0.5) * share - 0.5
+    small = photo.image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return replace(photo, image=small), replace(face, quad=quad, landmarks=landmarks)
 
 
 def _warp(crop: Image.Image, quad: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> Image.Image:

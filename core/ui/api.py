@@ -233,7 +233,9 @@ def train(
     engine: str | None = None,
     **options: object,
 ) -> Iterator[FileData | None]:
-    """Make a style from a few pictures of one art style, each showing a face. Takes about a minute.
+    """Make a style from a few pictures of one art style, each showing a face. Takes a minute or two.
+
+    The style file contains the pictures, since portraits are drawn from them.
 
     Args:
         references: 1 to 14 pictures in the style; four to eight work well.
@@ -261,7 +263,8 @@ def train(
             job = TrainStyle(pictures, config, title, flag, crop=crop, person=person, engine=learner)
             for step in EXECUTOR.stream(job):
                 if step.step % STEPS_BETWEEN_REPORTS == 0 or step.style is not None:
-                    progress((step.step, step.steps), desc="Training", unit="steps")
+                    doing = "Training" if step.step else "Drawing practice faces"
+                    progress((step.step, step.steps), desc=doing, unit="steps")
                     yield None  # lets a caller who cancels or leaves end the run here
                 if step.style is not None:
                     target = _result_path(f"{style_gallery.file_name(title)}.safetensors")

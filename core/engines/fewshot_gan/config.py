@@ -18,6 +18,8 @@ BACKBONE_TITLES: MappingProxyType[str, str] = MappingProxyType(
     {"mini": "Built-in model", "ffhq": "Full-size model (FFHQ)"}
 )
 
+MOST_PAIRS = 12  # that brushwork makes for a run
+
 Method = Literal["aligned", "paper", "jojogan"]
 AnchorMode = Literal["photo", "style"]
 FORMER_METHODS: Mapping[str, Method] = MappingProxyType({"ours": "paper"})  # in style files, packs and command lines
@@ -91,6 +93,11 @@ class FinetuneConfig(TrainingConfig):
     def needs_photo(self) -> bool:
         """Whether the style keeps the identity of one person's photo."""
         return self.anchor == "photo"
+
+    @property
+    def practice_faces(self) -> int:
+        """Sampled faces that brushwork draws before the first step."""
+        return min(MOST_PAIRS, max(2, self.steps // 8)) if self.method == "aligned" else 0
 
     def pictures_per_step(self, references: int) -> int:
         """References and anchors that pass through the generator in one step; for settings with defaults filled in."""

@@ -41,7 +41,7 @@ from core.engines.fewshot_gan.finetune import Example, check_reference_count, fi
 from core.engines.fewshot_gan.hand import as_array, as_image, brushed_levels, read_hand, read_sitter
 from core.engines.fewshot_gan.invert import Inversion, invert
 from core.engines.fewshot_gan.mini import MINI_DIR, load_mini
-from core.engines.fewshot_gan.pairs import aligned_pairs, pair_count
+from core.engines.fewshot_gan.pairs import aligned_pairs
 from core.engines.fewshot_gan.style_file import GanStyle, load_style, save_style
 from core.engines.fewshot_gan.synthesize import synthesize
 from core.engines.layouts import layout_reader
@@ -211,7 +211,7 @@ class FewShotGan(Engine):
         try:
             if config.method == "aligned":
                 hand, pairs = read_hand(references, layout_reader()), []
-                made = aligned_pairs(hand, pair_count(config.steps), self.backbone, layout_reader(), seed=config.seed)
+                made = aligned_pairs(hand, config.practice_faces, self.backbone, layout_reader(), seed=config.seed)
                 for pair in made:
                     pairs.append(pair)
                     yield TrainingStep(0, config.steps, 0.0, preview=to_image(pair.picture))

@@ -23,14 +23,8 @@ from core.imaging.align import use_as_aligned
 from core.imaging.layout import LayoutReader
 from core.imaging.photo import Photo, to_image, to_tensor
 
-PAIRS = 12
 PAIR_SHAPE = 0.3
 PAIR_PX = 256
-
-
-def pair_count(steps: int) -> int:
-    """Choose how many pairs are worth making for a run of so many steps."""
-    return min(PAIRS, max(2, steps // 8))
 
 
 def aligned_pairs(hand: Hand, count: int, backbone: Backbone, reader: LayoutReader, *, seed: int) -> Iterator[Example]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SHOWN_PX = 640  # shorter pictures are enlarged, so that the browser doesn't
 LARGEST_PX = 1280
 QUALITY = 92
-_LANCZOS = 1
+ROUGH_PX = 128  # drawings of this side or less are rough levels of a finer one, whose pixels shall not be seen
+SOFT_PX = 512  # what they are enlarged to first
+_LANCZOS, _BICUBIC = 1, 3
 
 CUT = """
 const place = () => {
@@ -55,12 +57,30 @@ def _size(image: Image.Image) -> tuple[int, int]:
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
-def before_after(before: Image.Image, after: Image.Image) -> Markup:
-    """Return photo and portrait of the same framing over each other, with a cut to move."""
+def _softened(image: Image.Image) -> Image.Image:
+    """Enlarge a rough level without ringing; others stay as they are."""
+    if max(image.size) > ROUGH_PX:
+        return image
+    scale = SOFT_PX / max(image.size)
+    return image.resize((round(image.width * scale), round(image.height * scale)), _BICUBIC)
+
+
+def before_after(before: Image.Image, after: Image.Image, *, rough: bool = False) -> Markup:
+    """Return photo and portrait of the same framing over each other, with a cut to move.
+
+    Args:
+        rough: the portrait is not finished, and says so.
+    """
+    after = _softened(after) if rough else after
     size = _size(after)
-    return render(widgets.TEMPLATE, "before_after", before=_address(before, size), after=_address(after, size))
+    pictures = {"before": _address(before, size), "after": _address(after, size)}
+    return render(widgets.TEMPLATE, "before_after", **pictures, rough=rough)
 
 
-def preview(image: Image.Image) -> Markup:
-    """Return the picture that shows how far a training run is."""
-    return render(widgets.TEMPLATE, "preview", picture=_address(image, _size(image)))
+def preview(image: Image.Image, *, practice: bool = False) -> Markup:
+    """Return the picture that shows how far a training run is.
+
+    Args:
+        practice: it is a face that the run is going to learn from.
+    """
+    return render(widgets.TEMPLATE, "preview", picture=_address(image, _size(image)), practice=practice)

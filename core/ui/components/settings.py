@@ -42,17 +42,20 @@ def in_percent(item: Option) -> bool:
     return item.type is float and not item.optional and (item.low, item.high) == (0, 1)
 
 
-def control(item: Option, *, elem_id: str) -> Component:
-    """Create an option's control in the current layout; an empty text field stands for None."""
-    made = _control(item, elem_id)
+def control(item: Option, *, elem_id: str, min_width: int = 160) -> Component:
+    """Create an option's control in the current layout, where it takes so many pixels or a line of its own.
+
+    An empty text field stands for None.
+    """
+    made = _control(item, elem_id, min_width)
     assert isinstance(made, Component)
     return made
 
 
-def _control(item: Option, elem_id: str) -> Any:
-    look: dict[str, Any] = {"label": label(item.label), "elem_id": elem_id}
+def _control(item: Option, elem_id: str, min_width: int) -> Any:
+    look: dict[str, Any] = {"label": label(item.label), "elem_id": elem_id, "min_width": min_width}
     if item.type is bool:
-        return gr.Checkbox(item.default, min_width=150, **look)
+        return gr.Checkbox(item.default, **look | {"min_width": 150})
     if in_percent(item):
         name = fragment(lambda: t("{label} (%)", label=Sentence(item.label)))
         return gr.Slider(0, 100, 100 * item.default, step=5, buttons=[], **look | {"label": name})

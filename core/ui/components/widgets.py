@@ -214,6 +214,11 @@ def loss_curve(losses: Sequence[float]) -> Markup:
     return render(TEMPLATE, "loss_curve", points=points, first=f"{losses[0]:.3f}", last=f"{losses[-1]:.3f}")
 
 
+def practice_faces(count: int, of: int) -> Markup:
+    """Return bar and words of a run that still draws the faces to learn from; `count` of them are drawn."""
+    return render(TEMPLATE, "practice", count=count, of=max(1, of))
+
+
 def training_run(step: int, steps: int, losses: Sequence[float], seconds_left: float | None) -> Markup:
     """Return the bar, the words and the curve of a run."""
     return render(

@@ -24,11 +24,13 @@ from core.execution.jobs import (
     FindFaces,
     PictureFile,
 )
+from core.execution.jobs import Portrait as DrawnPortrait
 from core.ui.components import style_gallery, widgets
 from core.ui.components.before_after import before_after
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
 from core.ui.server.limits import limits
+from core.ui.server.newest import DRAWINGS
 from core.ui.server.runtime import EXECUTOR
 from core.ui.server.session import ChosenPhoto, Crop, CropMode, MyStyle, Portrait
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
@@ -252,7 +254,8 @@ class StylizeTab(StylizeParts):
         if not (bare and examples):
             return unchanged()
         paths = tuple(Path(style.path) for style in bare)
-        job = CompareStyles(picture_file(examples[0]), paths, crop="aligned", engine=engine)
+        quick = DrawOptions(brush=0)  # brushwork takes seconds, and a visitor may be about to draw
+        job = CompareStyles(picture_file(examples[0]), paths, quick, crop="aligned", engine=engine)
         drawn = EXECUTOR.result(job)
         for style, drawing in zip(bare, drawn.drawings, strict=True):
             picture = widgets.data_address(drawing, side_px=style_gallery.THUMBNAIL_PX)
@@ -287,20 +290,26 @@ class StylizeTab(StylizeParts):
 
     # --- drawing -------------------------------------------------------------------------------------------
 
-    @friendly
-    def draw(self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Changes:
-        """Draw the portrait; `shown` has the values of `drawn_from`."""
-        return self._draw(shown, request, progress)
+    def supersede(self, request: gr.Request) -> None:
+        """End the visitor's running drawing after the level that it is at; called right before another one."""
+        DRAWINGS.supersede(request.session_hash)
 
     @friendly
-    def redraw(self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Changes:
+    def draw(self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[Changes]:
+        """Draw the portrait, a quick drawing first; `shown` has the values of `drawn_from`."""
+        yield from self._draw(shown, request, progress)
+
+    @friendly
+    def redraw(self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[Changes]:
         """Draw again after a setting changed; nothing happens before the first portrait."""
         portrait = shown[self.state.portrait]
         if shown[self.state.photo] is None or portrait is None or portrait.prepared is None:
-            return unchanged()
-        return self._draw(shown, request, progress)
+            yield unchanged()
+        else:
+            yield from self._draw(shown, request, progress)
 
-    def _draw(self, shown: Shown, request: gr.Request, progress: gr.Progress) -> Changes:
+    def _draw(self, shown: Shown, request: gr.Request, progress: gr.Progress) -> Iterator[Changes]:
+        """Show what is there so far, level by level, then the finished portrait; its file comes with that one."""
         from core.imaging.photo import save_png
 
         photo, crop, engine = (shown[part] for part in (self.state.photo, self.state.crop, self.state.engine))
@@ -312,17 +321,29 @@ class StylizeTab(StylizeParts):
         options = DrawOptions(**self.right.drawing.read(shown))
         progress(0.3, desc=t("Drawing"))
         seen = as_seen(photo, shown[self.state.portrait], crop, engine)
-        drawn = EXECUTOR.result(
-            DrawPortrait(style_path=Path(path), options=options, blend=bool(shown[self.right.blend]), **seen)
-        )
+        job = DrawPortrait(style_path=Path(path), options=options, blend=bool(shown[self.right.blend]), **seen)
+        drawn = None
+        with DRAWINGS.begin(request.session_hash) as is_superseded:
+            for drawn in EXECUTOR.stream(job):
+                yield self._so_far(drawn, portrait_key(photo, crop, engine))
+                if is_superseded():
+                    return
+        if drawn is None:
+            raise RuntimeError("a drawing gave nothing")
         file = SESSIONS.folder(request.session_hash) / f"portrait-{style_gallery.file_name(title)}.png"
         save_png(drawn.after, file)
         download = published(file, request.session_hash, "portrait")
-        return {
-            self.state.portrait: Portrait(portrait_key(photo, crop, engine), drawn.face, drawn.prepared),
-            self.right.slider: gr.update(value=before_after(drawn.before, drawn.after), visible=True),
-            self.right.empty: gr.update(visible=False),
+        yield {
+            self.right.slider: before_after(drawn.before, drawn.after),
             self.right.download: gr.update(value=download, interactive=True),
+        }
+
+    def _so_far(self, drawn: DrawnPortrait, key: tuple[object, ...]) -> Changes:
+        return {
+            self.state.portrait: Portrait(key, drawn.face, drawn.prepared),
+            self.right.slider: gr.update(value=before_after(drawn.before, drawn.after, rough=True), visible=True),
+            self.right.empty: gr.update(visible=False),
+            self.right.download: gr.update(interactive=False),
         }
 
     @friendly

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from core.ui.server.session import Crop
 from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab, example_paths
 from core.ui.tabs.stylize_parts import CropSettings, InputColumn, ResultColumn, Several, VisitorState
+
+PAIR_PX = 220  # width of a slider that shares its line with another
 
 # On a phone the portrait is below the styles: bring it into view.
 SHOW_RESULT = """() => {
@@ -138,25 +140,30 @@ def _input_column() -> InputColumn:
 
 
 def _result_column() -> ResultColumn:
-    """Lay out the portrait, and the options of a drawing: shares above, choices in a row, the rest folded."""
+    """Lay out the portrait, and the options of a drawing: shares and choices in pairs, switches, the rest folded."""
     made: dict[str, Component] = {}
 
     def add(items: Iterable[Option]) -> None:
-        made.update((item.name, settings.control(item, elem_id=item.name.replace("_", "-"))) for item in items)
+        for item in items:
+            made[item.name] = settings.control(item, elem_id=item.name.replace("_", "-"), min_width=PAIR_PX)
 
     items = settings.offered(DrawOptions)
     shares = [item for item in items if settings.in_percent(item)]
-    choices = [item for item in items if item.type is bool]
+    choices = [item for item in items if item.choices]
+    switches = [item for item in items if item.type is bool]
     with gr.Column(scale=6, min_width=320):
         empty = _empty_result()
         slider = gr.HTML("", visible=False, js_on_load=before_after.CUT, elem_id="result")
-        add(shares)
+        for alike in (shares, choices):
+            for start in range(0, len(alike), 2):
+                with gr.Row(equal_height=True):
+                    add(alike[start : start + 2])
         with gr.Row(elem_classes="si-row"):
-            add(choices)
+            add(switches)
             blend = gr.Checkbox(False, label=label("Put back into my photo"), elem_id="into-photo", min_width=150)
         download = gr.DownloadButton(label("Download the portrait"), interactive=False, elem_id="download")
         with gr.Accordion(label("Advanced"), open=False):
-            add(item for item in items if item not in (*shares, *choices))
+            add(item for item in items if item not in (*shares, *choices, *switches))
         return ResultColumn(empty, slider, Controls(DrawOptions, made), blend, download, _several())
 
 
@@ -188,6 +195,15 @@ def _drawing(tab: StylizeTab) -> Options:
     }
 
 
+def drawing_after(tab: StylizeTab, event: Callable[..., Any], handler: Callable[..., Any]) -> Any:
+    """Let an event draw: it ends the drawing that runs, and the last one of several that wait takes its place.
+
+    Returns:
+        The event that draws.
+    """
+    return event(tab.supersede, None, None, **DIRECT).success(handler, trigger_mode="always_last", **_drawing(tab))
+
+
 def _looking(tab: StylizeTab) -> Options:
     return {"outputs": tab.photo_page, "show_progress_on": [tab.left.uploader, tab.left.view], **PRIVATE, **FACES}
 
@@ -206,13 +222,13 @@ def _connect_crop(tab: StylizeTab) -> list[Any]:
     """Connect what cuts the face out; return the events that draw."""
     left, state, crop = tab.left, tab.state, tab.left.crop
     clicked = left.view.click(tab.click_photo, [state.photo, state.crop], tab.photo_page, **DIRECT)
-    draws = [clicked.success(tab.redraw, **_drawing(tab))]
+    draws = [drawing_after(tab, clicked.success, tab.redraw)]
     sliders = (crop.across, crop.down, crop.size)
     for event in (crop.mode.input, *(slider.release for slider in sliders)):
         changed = event(
             tab.change_crop, [state.photo, crop.mode, *sliders], [state.crop, left.view, crop.manual], **DIRECT
         )
-        draws.append(changed.success(tab.redraw, **_drawing(tab)))
+        draws.append(drawing_after(tab, changed.success, tab.redraw))
     return draws
 
 
@@ -230,14 +246,12 @@ def _connect_styles(tab: StylizeTab) -> list[Any]:
     opened = left.style_file.upload(
         tab.open_style, [left.style_file, state.mine, state.engine], styles, **AS_SENT, **FACES
     )
-    asked = [event(tab.draw, **_drawing(tab)) for event in (picked.success, left.button.click)]
+    asked = [drawing_after(tab, event, tab.draw) for event in (picked.success, left.button.click)]
     for draw in asked:
         draw.success(None, js=SHOW_RESULT)
-    changed = [
-        event(tab.redraw, trigger_mode="always_last", **_drawing(tab))
-        for event in (_settled(part) for part in (*right.drawing.by_option.values(), right.blend))
-    ]
-    drawn = opened.success(tab.redraw, **_drawing(tab))
+    parts = (*right.drawing.by_option.values(), right.blend)
+    changed = [drawing_after(tab, _settled(part), tab.redraw) for part in parts]
+    drawn = drawing_after(tab, opened.success, tab.redraw)
     opened.success(tab.picture_styles, own, [state.mine, gallery], **PRIVATE, **ACCELERATOR, **HIDDEN)
     return [*asked, *changed, drawn]
 

@@ -295,9 +295,11 @@ class TrainTab(TrainParts):
         except ValueError as error:
             raise PageProblem("One of the advanced settings is out of range. Check them and train again.") from error
 
-    def _running(self, message: str, preview: Any = None) -> Changes:
-        """Show that a training runs."""
-        shown = gr.skip() if preview is None else gr.update(value=preview_html(preview), visible=True)
+    def _running(self, message: str, preview: Any = None, *, practice: bool = False) -> Changes:
+        """Show that a training runs; `practice` says that the preview is a face to learn from."""
+        shown = (
+            gr.skip() if preview is None else gr.update(value=preview_html(preview, practice=practice), visible=True)
+        )
         return {
             self.third.run: message,
             self.third.preview: shown,
@@ -338,18 +340,25 @@ class TrainTab(TrainParts):
                 face_index=face_index,
                 engine=engine,
             )
-            yield from self._learned(EXECUTOR.stream(job), shown[self.references], request)
+            yield from self._learned(EXECUTOR.stream(job), config, shown[self.references], request)
         except TrainingStopped:
             yield self.stopped()
         finally:
             SESSIONS.end_run(request.session_hash, flag)
 
     def _learned(
-        self, run: Iterator[TrainingStep], references: Sequence[Reference], request: gr.Request
+        self, run: Iterator[TrainingStep], config: TrainingConfig, references: Sequence[Reference], request: gr.Request
     ) -> Iterator[Changes]:
-        """Show a run's steps, then its style."""
+        """Show a run's practice faces, its steps, then its style."""
         losses: list[float] = []
+        practised = 0
         for item in run:
+            if item.step == 0:
+                practised += 1
+                yield self._running(
+                    widgets.practice_faces(practised, config.practice_faces), item.preview, practice=True
+                )
+                continue
             losses.append(float(item.loss))
             if item.preview is not None or item.step % 5 == 0 or item.step == item.steps:
                 view = widgets.training_run(item.step, item.steps, losses, item.seconds_left)

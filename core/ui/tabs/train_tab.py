@@ -17,9 +17,14 @@ from core.ui.server.limits import limits
 from core.ui.server.runtime import ACCELERATOR, FACES
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab
-from core.ui.tabs.stylize_tab import photo_input
+from core.ui.tabs.stylize_tab import drawing_after, photo_input
 from core.ui.tabs.train_handlers import TrainTab, asks_for_anchor, heads, preset_title
 from core.ui.tabs.train_parts import Settings, StepOne, StepThree, StepTwo
+
+KEEPS_PICTURES = (
+    "A downloaded style file contains your style pictures, since portraits are drawn from them. "
+    "Share it only if you may share the pictures."
+)
 
 
 def hint(text: str) -> I18nData:
@@ -115,6 +120,7 @@ def _step_three(head: I18nData) -> StepThree:
         run = gr.HTML(hint("You can watch it learn here, on your own photo, and stop at any time."), elem_id="run")
         with gr.Column(visible=False, elem_id="finish") as finish:
             name = gr.Textbox("", label=label("Name"), max_length=60, elem_id="style-name")
+            gr.HTML(hint(KEEPS_PICTURES))
             with gr.Row():
                 use = gr.Button(label("Use it in Stylize"), variant="primary", elem_id="use")
                 download = gr.DownloadButton(label("Download the style"), interactive=False, elem_id="download-style")
@@ -209,18 +215,11 @@ def _connect_style(tab: TrainTab) -> None:
     }
     third.name.input(trigger_mode="always_last", **renamed).success(**_adding(tab))
     styles: list[Any] = [state.mine, state.chosen, stylize.left.gallery, stylize.tabs]
-    drawing = (
+    used = (
         third.use.click(**renamed)
         .success(tab.use_style, [tab.made, state.mine, state.engine], styles, **DIRECT)
         .success(stylize.ensure_photo, [state.photo, state.engine], stylize.photo_page, **PRIVATE, **FACES)
-        .success(
-            stylize.draw,
-            stylize.drawn_from,
-            stylize.result,
-            show_progress_on=[stylize.right.slider, stylize.right.empty],
-            **PRIVATE,
-            **ACCELERATOR,
-        )
     )
+    drawing = drawing_after(stylize, used.success, stylize.draw)
     for event in stylize.other_photo:
         event(None, cancels=drawing, **DIRECT)

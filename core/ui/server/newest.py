@@ -1,0 +1,39 @@
+"""Which drawing of a visitor is the newest: the ones before it end after the level that they are at."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Drawings:
+    """The drawings that run, by session; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: defaultdict[str, set[threading.Event]] = defaultdict(set)
+
+    @contextmanager
+    def begin(self, session_hash: str | None) -> Iterator[Callable[[], bool]]:
+        """Note a drawing until the block ends; gives a function that tells whether it was superseded."""
+        superseded, session = threading.Event(), session_hash or ""
+        with self._lock:
+            self._running[session].add(superseded)
+        try:
+            yield superseded.is_set
+        finally:
+            with self._lock:
+                self._running[session].discard(superseded)
+                if not self._running[session]:
+                    del self._running[session]
+
+    def supersede(self, session_hash: str | None) -> None:
+        """Ask the session's drawings to end, since another one is about to begin."""
+        with self._lock:
+            for drawing in self._running.get(session_hash or "", ()):
+                drawing.set()
+
+
+DRAWINGS = Drawings()
