@@ -53,7 +53,7 @@ def words(text: str) -> str:
         (["stylize", "a.jpg", "b.jpg", "--reference", "r.png", "--anchor", "photo"], "give one PHOTO"),
         (["stylize", "a.jpg", "--reference", "r.png", "--swap-layers", "7,x"], "--swap-layers takes whole numbers"),
         (["stylize", "a.jpg", "--reference", "r.png", "--steps", "0"], "--steps"),
-        (["stylize", "a.jpg", "--reference", "r.png", "--method", "magic"], "paper, jojogan, got 'magic'"),
+        (["stylize", "a.jpg", "--reference", "r.png", "--method", "magic"], "aligned, paper, jojogan, got 'magic'"),
         (["stylize", "a.jpg", "--reference", "r.png", "--preset", "oil"], "one of sketch, cartoon, got 'oil'"),
         (["stylize", "a.jpg", "--style", "x", "--backbone", "maxi"], "no model 'maxi'; there is auto, mini, ffhq"),
         (["stylize", "a.jpg", "--style", "x", "--strength", "1.5"], "--strength"),

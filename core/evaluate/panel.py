@@ -73,7 +73,7 @@ class Trained:
 def align_for(studio: Studio, photo: Photo, crop: CropMode) -> tuple[AlignedFace, CropMode]:
     """Crop a face for the studio's engine, and tell how it was cut. Raises as `align_for_measuring`."""
     engine = studio.engine()
-    return align_for_measuring(photo, engine.finder, crop, size_px=engine.capabilities.resolution_px)
+    return align_for_measuring(photo, engine.finder, crop, size_px=engine.capabilities.reads_px)
 
 
 def make_panel(
