@@ -55,7 +55,7 @@ def artwork(seed: int, side: int = 96) -> bytes:
     return buffer.getvalue()
 
 
-def reference_hash(content: bytes, side: int = 64) -> str:
+def reference_hash(content: bytes, side: int = 1024) -> str:
     """What a style's history says about a reference that was taken as it is."""
     image = Image.open(io.BytesIO(content)).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     return hashlib.sha256(np.asarray(image).tobytes()).hexdigest()
