@@ -154,7 +154,7 @@ def test_an_engine_is_loaded_once(flat_engine: EngineEntry, tiny: Backbone) -> N
     assert studio.engine("flat") is studio.engine("flat")
     assert studio.engine() is studio.engine("fewshot_gan")
     assert studio.describe("flat").title == "Flat colour" and studio.capabilities("flat").live
-    assert studio.capabilities() == Capabilities(64, trains=True, needs_references=True)
+    assert studio.capabilities() == Capabilities(64, trains=True, needs_references=True, crop_px=1024)
 
 
 def test_the_registry_lists_engines_with_their_settings(flat_engine: EngineEntry) -> None:

@@ -25,7 +25,7 @@ from core.imaging.photo import to_tensor
 from core.networks.stylegan2 import Generator
 from tests.tiny_backbone import copies, drawings, example_of, same_state, sampled_pictures
 
-PAPER = FinetuneConfig(steps=2, style_weight=0.0, identity_weight=0.0)
+PAPER = FinetuneConfig(method="paper", steps=2, style_weight=0.0, identity_weight=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_mixing_is_equation_1() -> None:
 
 def test_a_run_tells_of_every_step_and_the_last_one_holds_the_style(tiny: Backbone, references: list[Example]) -> None:
     before = [copies(part) for part in (tiny.generator, tiny.encoder, tiny.measures["paper"])]
-    steps, style = train(tiny, references[:2], FinetuneConfig(steps=3, seed=5))
+    steps, style = train(tiny, references[:2], FinetuneConfig(method="paper", steps=3, seed=5))
     after = (tiny.generator, tiny.encoder, tiny.measures["paper"])
     assert all(same_state(part, state) for part, state in zip(after, before, strict=True))
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in tiny.generator.parameters())
@@ -100,7 +100,7 @@ def test_a_style_holds_differences_in_half_precision(tiny: Backbone, references:
 
 
 def test_the_seed_decides(tiny: Backbone, references: list[Example]) -> None:
-    config = FinetuneConfig(steps=2, references_per_step=2)
+    config = FinetuneConfig(method="paper", steps=2, references_per_step=2)
     torch.manual_seed(1)
     first = train(tiny, references, config)
     torch.manual_seed(2)
@@ -110,7 +110,7 @@ def test_the_seed_decides(tiny: Backbone, references: list[Example]) -> None:
 
 
 def gradients(tiny: Backbone, references: list[Example], anchors: list[Example]) -> dict[str, torch.Tensor]:
-    run = finetuning._Run(references, anchors, tiny.resolve(FinetuneConfig(seed=3)), tiny)
+    run = finetuning._Run(references, anchors, tiny.resolve(FinetuneConfig(method="paper", seed=3)), tiny)
     run.step()
     return {name: parameter.grad for name, parameter in run.tuned.named_parameters() if parameter.grad is not None}
 
@@ -133,7 +133,7 @@ def test_micro_batches_add_up_to_the_same_gradient(
 def test_references_and_anchors_share_a_pass(
     tiny: Backbone, references: list[Example], anchor: Example, pictures: int, passes: int
 ) -> None:
-    run = finetuning._Run(references[:pictures], [anchor], tiny.resolve(FinetuneConfig(steps=2)), tiny)
+    run = finetuning._Run(references[:pictures], [anchor], tiny.resolve(FinetuneConfig(method="paper", steps=2)), tiny)
     drawn: list[int] = []
     run.tuned.register_forward_pre_hook(lambda _, given: drawn.append(len(given[0])))
     run.step()
@@ -188,7 +188,7 @@ def test_the_identity_term_holds_on_to_the_anchor(tiny: Backbone, references: li
     measure = tiny.measures["paper"]
     away = []
     for weight in (0.0, 20.0):
-        config = FinetuneConfig(steps=6, anchor="photo", identity_weight=weight, style_weight=0.0)
+        config = FinetuneConfig(method="paper", steps=6, anchor="photo", identity_weight=weight, style_weight=0.0)
         _, style = train(tiny, references[:1], config, anchors=[anchor])
         picture = synthesize(anchor.w_plus, anchor.features, tiny, style=style)
         with torch.no_grad():
@@ -197,7 +197,7 @@ def test_the_identity_term_holds_on_to_the_anchor(tiny: Backbone, references: li
 
 
 def test_without_anchors_faces_of_the_base_generator_serve(tiny: Backbone, references: list[Example]) -> None:
-    run = finetuning._Run(references, [], tiny.resolve(FinetuneConfig()), tiny)
+    run = finetuning._Run(references, [], tiny.resolve(FinetuneConfig(method="paper")), tiny)
     assert len(run.anchors) == finetuning.SAMPLED_ANCHORS
     for example in run.anchors:
         with torch.no_grad():
@@ -210,7 +210,7 @@ def test_jojogan_has_no_anchor_term(tiny: Backbone, references: list[Example], a
     assert run.anchors == [] and run.measure is tiny.measures["jojogan"]
     steps, style = train(tiny, references[:2], FinetuneConfig(method="jojogan", steps=2))
     assert style.method == style.meta.config["method"] == "jojogan" and steps[-1].loss > 0
-    _, ours = train(tiny, references[:2], FinetuneConfig(steps=2))
+    _, ours = train(tiny, references[:2], FinetuneConfig(method="paper", steps=2))
     assert not same_weights(style, ours)
 
 
@@ -240,7 +240,7 @@ def test_previews_come_at_their_pace(tiny: Backbone, references: list[Example], 
 
 def test_closing_midway_leaves_nothing(tiny: Backbone, references: list[Example]) -> None:
     before = copies(tiny.generator)
-    steps = finetune_steps(references[:1], [], FinetuneConfig(steps=50), tiny, name="x")
+    steps = finetune_steps(references[:1], [], FinetuneConfig(method="paper", steps=50), tiny, name="x")
     assert next(steps).step == 1
     steps.close()
     del steps
@@ -272,7 +272,7 @@ def test_a_generator_from_a_constant_trains_too(tiny: Backbone, references: list
     w_plus, features = plain.sample(rng, 2)
     assert features is None and w_plus.shape == (2, 10, 512)
     examples = [replace(references[i], w_plus=w_plus[i : i + 1], features=None) for i in range(2)]
-    _, style = train(plain, examples, FinetuneConfig(steps=2))
+    _, style = train(plain, examples, FinetuneConfig(method="paper", steps=2))
     assert same_state(generator, before)
     assert "input.input" in style.weights and not any(name.startswith("style.") for name in style.weights)
 
@@ -281,7 +281,7 @@ def test_the_loss_falls_on_a_drawing_of_a_face(mini: FewShotGan) -> None:
     backbone = replace(mini.backbone, refining_steps=0)  # else there is little left to learn in so few steps
     reference = example_of(drawings(backbone, 1, style="duotone", seed=4)[0], backbone)
     before = copies(backbone.generator)
-    config = FinetuneConfig(steps=6, swap_layers=(), style_weight=0.0, identity_weight=0.0)
+    config = FinetuneConfig(method="paper", steps=6, swap_layers=(), style_weight=0.0, identity_weight=0.0)
     losses = [item.loss for item in train(backbone, [reference], config)[0]]
     assert losses[-1] < 0.9 * losses[0]
     assert same_state(backbone.generator, before)

@@ -31,7 +31,7 @@ NEIGHBOURS = np.array(
 
 def _compiled(function: Kernel) -> Kernel:
     if "NUMBA_CACHE_DIR" not in os.environ:
-        numba.config.CACHE_DIR = os.fspath(data_dir() / "numba")
+        numba.config.CACHE_DIR = os.fspath(data_dir() / "numba")  # type: ignore[attr-defined]
     return cast(Kernel, numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False)(function))
 
 

@@ -211,7 +211,10 @@ class FewShotGan(Engine):
         try:
             if config.method == "aligned":
                 hand, pairs = read_hand(references, layout_reader()), []
-                made = aligned_pairs(hand, config.practice_faces, self.backbone, layout_reader(), seed=config.seed)
+                person = photo if config.needs_photo else None
+                made = aligned_pairs(
+                    hand, config.practice_faces, self.backbone, layout_reader(), seed=config.seed, person=person
+                )
                 for pair in made:
                     pairs.append(pair)
                     yield TrainingStep(0, config.steps, 0.0, preview=to_image(pair.picture))

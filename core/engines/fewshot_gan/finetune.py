@@ -132,8 +132,8 @@ class _Run:
         config: FinetuneConfig,
         backbone: Backbone,
         *,
-        hand: Hand | None,
-        hashes: Sequence[str] | None,
+        hand: Hand | None = None,
+        hashes: Sequence[str] | None = None,
     ) -> None:
         self.config, self.backbone, self.hand = config, backbone, hand
         self.hashes = tuple(reference.sha256 for reference in references) if hashes is None else tuple(hashes)

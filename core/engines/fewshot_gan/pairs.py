@@ -19,7 +19,7 @@ from core.engines.fewshot_gan.finetune import Example
 from core.engines.fewshot_gan.hand import Hand, as_image, decoded, read_sitter
 from core.engines.fewshot_gan.invert import invert
 from core.engines.fewshot_gan.synthesize import synthesize
-from core.imaging.align import use_as_aligned
+from core.imaging.align import AlignedFace, use_as_aligned
 from core.imaging.layout import LayoutReader
 from core.imaging.photo import Photo, to_image, to_tensor
 
@@ -27,7 +27,15 @@ PAIR_SHAPE = 0.3
 PAIR_PX = 256
 
 
-def aligned_pairs(hand: Hand, count: int, backbone: Backbone, reader: LayoutReader, *, seed: int) -> Iterator[Example]:
+def aligned_pairs(
+    hand: Hand,
+    count: int,
+    backbone: Backbone,
+    reader: LayoutReader,
+    *,
+    seed: int,
+    person: AlignedFace | None = None,
+) -> Iterator[Example]:
     """Make pairs one after another: codes of a deformed face, and its drawing as the picture to learn.
 
     Args:
@@ -36,6 +44,7 @@ def aligned_pairs(hand: Hand, count: int, backbone: Backbone, reader: LayoutRead
         backbone: samples and inverts.
         reader: reads layouts.
         seed: of the sampled faces.
+        person: whose own face shall be among them, as the first.
     """
     rng = torch.Generator().manual_seed(seed)
     w_plus, features = backbone.sample(rng, count)
@@ -44,6 +53,8 @@ def aligned_pairs(hand: Hand, count: int, backbone: Backbone, reader: LayoutRead
         part = slice(row, row + 1)
         drawn = synthesize(w_plus[part], None if features is None else features[part], backbone)
         face = use_as_aligned(Photo(to_image(drawn), f"face {row}"), size_px=backbone.resolution)
+        if row == 0 and person is not None:
+            face = person
         sitter = read_sitter(face, reader, hand, PAIR_SHAPE)
         deformed = use_as_aligned(Photo(as_image(sitter.pixels), face.name), size_px=backbone.resolution)
         inversion = invert(deformed, backbone)
