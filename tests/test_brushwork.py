@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.brushwork.kernels import RADIUS, refine, vote
-from core.brushwork.palette import keep_skin_lightness, laplacian_bands, lightness, matched_bands
+from core.brushwork.palette import keep_lightness, laplacian_bands, lightness, matched_bands
 from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
 from core.brushwork.regions import find_regions
 from core.brushwork.synthesize import BrushSettings, Reference, brush_levels
@@ -126,9 +126,9 @@ def test_lightness_moves_and_black_stays() -> None:
     pixels = np.full((32, 32, 3), 0.6, np.float32)
     pixels[:4] = 0.0
     skin = np.ones((32, 32), np.float32)
-    made = keep_skin_lightness(pixels, skin, 40.0, amount=1.0)
+    made = keep_lightness(pixels, skin, 40.0, amount=1.0)
     assert lightness(made).mean() == pytest.approx(40, abs=1.5) and made[:4].max() < 0.02
-    assert np.allclose(keep_skin_lightness(pixels, skin, 40.0, amount=0.0), pixels, atol=0.01)
+    assert np.allclose(keep_lightness(pixels, skin, 40.0, amount=0.0), pixels, atol=0.01)
 
 
 def test_regions_cover_the_picture_and_find_hair_and_skin(sitter: Sitter) -> None:

@@ -112,27 +112,37 @@ def lightness(pixels: np.ndarray) -> np.ndarray:
     return light
 
 
-def keep_skin_lightness(pixels: np.ndarray, skin: np.ndarray, wanted: float, *, amount: float) -> np.ndarray:
-    """Shift the skin's lightness towards a mean; a tone curve that leaves black and white, so that lines stay.
+def keep_lightness(pixels: np.ndarray, region: np.ndarray, wanted: float, *, amount: float) -> np.ndarray:
+    """Bring a region's mean lightness towards a value; half by a power, half by scaling.
+
+    A power leaves black and white, so that lines stay, but sharpens contrast; scaling softens it.
 
     Args:
         pixels: [H, W, 3] float32 RGB in 0..1.
-        skin: [H, W] mask in 0..1.
-        wanted: mean L* of the skin.
-        amount: 0 leaves the picture, 1 shifts all the way.
+        region: [H, W] mask in 0..1.
+        wanted: mean L* of the region, 0..100.
+        amount: 0 leaves the picture, 1 goes all the way.
     """
     lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
-    weight = skin / max(float(skin.sum()), 1e-6)
-    now = float((lab[..., 0] * weight).sum())
-    goal = now + amount * (wanted - now)
+    weight = region / max(float(region.sum()), 1e-6)
     share = lab[..., 0] / 100
-    for _ in range(12):  # gamma by bisection-like steps: L = 100 (L / 100)^g
-        mean = float((share * weight).sum())
-        slope = float((share * np.log(np.maximum(share, 1e-4)) * weight).sum())
-        if abs(100 * mean - goal) < 0.1 or abs(slope) < 1e-6:
+    now = float((share * weight).sum())
+    goal = float(np.clip(now + amount * (wanted / 100 - now), 0.01, 0.99))
+    bent = share
+    for _ in range(12):  # Newton's steps towards the exponent
+        mean = float((bent * weight).sum())
+        slope = float((bent * np.log(np.maximum(bent, 1e-4)) * weight).sum())
+        if abs(mean - goal) < 1e-3 or abs(slope) < 1e-6:
             break
-        power = float(np.clip(1 + (goal / 100 - mean) / slope, 0.7, 1.4))
-        share = share**power
-    lab[..., 0] += (100 * share - lab[..., 0]) * skin
+        bent = bent ** float(np.clip(1 + (goal - mean) / slope, 0.7, 1.4))
+    scaled = share * (goal / max(now, 1e-3)) if goal < now else 1 - (1 - share) * ((1 - goal) / max(1 - now, 1e-3))
+    lab[..., 0] += (50 * (bent + scaled) - lab[..., 0]) * region
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
+
+
+def mean_chroma(pixels: np.ndarray) -> float:
+    """Return the mean CIE chroma of RGB [H, W, 3] in 0..1; below about 6 a picture is grey."""
+    small = cv2.resize(pixels.clip(0, 1).astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+    return float(np.hypot(lab[..., 1], lab[..., 2]).mean())

@@ -8,10 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from core.brushwork.palette import blurred, keep_skin_lightness, lightness, matched_bands
+from core.brushwork.palette import blurred, keep_lightness, lightness, matched_bands, mean_chroma
 from core.brushwork.regions import Regions, find_regions
 from core.brushwork.synthesize import BrushSettings, Reference, brush_levels, resized
 from core.imaging.layout import FaceLayout
+
+GREY_CHROMA = 12.0  # an artwork with less is of lines and tones on paper, whose white belongs to it:
+GREY_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,9 @@ def _in_palette(pixels: np.ndarray, sitter: Sitter, reference: Reference, settin
     own = reference.regions.at(size).all()
     made = matched_bands(pixels, regions.all(), here, own, bands=bands).clip(0, 1)
     light = lightness(resized(sitter.pixels, size))
-    for mask, amount in ((regions.skin, settings.skin_tone), (regions.hair, settings.keep_hair)):
+    skin_tone = settings.skin_tone * (GREY_SKIN_TONE if mean_chroma(here) < GREY_CHROMA else 1.0)
+    for mask, amount in ((regions.skin, skin_tone), (regions.hair, settings.keep_hair)):
         if amount > 0 and mask.sum() > 64:
             wanted = float((light * mask).sum() / mask.sum())
-            made = keep_skin_lightness(made, mask, wanted, amount=amount)
+            made = keep_lightness(made, mask, wanted, amount=amount)
     return made
