@@ -268,6 +268,8 @@ def sheet(
     save: Annotated[Path, typer.Option(help="The picture to write: .webp, .png or .jpg.")],
     style: Annotated[list[str], typer.Option(help="Slug of a ready-made style, or a style file; repeat for more.")],
     running: Running,
+    tile_px: Annotated[int, typer.Option(min=32, max=1024, help="Side of each picture.")] = 128,
+    reconstruction: Annotated[bool, typer.Option(help="Show each face as the engine sees it, too.")] = True,
     as_json: JsonOutput = False,
 ) -> None:
     """Contact sheet: photos above their reconstructions above styles."""
@@ -277,7 +279,11 @@ def sheet(
 
         studio = running.open(progress)
         styles = [studio.find_style(wanted) for wanted in style]
-        save_bands(draw_bands(studio, listed, styles, crop=photos.crop, on_progress=progress), save)
+        made = draw_bands(
+            studio, listed, styles,
+            crop=photos.crop, reconstruction=reconstruction, tile_px=tile_px, on_progress=progress,
+        )  # fmt: skip
+        save_bands(made, save)
     print_report({"sheet": str(save), "photos": len(listed), "styles": style}, as_json=as_json)
 
 

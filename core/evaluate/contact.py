@@ -24,7 +24,7 @@ MARGIN_PX = 28
 TITLE_PX, LABEL_PX, CAPTION_PX = 26, 17, 13
 PAPER, INK, FAINT, ACCENT = "#fbfaf7", "#22252a", "#767b84", "#3b6ea5"
 MOST_ROWS = 8
-BAND_FACES, BAND_TILE_PX, BAND_GAP_PX = 12, 128, 2  # of a sheet without labels
+BAND_FACES, BAND_TILE_PX, BAND_GAP_PX = 12, 128, 4  # of a sheet without labels
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ def draw_bands(
     styles: Sequence[Style],
     *,
     crop: CropMode = "detect",
+    reconstruction: bool = True,
+    tile_px: int = BAND_TILE_PX,
     on_progress: OnProgress = ignore_progress,
 ) -> Image.Image:
     """Draw bands of 12 faces; in each band the rows are photo, reconstruction, then every style.
@@ -126,13 +128,16 @@ def draw_bands(
         listed: photos.
         styles: of that engine.
         crop: how photos are cut.
+        reconstruction: whether to show the face as the engine sees it.
+        tile_px: side of each picture.
         on_progress: hears of every face.
 
     Raises:
         StyleIdentityError: a photo can't be used.
     """
-    step = BAND_TILE_PX + BAND_GAP_PX
-    band_px = (2 + len(styles)) * step + 4 * BAND_GAP_PX
+    step = tile_px + BAND_GAP_PX
+    shown: list[Style | None] = [*([None] if reconstruction else []), *styles]
+    band_px = (1 + len(shown)) * step + 2 * BAND_GAP_PX
     bands = -(-len(listed) // BAND_FACES)
     sheet = Image.new("RGB", (min(BAND_FACES, len(listed)) * step, bands * band_px), "white")
     for number, item in enumerate(listed):
@@ -140,9 +145,9 @@ def draw_bands(
         band, column = divmod(number, BAND_FACES)
         face, _ = align_for(studio, read_picture(item.path), crop)
         prepared = studio.prepare(face)
-        drawn = [studio.draw(prepared, style).image for style in (None, *styles)]
+        drawn = [studio.draw(prepared, style).image for style in shown]
         for row, picture in enumerate([face.image, *drawn]):
-            sheet.paste(_fit(picture, BAND_TILE_PX), (column * step, band * band_px + row * step))
+            sheet.paste(_fit(picture, tile_px), (column * step, band * band_px + row * step))
     on_progress(Progress("faces", len(listed), len(listed)))
     return sheet
 
