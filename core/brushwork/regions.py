@@ -59,8 +59,7 @@ def find_regions(pixels: np.ndarray, layout: FaceLayout) -> Regions:
     belief = prior
     bins = _bins(lab)
     for _ in range(_ROUNDS):
-        likeness = np.stack([_density(bins, belief[k]) for k in range(3)])
-        likeness = np.concatenate([likeness, likeness.max(0, keepdims=True)])  # the background's edge is the layout's
+        likeness = np.stack([_density(bins, plane) for plane in belief])
         belief = prior * likeness**_TRUST
         belief = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in belief])
         belief /= np.maximum(belief.sum(0), 1e-9)
@@ -75,8 +74,9 @@ def _prior(layout: FaceLayout) -> np.ndarray:
     width = max(abs(points[_RIGHT, 0] - points[_LEFT, 0]), 4.0)
     middle = points[[_LEFT, _RIGHT], 0].mean()
     face, hair, person = (layout.mask(part, WORK_PX) for part in ("face", "hair", "person"))
-    person = np.maximum(person, np.maximum(face, 0.9 * hair))
     below = 1 / (1 + np.exp(-(rows - chin + 0.02 * WORK_PX) / (0.02 * WORK_PX)))  # below the chin
+    head_here, shoulders = _bust(rows, columns, points)
+    person = np.maximum.reduce([0.75 * person + 0.25 * head_here, face, 0.6 * hair, 0.85 * shoulders])
     neck = below * np.exp(-(((columns - middle) / (0.42 * width)) ** 2)) * np.exp(-np.maximum(rows - chin, 0) / width)
     inner = _inside(points) * (rows > brow - 0.1 * width)
     maybe_skin = (1 - below) * np.maximum(face, 0.35) + 0.6 * neck + 0.04
@@ -87,6 +87,18 @@ def _prior(layout: FaceLayout) -> np.ndarray:
     planes /= np.maximum(planes.sum(0), 1e-9)
     background = (1 - person) * (1 - inner)
     return np.concatenate([planes * (1 - background), background[None]])
+
+
+def _bust(rows: np.ndarray, columns: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Say where head and shoulders usually are around a face: each [S, S] in 0..1."""
+    width = max(abs(points[_RIGHT, 0] - points[_LEFT, 0]), 4.0)
+    middle, chin = points[[_LEFT, _RIGHT], 0].mean(), points[_CHIN, 1]
+    crown = points[list(_BROWS), 1].mean() - 0.75 * width
+    head = ((columns - middle) / (0.72 * width)) ** 2 + ((rows - (chin + crown) / 2) / (0.62 * (chin - crown))) ** 2
+    reach = 0.45 * width + 1.6 * np.maximum(rows - chin, 0)
+    head_in, shoulders_in = 1 / (1 + np.exp(6 * (head - 1))), np.abs(columns - middle) < reach
+    shoulders = cv2.GaussianBlur((shoulders_in & (rows > chin)).astype(np.float32), (0, 0), 0.03 * WORK_PX)
+    return head_in, shoulders
 
 
 def _inside(points: np.ndarray) -> np.ndarray:
