@@ -112,7 +112,9 @@ def stylize_end_to_end(ffhq: Backbone, *, count: int) -> None:
     first, second = (as_face(picture) for picture in sampled_pictures(ffhq, 2))
     inversion = engine.prepare(first)
     assert inversion.features is None and inversion.w_plus.shape == (1, LAYERS, 512)
-    steps = list(engine.train([second], engine.config(steps=count, anchor="photo"), name="Ink", photo=first))
+    steps = list(
+        engine.train([second], engine.config(steps=count, anchor="photo", method="paper"), name="Ink", photo=first)
+    )
     style = steps[-1].style
     assert len(steps) == count and all(math.isfinite(step.loss) and step.loss > 0 for step in steps)
     assert "input.input" in style.weights and not any(name.startswith("style.") for name in style.weights)
@@ -131,7 +133,8 @@ def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str
     assert ffhq.fingerprint == hashlib.sha256(stylegan).hexdigest()[:16]
     assert (ffhq.name, ffhq.resolution, ffhq.encoder_px, ffhq.generator.n_latent) == ("ffhq", SIDE_PX, 256, LAYERS)
     assert isinstance(ffhq.measures["paper"], VggLpips)
-    assert ffhq.resolve(FinetuneConfig()).swap_layers == (7, 9)
+    assert ffhq.resolve(FinetuneConfig(method="paper")).swap_layers == (7, 9)
+    assert ffhq.resolve(FinetuneConfig()).swap_layers == (7, 8, 9)
     assert ffhq.resolve(FinetuneConfig(method="jojogan")).swap_layers == (7, 8, 9)
     stylize_end_to_end(ffhq, count=2)
 

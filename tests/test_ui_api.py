@@ -93,7 +93,7 @@ def test_three_lines_draw_a_portrait(address: str) -> None:
     with Image.open(result) as portrait:
         assert portrait.format == "PNG"
         portrait.load()
-    assert portrait.size == (256, 256)
+    assert portrait.size == (512, 512)
     sizes = set()
     for name in ("blend", "into_photo"):  # the second is its former name
         whole = client.predict(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 Visit = Callable[..., "Page"]
 TRAINING_MS = 600_000
+PORTRAIT_PX = 512
 PHOTO_INPUT = "#photo input[type=file]"
 
 
@@ -42,14 +42,6 @@ def mean_chroma(values: np.ndarray) -> float:
     return float((values.max(axis=-1) - values.min(axis=-1)).mean())
 
 
-def model_side(page: Page) -> int:
-    """The model's picture side, as the status line names it."""
-    page.wait_for_selector("#status .dot.ready")
-    found = re.search(r"(\d+) px", page.inner_text("#status"))
-    assert found, page.inner_text("#status")
-    return int(found.group(1))
-
-
 def upload_photo(page: Page, path: Path) -> None:
     """Upload a photo on the Stylize tab and wait for its face."""
     page.set_input_files(PHOTO_INPUT, str(path))
@@ -62,7 +54,6 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
     from core.imaging.photo import load_photo
 
     page = visit()
-    side = model_side(page)
     photo = shared_dir / "photos" / "portrait_00.jpg"
     upload_photo(page, photo)
 
@@ -92,7 +83,7 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
     with Image.open(download(page, "#download", tmp_path / "portrait.png")) as portrait:
         assert portrait.format == "PNG"
         portrait.load()
-    assert portrait.size == (side, side)
+    assert portrait.size == (PORTRAIT_PX, PORTRAIT_PX)
     portrait.save(screenshots / "engraved-portrait.png")
 
     drawn = pixels(portrait, 256)
@@ -110,12 +101,11 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
 
 def test_first_click_on_a_style_gives_a_picture(visit: Visit, screenshots: Path, tmp_path: Path) -> None:
     page = visit()
-    side = model_side(page)
     page.click("#styles button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     page.screenshot(path=screenshots / "first-click.png")
     with Image.open(download(page, "#download", tmp_path / "first.png")) as portrait:
-        assert portrait.size == (side, side)
+        assert portrait.size == (PORTRAIT_PX, PORTRAIT_PX)
 
 
 def test_a_webcam_picture_becomes_a_portrait(
@@ -131,7 +121,7 @@ def test_a_webcam_picture_becomes_a_portrait(
     page.wait_for_selector("#result img")
     page.screenshot(path=screenshots / "webcam.png")
     with Image.open(download(page, "#download", tmp_path / "webcam-portrait.png")) as portrait:
-        assert portrait.size == (model_side(page), model_side(page))
+        assert portrait.size == (PORTRAIT_PX, PORTRAIT_PX)
         assert mean_chroma(pixels(portrait, 64)) < 20, "ink is nearly grey"
 
 

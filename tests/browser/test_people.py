@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., "Page"]
 TABS = ("stylize", "new-style", "vote", "results")
 SCREENS = [(width, dark) for width in (1280, 390) for dark in (False, True)]
+TRAINING_MS = 600_000
 GOOD_LAYOUT_SHIFT = 0.1  # web.dev's limit for "good"
 # Names, and what is the same in Chinese.
 LATIN = {"StyleIdentity", "JoJoGAN", "Alpha", "JPEG", "PNG", "API", "MCP", "zip"}
@@ -178,7 +179,7 @@ def test_training_works_from_the_keyboard(visit: Visit, shared_dir: Path) -> Non
     page.keyboard.type("5")
     tab_to(page, "#train")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#use")
+    page.wait_for_selector("#use", timeout=TRAINING_MS)
     tab_to(page, "#style-name input, #style-name textarea")
     tab_to(page, "#use")
     page.keyboard.press("Enter")
