@@ -136,7 +136,7 @@ def _load_pair(
         shown = " and ".join(f"{width} x {height}" for width, height in (photo.image.size, art.image.size))
         raise PicturesUnusable(art_path.name, f"and '{photo_path.name}' differ in size ({shown} pixels)")
     face, _ = align_for(studio, photo, crop)
-    side_px = studio.capabilities().resolution_px
+    side_px = studio.capabilities().reads_px
     whole = box_quad(0, 0, *photo.image.size)
     if photo.image.width == photo.image.height and np.allclose(face.quad, whole):
         drawn = use_as_aligned(art, size_px=side_px)

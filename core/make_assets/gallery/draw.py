@@ -25,7 +25,7 @@ from core.procedural.techniques import TECHNIQUES, Portrait
 
 REFERENCE_FACES = (2, 4, 12, 16)  # rows of the sample faces that the references are drawn from
 PACK_FACES = (2, 4, 9, 12, 16, 23)  # the same for the study packs
-EXAMPLE_FACES = (22, 1, 14)  # rows that are shown as example photos
+EXAMPLE_FACES = (22, 1, 14, 10)  # rows that are shown as example photos
 THUMBNAIL_FACE = 22
 THUMBNAIL_PX = 384
 DRAWING_PX = 1024
@@ -34,7 +34,7 @@ SEED = 7
 # In the order to show; techniques that are left out look too much like another one.
 READY_MADE = (
     *("watercolour", "oil", "cross-hatching", "halftone", "charcoal", "paper-cut", "gouache", "woodcut"),
-    *("stained-glass", "ink-wash", "cel", "scratchboard", "caricature", "stipple"),
+    *("stained-glass", "ink-wash", "cel", "scratchboard"),
 )
 
 

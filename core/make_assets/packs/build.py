@@ -132,8 +132,13 @@ def build_pack(
             on_progress(Progress("drawing", step, len(rows)))
             drawn[row][arm.id] = studio.stylize(photos[row], style).image
         on_progress(Progress("drawing", len(rows), len(rows)))
+    side_px = max(picture.width for pictures in drawn for picture in pictures.values())
     trials = [
-        TrialPictures(face.image, tuple(item.image for item in references[row % len(references)]), drawn[row])
+        TrialPictures(
+            _at(face.image, side_px),
+            tuple(_at(item.image, side_px) for item in references[row % len(references)]),
+            {arm: _at(picture, side_px) for arm, picture in drawn[row].items()},
+        )
         for row, face in enumerate(photos)
     ]
     return write_pack(
@@ -144,6 +149,12 @@ def build_pack(
         trials=trials,
         provenance=_provenance(studio, plan, references),
     )
+
+
+def _at(picture: Image.Image, side_px: int) -> Image.Image:
+    """Bring a square picture to the size of its trial."""
+    small = (side_px, side_px)
+    return picture if picture.size == small else picture.resize(small, Image.Resampling.LANCZOS)
 
 
 def _tell_of_step(what: str, on_progress: OnProgress, item: TrainingStep) -> None:
