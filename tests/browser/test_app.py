@@ -117,12 +117,12 @@ def test_a_webcam_picture_becomes_a_portrait(
     page.click("#photo button[aria-label='capture photo']")
     page.wait_for_selector("#photo-view .face")
     assert page.locator("#photo-view .face").count() == 1
-    page.click("#styles button.si-tile >> nth=0")
+    page.click("#styles button[data-pick=charcoal]")
     page.wait_for_selector("#result img")
     page.screenshot(path=screenshots / "webcam.png")
     with Image.open(download(page, "#download", tmp_path / "webcam-portrait.png")) as portrait:
         assert portrait.size == (PORTRAIT_PX, PORTRAIT_PX)
-        assert mean_chroma(pixels(portrait, 64)) < 20, "ink is nearly grey"
+        assert mean_chroma(pixels(portrait, 64)) < 20, "charcoal is nearly grey"
 
 
 def test_strength_and_colour_redraw(visit: Visit) -> None:
@@ -166,7 +166,7 @@ def test_an_own_style_is_removed_and_that_is_undone(visit: Visit, screenshots: P
     presets = page.locator("#styles button.si-tile").count()
     with page.expect_file_chooser() as choosing:
         page.click("#open-style")
-    choosing.value.set_files(ASSETS_DIR / "styles" / "pencil.safetensors")
+    choosing.value.set_files(ASSETS_DIR / "styles" / "charcoal.safetensors")
     own = page.locator("#styles .si-own")
     own.wait_for()
     page.wait_for_selector("#styles .si-own img[src^='data:image/jpeg']")  # an example, drawn in it

@@ -394,10 +394,10 @@ def test_a_run_survives_a_killed_server(study_app: AppProcess, browser_of: Open)
 
 
 def test_a_photo_vote_on_an_own_photo(study_app: AppProcess, browser_of: Open, screenshots: Path) -> None:
-    folder, styles = study_app.data / "arms" / "charcoal", ASSETS_DIR / "styles"
+    folder, shipped = study_app.data / "arms" / "charcoal", ASSETS_DIR / "study" / "arms" / "watercolour"
     folder.mkdir(parents=True)
-    for arm, style in zip(ARMS, ("charcoal", "watercolour", "oil", "gouache"), strict=True):
-        (folder / f"{arm}.safetensors").write_bytes((styles / f"{style}.safetensors").read_bytes())
+    for arm in ARMS:
+        (folder / f"{arm}.safetensors").write_bytes((shipped / f"{arm}.safetensors").read_bytes())
     page = visit(browser_of(), study_app, "stylize")
     page.click("#styles button[data-pick=charcoal]")
     page.wait_for_selector("#photo-vote", timeout=DRAWING_MS)
