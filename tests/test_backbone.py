@@ -115,7 +115,7 @@ def test_auto_offline_is_quick(with_gpu: None) -> None:
 
 
 def test_resolve_fills_in_the_defaults_of_the_method(tiny: Backbone) -> None:
-    paper, jojogan = tiny.resolve(FinetuneConfig()), tiny.resolve(FinetuneConfig(method="jojogan"))
+    paper, jojogan = (tiny.resolve(FinetuneConfig(method=method)) for method in ("paper", "jojogan"))
     assert (paper.swap_layers, paper.alpha, paper.references_per_step) == (tuple(range(8)), 0.0, 0)
     assert (paper.identity_weight, paper.style_weight) == (0.02, 1.0)
     assert (jojogan.identity_weight, jojogan.style_weight) == (0.0, 0.0)
@@ -175,7 +175,7 @@ def test_the_embedded_backbone(mini: FewShotGan) -> None:
         256,
         8,
     )
-    assert set(backbone.measures) == set(backbone.recipes) == {"paper", "jojogan"}
+    assert set(backbone.measures) == set(backbone.recipes) == {"aligned", "paper", "jojogan"}
     parts = (backbone.generator, backbone.encoder, *backbone.measures.values())
     assert not any(parameter.requires_grad for part in parts for parameter in part.parameters())
     assert backbone.sample_faces is not None and backbone.sample_faces.features.shape[1:] == (32, 32, 32)

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -248,6 +249,8 @@ def votes_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[VotesHub]:
         monkeypatch.setenv("STYLEIDENTITY_VOTES_DATASET", "somebody/votes")
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         yield hub
+        hub.released.set()
+        time.sleep(0.3)  # requests that hung end first: a connection must not be closed under a thread that uses it
     close_session()
 
 

@@ -47,7 +47,7 @@ from core.studio import Studio
 from tests.fake_engine import SIDE_PX, FlatColour, FlatStyle
 from tests.tiny_backbone import drawings, tiny_backbone, tiny_studio_that_finds_faces
 
-FIRST, SECOND, _ = sorted((ASSETS_DIR / "examples").glob("*.png"))
+FIRST, SECOND, *_ = sorted((ASSETS_DIR / "examples").glob("*.png"))
 
 
 @pytest.fixture(scope="module")

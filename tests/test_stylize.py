@@ -151,6 +151,10 @@ def test_a_drawing_says_how_it_was_made(tiny: Backbone, style: GanStyle) -> None
         "keep_colour": False,
         "seed": 3,
         "side_px": 64,
+        "brush": 0.0,
+        "shape": 0.3,
+        "skin_tone": 1.0,
+        "background": "style",
     }
     coloured = engine.draw(prepared, style, DrawOptions(strength=0.5, seed=3, keep_colour=True))
     assert coloured.image.tobytes() == keep_photo_colours(drawing.image, face.image).tobytes()

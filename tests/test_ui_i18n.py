@@ -194,8 +194,8 @@ def test_the_first_language_of_the_browser_counts(header: str, expected: str) ->
 
 
 def test_a_sentence_is_its_english_text_and_knows_more() -> None:
-    sentence = Sentence("{title}, {count} times", title=Sentence("Pencil"), count=3)
-    assert sentence == "Pencil, 3 times" and json.dumps(sentence) == '"Pencil, 3 times"'
+    sentence = Sentence("{title}, {count} times", title=Sentence("Charcoal"), count=3)
+    assert sentence == "Charcoal, 3 times" and json.dumps(sentence) == '"Charcoal, 3 times"'
     copy = pickle.loads(pickle.dumps(sentence))
     assert (copy, copy.template, copy.values) == (sentence, sentence.template, sentence.values)
     assert isinstance(copy.values["title"], Sentence)
@@ -240,12 +240,12 @@ def test_sentences_are_translated_by_their_templates() -> None:
             "[A-Za-z]{4}", nested.replace("x.safetensors", "").replace("safetensors", "").replace("conv1", "")
         )
     assert i18n.t("Nobody wrote this.") == "Nobody wrote this."
-    assert i18n.t(Sentence("Nobody wrote {this}.", this=Sentence("Pencil"))) == "Nobody wrote 铅笔."
+    assert i18n.t(Sentence("Nobody wrote {this}.", this=Sentence("Charcoal"))) == "Nobody wrote 炭笔."
 
 
 @pytest.mark.usefixtures("in_chinese")
 def test_a_stranger_s_text_is_not_translated() -> None:
-    assert "“Pencil”" in i18n.t(NoFaceFound("Pencil").sentence), "a file may be named like a style"
+    assert "“Charcoal”" in i18n.t(NoFaceFound("Charcoal").sentence), "a file may be named like a style"
 
 
 @pytest.mark.usefixtures("in_chinese")

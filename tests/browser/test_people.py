@@ -150,6 +150,7 @@ def test_the_main_flow_works_from_the_keyboard(visit: Visit) -> None:
     page.keyboard.press("ArrowLeft")
     page.wait_for_function("(before) => document.querySelector('#result img.after').src !== before", arg=before)
     assert page.evaluate("document.querySelector('.si-compare').style.getPropertyValue('--cut')") == "52%"
+    page.wait_for_selector("#download:not([disabled])")  # the portrait is finished
     tab_to(page, "#keep-colour input")
     tab_to(page, "#into-photo input")
     tab_to(page, "#download")
