@@ -137,7 +137,7 @@ def keep_lightness(pixels: np.ndarray, region: np.ndarray, wanted: float, *, amo
         bent = bent ** float(np.clip(1 + (goal - mean) / slope, 0.7, 1.4))
     scaled = share * (goal / max(now, 1e-3)) if goal < now else 1 - (1 - share) * ((1 - goal) / max(1 - now, 1e-3))
     sure = np.clip(1.5 * region, 0, 1)  # a mask that is soft everywhere would hold back the shift
-    lab[..., 0] += (50 * (bent + scaled) - lab[..., 0]) * sure
+    lab[..., 0] = lab[..., 0] + (50 * (bent + scaled) - lab[..., 0]) * sure
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
 
