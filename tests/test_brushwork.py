@@ -16,16 +16,15 @@ from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
 from core.brushwork.regions import find_regions
 from core.brushwork.synthesize import BrushSettings, Reference, brush_levels
 from core.config import ASSETS_DIR
-from core.engines.fewshot_gan.hand import as_array
 from core.engines.layouts import layout_reader
-from core.imaging.photo import load_photo
+from core.imaging.photo import load_photo, to_array
 
 SMALL = PortraitSettings(size_px=128, bands=3, brush=BrushSettings(threads=1))
 
 
 def person(number: int) -> Sitter:
     image = load_photo(ASSETS_DIR / "examples" / f"face_{number}.png").image
-    return Sitter.of(as_array(image), layout_reader().read(image))
+    return Sitter.of(to_array(image), layout_reader().read(image))
 
 
 @pytest.fixture(scope="module")

@@ -143,7 +143,7 @@ def keep_lightness(pixels: np.ndarray, region: np.ndarray, wanted: float, *, amo
 
 
 def mean_chroma(pixels: np.ndarray) -> float:
-    """Return the mean CIE chroma of RGB [H, W, 3] in 0..1; below about 6 a picture is grey."""
+    """Return the mean CIE chroma of RGB [H, W, 3] in 0..1."""
     small = cv2.resize(pixels.clip(0, 1).astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     return float(np.hypot(lab[..., 1], lab[..., 2]).mean())

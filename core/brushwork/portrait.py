@@ -13,8 +13,8 @@ from core.brushwork.regions import Regions, find_regions
 from core.brushwork.synthesize import BrushSettings, Reference, brush_levels, resized
 from core.imaging.layout import FaceLayout
 
-GREY_CHROMA = 12.0  # an artwork with less is of lines and tones on paper, whose white belongs to it:
-GREY_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
+LINE_ART_CHROMA = 12.0  # an artwork with less is of lines and tones on paper, whose white belongs to it:
+LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _in_palette(pixels: np.ndarray, sitter: Sitter, reference: Reference, settin
     own = reference.regions.at(size).all()
     made = matched_bands(pixels, regions.all(), here, own, bands=bands).clip(0, 1)
     light = lightness(resized(sitter.pixels, size))
-    skin_tone = settings.skin_tone * (GREY_SKIN_TONE if mean_chroma(here) < GREY_CHROMA else 1.0)
+    skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if mean_chroma(here) < LINE_ART_CHROMA else 1.0)
     for mask, amount in ((regions.skin, skin_tone), (regions.hair, settings.keep_hair)):
         if amount > 0 and mask.sum() > 64:
             wanted = float((light * mask).sum() / mask.sum())

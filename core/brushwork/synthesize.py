@@ -111,7 +111,7 @@ def brush_levels(
         own_patches = _patches(here, own_grey * tone)
         if size > COARSEST_PX:
             sources = _doubled(sources, size)
-            estimate, _ = _voted(sources, np.ones((size, size), np.float32), here, settings, 1)
+            estimate = _voted(sources, np.ones((size, size), np.float32), here, settings, 1)
         cost = np.zeros((size, size), np.float32)
         for turn in range(ROUNDS[size]):
             patches = _patches(estimate, grey * tone)
@@ -122,7 +122,7 @@ def brush_levels(
                 sources, cost = _refined(sources, patches, target_guide, own_patches, own_guide, crowd, settings)
             last = turn == ROUNDS[size] - 1 and size == size_px
             weight = np.exp(-cost / max(2 * float(np.quantile(cost, 0.6)), 1e-6)).astype(np.float32) + 1e-4
-            estimate, _ = _voted(sources, weight, here, settings, 1 if last else RADIUS)
+            estimate = _voted(sources, weight, here, settings, 1 if last else RADIUS)
         yield Level(estimate, size, cost)
         size *= 2
 
@@ -187,7 +187,7 @@ def _refined(
 
 def _voted(
     sources: np.ndarray, weight: np.ndarray, reference: np.ndarray, settings: BrushSettings, radius: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     out = np.empty((*sources.shape[:2], 3), np.float32)
     plain = np.ascontiguousarray(reference, dtype=np.float32)
 
@@ -195,7 +195,7 @@ def _voted(
         vote(sources, weight, plain, out, radius, first, last)
 
     in_rows(work, sources.shape[0], settings.threads)
-    return out, weight
+    return out
 
 
 def _doubled(sources: np.ndarray, size_px: int) -> np.ndarray:

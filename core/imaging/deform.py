@@ -135,11 +135,6 @@ def shaped(photo: FaceLayout, style: np.ndarray, shape: float) -> np.ndarray:
     return moved
 
 
-def deform_warp(photo: FaceLayout, style: np.ndarray, shape: float) -> Warp:
-    """Return the warp of a photo towards a style's proportions; see `shaped`."""
-    return fit_warp(shaped(photo, style, shape)[ANCHORS], photo.landmarks[ANCHORS])
-
-
 def warp_picture(pixels: np.ndarray, warp: Warp, *, order: Literal[1, 3] = 1) -> np.ndarray:
     """Sample a picture [H, H, C] or [H, H] through a warp: the same shape, float32; edges are repeated."""
     size = pixels.shape[0]

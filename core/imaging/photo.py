@@ -127,6 +127,16 @@ def to_image(tensor: torch.Tensor) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().contiguous().numpy())
 
 
+def to_array(image: Image.Image) -> np.ndarray:
+    """Turn a picture into float32 RGB [H, W, 3] in 0..1."""
+    return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+
+
+def array_to_image(pixels: np.ndarray) -> Image.Image:
+    """Turn [H, W, 3] in 0..1, any float type, into 8-bit RGB; clamp and round."""
+    return Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
+
+
 def save_png(image: Image.Image, path: str | Path) -> None:
     """Write a PNG without metadata; the file appears whole or not at all. Raises DiskFull when space runs out."""
     plain = Image.fromarray(np.asarray(image)) if image.info else image

@@ -38,7 +38,7 @@ from core.engines.fewshot_gan.choose import choose_backbone
 from core.engines.fewshot_gan.config import BACKBONE_TITLES, NAME, BackboneName, FinetuneConfig
 from core.engines.fewshot_gan.ffhq import load_ffhq
 from core.engines.fewshot_gan.finetune import Example, check_reference_count, finetune_steps, mix_codes
-from core.engines.fewshot_gan.hand import as_array, as_image, brushed_levels, read_hand, read_sitter
+from core.engines.fewshot_gan.hand import brushed_levels, read_hand, read_sitter
 from core.engines.fewshot_gan.invert import Inversion, invert
 from core.engines.fewshot_gan.mini import MINI_DIR, load_mini
 from core.engines.fewshot_gan.pairs import aligned_pairs
@@ -48,7 +48,7 @@ from core.engines.layouts import layout_reader
 from core.errors import TrainingStopped
 from core.imaging.align import AlignedFace, use_as_aligned
 from core.imaging.colour import keep_photo_colours
-from core.imaging.photo import Photo, to_image, to_tensor
+from core.imaging.photo import Photo, array_to_image, to_array, to_image, to_tensor
 from core.progress import OnProgress, ignore_progress
 
 STYLES_DIR = ASSETS_DIR / "styles"
@@ -134,16 +134,15 @@ class FewShotGan(Engine):
         if hand is None:
             return
         sitter = read_sitter(inversion.face, layout_reader(), hand, options.shape)
-        threads = max(1, torch.get_num_threads())
-        for pixels in brushed_levels(sitter, hand, options, threads=threads):
+        for pixels in brushed_levels(sitter, hand, options, threads=torch.get_num_threads()):
             side = pixels.shape[0]
             if options.brush < 1:
-                under = as_array(drawn.resize((side, side), Image.Resampling.BICUBIC))
+                under = to_array(drawn.resize((side, side), Image.Resampling.BICUBIC))
                 pixels = under + options.brush * (pixels - under)
             if options.strength < 1:
-                seen = as_array(inversion.face.image.resize((side, side), Image.Resampling.LANCZOS))
+                seen = to_array(inversion.face.image.resize((side, side), Image.Resampling.LANCZOS))
                 pixels = seen + options.strength * (pixels - seen)
-            yield self._finish(as_image(pixels), inversion, gan_style, options)
+            yield self._finish(array_to_image(pixels), inversion, gan_style, options)
 
     def _draw_codes(self, inversion: Inversion, style: GanStyle | None, options: DrawOptions) -> Image.Image:
         picture = synthesize(
@@ -203,14 +202,16 @@ class FewShotGan(Engine):
         check_reference_count(len(references))
         if config.needs_photo and photo is None:
             raise ValueError("config.anchor is 'photo', so a photo is needed, got None")
-        examples = [self._example(face, stop) for face in references]
+        hashes = [_sha256(face) for face in references]
+        aligned = config.method == "aligned"  # it learns from pairs, so the artworks need no codes
+        pairs = [] if aligned else [self._example(face, stop) for face in references]
         anchors = [self._example(photo, stop)] if photo is not None and config.needs_photo else []
         shown = None if preview is None else self._example(preview, stop)
         _end_if(stop)
-        hand, pairs, hashes = None, examples, [example.sha256 for example in examples]
+        hand = None
         try:
-            if config.method == "aligned":
-                hand, pairs = read_hand(references, layout_reader()), []
+            if aligned:
+                hand = read_hand(references, layout_reader())
                 person = photo if config.needs_photo else None
                 made = aligned_pairs(
                     hand, config.practice_faces, self.backbone, layout_reader(), seed=config.seed, person=person
@@ -233,8 +234,7 @@ class FewShotGan(Engine):
         _end_if(stop)
         inversion = self.prepare(face)
         picture = to_tensor(face.image, size_px=self.backbone.resolution)
-        sha256 = hashlib.sha256(np.asarray(face.image).tobytes()).hexdigest()
-        return Example(picture, inversion.w_plus, inversion.features, sha256)
+        return Example(picture, inversion.w_plus, inversion.features, _sha256(face))
 
     def read_as_photo(self, prepared: Prepared) -> Image.Image:
         """Show a face's structure in a natural look (Eq. 1), so that artworks become photos."""
@@ -293,6 +293,10 @@ class FewShotGan(Engine):
         w_plus = faces.codes[row][None, None].expand(-1, self.backbone.generator.n_latent, -1)
         picture = to_image(synthesize(w_plus, faces.features[row][None], self.backbone))
         return use_as_aligned(Photo(picture, f"face {row}"), size_px=self.backbone.resolution)
+
+
+def _sha256(face: AlignedFace) -> str:
+    return hashlib.sha256(np.asarray(face.image).tobytes()).hexdigest()
 
 
 def _own(prepared: Prepared) -> Inversion:

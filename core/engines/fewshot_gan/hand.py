@@ -17,6 +17,7 @@ from core.engines.base import DrawOptions
 from core.imaging.align import AlignedFace
 from core.imaging.deform import ANCHORS, fit_warp, shaped, warp_layout, warp_picture
 from core.imaging.layout import FaceLayout, LayoutReader
+from core.imaging.photo import to_array
 
 STORED_PX = 1024  # references are kept at most so large
 QUALITY = 88
@@ -58,7 +59,7 @@ def read_hand(faces: Sequence[AlignedFace], reader: LayoutReader) -> Hand:
 def read_sitter(face: AlignedFace, reader: LayoutReader, hand: Hand, shape: float) -> Sitter:
     """Read a photo's layout and give the face the hand's proportions as far as `shape` says."""
     layout = reader.read(face.image)
-    pixels = as_array(face.image)
+    pixels = to_array(face.image)
     if shape > 0:
         landmarks = shaped(layout, hand.proportions, shape)
         warp = fit_warp(landmarks[ANCHORS], layout.landmarks[ANCHORS])
@@ -92,17 +93,7 @@ def brushed_levels(sitter: Sitter, hand: Hand, options: DrawOptions, *, threads:
 def decoded(reference: HandReference) -> Reference:
     """Decode a reference; the last ones stay in memory."""
     with Image.open(io.BytesIO(reference.webp), formats=["WEBP"]) as image:
-        return Reference.of(as_array(image), reference.layout)
-
-
-def as_array(image: Image.Image) -> np.ndarray:
-    """Turn a picture into float32 [H, W, 3] in 0..1."""
-    return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
-
-
-def as_image(pixels: np.ndarray) -> Image.Image:
-    """Turn [H, W, 3] in 0..1 into 8-bit RGB; clamp and round."""
-    return Image.fromarray(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
+        return Reference.of(to_array(image), reference.layout)
 
 
 def _encoded(image: Image.Image) -> bytes:

@@ -14,16 +14,16 @@ import torch
 
 from core.brushwork.portrait import PortraitSettings, portrait_levels
 from core.brushwork.synthesize import BrushSettings
+from core.engines.base import DrawOptions
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.finetune import Example
-from core.engines.fewshot_gan.hand import Hand, as_image, decoded, read_sitter
+from core.engines.fewshot_gan.hand import Hand, decoded, read_sitter
 from core.engines.fewshot_gan.invert import invert
 from core.engines.fewshot_gan.synthesize import synthesize
 from core.imaging.align import AlignedFace, use_as_aligned
 from core.imaging.layout import LayoutReader
-from core.imaging.photo import Photo, to_image, to_tensor
+from core.imaging.photo import Photo, array_to_image, to_image, to_tensor
 
-PAIR_SHAPE = 0.3
 PAIR_PX = 256
 
 
@@ -48,17 +48,17 @@ def aligned_pairs(
     """
     rng = torch.Generator().manual_seed(seed)
     w_plus, features = backbone.sample(rng, count)
-    settings = PortraitSettings(size_px=PAIR_PX, brush=BrushSettings(threads=max(1, torch.get_num_threads())))
+    settings = PortraitSettings(size_px=PAIR_PX, brush=BrushSettings(threads=torch.get_num_threads()))
     for row in range(len(w_plus)):
         part = slice(row, row + 1)
         drawn = synthesize(w_plus[part], None if features is None else features[part], backbone)
         face = use_as_aligned(Photo(to_image(drawn), f"face {row}"), size_px=backbone.resolution)
         if row == 0 and person is not None:
             face = person
-        sitter = read_sitter(face, reader, hand, PAIR_SHAPE)
-        deformed = use_as_aligned(Photo(as_image(sitter.pixels), face.name), size_px=backbone.resolution)
+        sitter = read_sitter(face, reader, hand, DrawOptions().shape)
+        deformed = use_as_aligned(Photo(array_to_image(sitter.pixels), face.name), size_px=backbone.resolution)
         inversion = invert(deformed, backbone)
         reference = decoded(hand.references[row % len(hand.references)])
         *_, target = portrait_levels(sitter, reference, settings)
-        picture = to_tensor(as_image(target), size_px=backbone.resolution)
+        picture = to_tensor(array_to_image(target), size_px=backbone.resolution)
         yield Example(picture, inversion.w_plus, inversion.features)

@@ -19,7 +19,7 @@ from core.engines.base import DrawOptions, Style, TrainingStep, run_to_end
 from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.layouts import layout_reader
 from core.imaging.align import AlignedFace, use_as_aligned
-from core.imaging.photo import Photo, to_image, to_tensor
+from core.imaging.photo import Photo, array_to_image, to_array, to_image, to_tensor
 from core.procedural.drawings import DrawnStyle, draw
 from core.procedural.techniques import TECHNIQUES, Portrait
 
@@ -58,10 +58,9 @@ def draw_technique(
     drawn = []
     for number, row in enumerate(rows, start=1):
         face = engine.sampled_face(row).image.resize((size_px, size_px), Image.Resampling.LANCZOS)
-        pixels = np.asarray(face, dtype=np.float32) / 255
+        pixels = to_array(face)
         made = TECHNIQUES[slug].draw(pixels, _portrait(face, pixels), np.random.default_rng(SEED + row))
-        picture = Image.fromarray(np.rint(made.clip(0, 1) * 255).astype(np.uint8))
-        drawn.append(use_as_aligned(Photo(picture, f"{slug} {number}"), size_px=size_px))
+        drawn.append(use_as_aligned(Photo(array_to_image(made), f"{slug} {number}"), size_px=size_px))
     return drawn
 
 

@@ -7,8 +7,6 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-import torch
-
 from core.config import ASSETS_DIR
 from core.engines.allocator import keep_freed_memory
 from core.make_assets.layout.data import label_faces
@@ -29,7 +27,6 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     config = TrainConfig(**{field.name: getattr(options, field.name) for field in fields(TrainConfig)})
     keep_freed_memory()
-    torch.set_num_threads(max(1, torch.get_num_threads()))
     options.out.mkdir(parents=True, exist_ok=True)
     faces = label_faces(options.faces, options.teachers, options.out, "train")
     held_out = label_faces(options.faces, options.teachers, options.out, "val")
