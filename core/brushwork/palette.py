@@ -7,6 +7,7 @@ opponent colours. The last step, the skin's lightness, is ours: a style should n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,12 +16,20 @@ import numpy as np
 _OPPONENT = np.array([[1, 1, 1], [-1, -1, 2], [1, -1, 0]], dtype=np.float32)
 _OPPONENT /= np.linalg.norm(_OPPONENT, axis=1, keepdims=True)
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_SHARES = np.linspace(0, 1, 129)
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:
     """Return the luminance [H, W] of RGB [H, W, 3]."""
     grey: np.ndarray = pixels @ LUMINANCE
     return grey
+
+
+def chroma_of(pixels: np.ndarray) -> np.ndarray:
+    """Return RGB [H, W, 3] without its grey part: what is left along the two colour axes."""
+    grey = _OPPONENT[:1]
+    coloured: np.ndarray = pixels - (pixels @ grey.T) @ grey
+    return coloured
 
 
 def laplacian_bands(pixels: np.ndarray, count: int) -> list[np.ndarray]:
@@ -31,6 +40,15 @@ def laplacian_bands(pixels: np.ndarray, count: int) -> list[np.ndarray]:
         bands.append(rest - smooth)
         rest = smooth
     return [*bands, rest]
+
+
+def resized(pixels: np.ndarray, size_px: int) -> np.ndarray:
+    """Resize [H, H, C] float32 to a side, by area when it shrinks."""
+    if pixels.shape[0] == size_px:
+        return pixels
+    how = cv2.INTER_AREA if size_px < pixels.shape[0] else cv2.INTER_CUBIC
+    made: np.ndarray = cv2.resize(pixels, (size_px, size_px), interpolation=how)
+    return made
 
 
 def blurred(pixels: np.ndarray, sigma_px: float) -> np.ndarray:
@@ -46,64 +64,78 @@ def blurred(pixels: np.ndarray, sigma_px: float) -> np.ndarray:
     return small.reshape(pixels.shape)
 
 
-def matched_bands(
-    pixels: np.ndarray,
-    regions: Sequence[np.ndarray],
-    reference: np.ndarray,
-    own_regions: Sequence[np.ndarray],
-    *,
-    bands: int,
-    amount: float = 1.0,
-) -> np.ndarray:
-    """Give a picture the reference's distribution of values in every band of every region.
+@dataclass(frozen=True)
+class Palette:
+    """How values of an artwork are spread.
+
+    Attributes:
+        curves: [B + 1, R, 3, 129] float32 quantiles of B bands and what is left, R regions and three opponent colours.
+    """
+
+    curves: np.ndarray
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, regions: Sequence[np.ndarray], *, bands: int) -> Palette:
+        """Read a picture [K, K, 3] RGB in 0..1 with masks [K, K]; a region that is nearly empty takes the whole."""
+        planes = laplacian_bands(pixels @ _OPPONENT.T, bands)
+        curves = np.empty((bands + 1, len(regions), 3, len(_SHARES)), np.float32)
+        for number, mask in enumerate(regions):
+            inside = mask > 0.5
+            if inside.mean() < 0.004:
+                inside = np.ones_like(inside)
+            for band, plane in enumerate(planes):
+                curves[band, number] = _quantiles(plane[inside])
+        return cls(curves)
+
+
+def matched_bands(pixels: np.ndarray, regions: Sequence[np.ndarray], palette: Palette) -> np.ndarray:
+    """Give a picture an artwork's distribution of values in every band of every region.
 
     Args:
         pixels: [H, H, 3] float32 RGB in 0..1.
-        regions: masks [H, H] in 0..1 of the picture's regions; together they cover it.
-        reference: [K, K, 3] RGB in 0..1.
-        own_regions: the same regions of the reference [K, K]; one that is nearly empty there borrows from the whole.
-        bands: of the pyramid, besides what is left.
-        amount: 0 leaves the picture, 1 matches it in full.
+        regions: masks [H, H] in 0..1 of the picture's regions, in the palette's order; together they cover it.
+        palette: of the artwork.
 
     Returns:
         [H, H, 3] float32, not clipped.
     """
-    target, source = pixels @ _OPPONENT.T, reference @ _OPPONENT.T
     weights = np.stack(regions)
     weights = weights / np.maximum(weights.sum(0), 1e-6)
-    result = np.zeros_like(target)
-    for there, here in zip(laplacian_bands(target, bands), laplacian_bands(source, bands), strict=True):
-        for weight, own in zip(weights, own_regions, strict=True):
-            inside, from_inside = weight > 0.5, own > 0.5
-            if inside.sum() < 16:
-                inside = weight > 0.05
-            if not inside.any():
-                continue
-            if from_inside.mean() < 0.004:
-                from_inside = np.ones_like(from_inside)
+    planes = laplacian_bands(pixels @ _OPPONENT.T, len(palette.curves) - 1)
+    result = np.zeros_like(pixels)
+    for number, weight in enumerate(weights):
+        touched, inside = weight > 0.004, weight > 0.5
+        if inside.sum() < 16:
+            inside = weight > 0.05
+        if not inside.any():
+            continue
+        share = weight[touched]
+        summed = np.zeros((len(share), 3), np.float32)
+        for plane, curves in zip(planes, palette.curves[:, number], strict=True):
+            own = _quantiles(plane[inside])
             for c in range(3):
-                plane = there[..., c]
-                matched = _transfer(plane, plane[inside], here[..., c][from_inside])
-                result[..., c] += weight * (plane + amount * (matched - plane))
+                summed[:, c] += _mapped(plane[..., c][touched], own[c], curves[c])
+        result[touched] += share[:, None] * summed
     back: np.ndarray = result @ _OPPONENT
     return back
 
 
-def _transfer(plane: np.ndarray, from_values: np.ndarray, to_values: np.ndarray) -> np.ndarray:
-    """Map a plane by the monotonous curve that takes one set of values to the other's distribution."""
-    share = np.linspace(0, 1, 129)
-    low, high = np.quantile(_some(from_values), share), np.quantile(_some(to_values), share)
-    low = np.maximum.accumulate(low + np.arange(len(low)) * 1e-7)
-    mapped: np.ndarray = np.interp(plane, low, high)
-    below, above = plane < low[0], plane > low[-1]
-    mapped[below] += plane[below] - low[0]
-    mapped[above] += plane[above] - low[-1]
-    return mapped.astype(np.float32)
+def _quantiles(values: np.ndarray, most: int = 16_000) -> np.ndarray:
+    """Return quantiles [3, 129] of values [N, 3], thinned out evenly."""
+    some = np.sort(values[:: max(1, len(values) // most)], axis=0)
+    place = _SHARES * (len(some) - 1)
+    low = place.astype(int)
+    high = np.minimum(low + 1, len(some) - 1)
+    between: np.ndarray = some[low] + (place - low)[:, None] * (some[high] - some[low])
+    return between.T.astype(np.float32)
 
 
-def _some(values: np.ndarray, most: int = 40_000) -> np.ndarray:
-    """Thin out a long list of values evenly."""
-    return values[:: max(1, len(values) // most)]
+def _mapped(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Map values [N] by the monotonous curve that takes one list of quantiles to the other's; its ends go on straight."""
+    low = np.maximum.accumulate(low + np.arange(len(low), dtype=np.float32) * 1e-7)
+    inside = np.clip(values, low[0], low[-1])
+    mapped: np.ndarray = np.interp(inside, low, high).astype(np.float32) + (values - inside)
+    return mapped
 
 
 def lightness(pixels: np.ndarray) -> np.ndarray:

@@ -8,13 +8,36 @@ from typing import Literal
 
 import numpy as np
 
-from core.brushwork.palette import blurred, keep_lightness, lightness, matched_bands, mean_chroma
+from core.brushwork.palette import (
+    Palette,
+    blurred,
+    chroma_of,
+    keep_lightness,
+    lightness,
+    luminance,
+    matched_bands,
+    mean_chroma,
+    resized,
+)
 from core.brushwork.regions import Regions, find_regions
-from core.brushwork.synthesize import BrushSettings, Reference, brush_levels, resized
+from core.brushwork.synthesize import BrushSettings, Level, Reference, brush_levels, voted_details
 from core.imaging.layout import FaceLayout
 
 LINE_ART_CHROMA = 12.0  # an artwork with less is of lines and tones on paper, whose white belongs to it:
 LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
+_COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Up to which scale a portrait is the reference's strokes: sigma in pixels of a 512 px portrait.
+
+    What is coarser follows the person. Less where a face is recognised, more where it is not.
+    """
+
+    features: float = 3.0
+    skin: float = 6.0
+    elsewhere: float = 14.0
 
 
 @dataclass(frozen=True)
@@ -24,19 +47,24 @@ class PortraitSettings:
     Attributes:
         size_px: of the finished portrait.
         bands: of the pyramid in which values are matched, at 512 px.
-        skin_tone, keep_hair: how far the lightness of skin and hair stays the photo's, 0..1.
+        skin_tone: how far the lightness of the skin stays the photo's, 0..1.
         background: calmed from the photo, one colour of the reference, or the reference's own.
-        own_face, own_features: how much of the toned photo shows in the face, and in brows, eyes, nose and mouth.
+        reach: of the strokes.
+        place_colour: how far colours come from the same place of the reference (red lips, a blue light from the
+            left) instead of from like tones, 0..1.
+        own_lines: how much of the person's own stays where a face has strong lines, 0..1.
+        keep_hair: how far the lightness of the hair stays the photo's, 0..1.
         brush: patch synthesis.
     """
 
     size_px: int = 512
     bands: int = 5
     skin_tone: float = 1.0
-    keep_hair: float = 0.4
     background: Literal["photo", "plain", "style"] = "style"
-    own_face: float = 0.06
-    own_features: float = 0.25
+    reach: Reach = Reach()
+    place_colour: float = 0.7
+    own_lines: float = 0.8
+    keep_hair: float = 0.2
     brush: BrushSettings = field(default_factory=BrushSettings)
 
 
@@ -54,26 +82,60 @@ class Sitter:
         return cls(pixels, layout, find_regions(pixels, layout))
 
 
-def toned(sitter: Sitter, reference: Reference, settings: PortraitSettings) -> np.ndarray:
-    """Give the photo the reference's tones and grain, but keep how light or dark the person is: [S, S, 3] in 0..1."""
-    pixels = resized(sitter.pixels, settings.size_px)
-    return _in_palette(_with_background(pixels, sitter, reference, settings), sitter, reference, settings)
-
-
 def portrait_levels(
     sitter: Sitter, reference: Reference, settings: PortraitSettings = PortraitSettings()
 ) -> Iterator[np.ndarray]:
     """Draw a portrait: rough ones of 64 px and more first, the finished one last; [S, S, 3] float32 RGB in 0..1."""
-    tones = toned(sitter, reference, settings)
+    size = settings.size_px
+    here, own = resized(reference.pixels, size), reference.regions.at(size).all()
+    palette = Palette.of(here, own, bands=settings.bands + (size > 512))
+    posed = _with_background(resized(sitter.pixels, size), sitter, reference, settings)
+    tones = _in_palette(posed, sitter, reference, palette, settings)
     for level in brush_levels(
-        tones, sitter.layout, sitter.regions, reference, size_px=settings.size_px, settings=settings.brush
+        tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush
     ):
-        if level.size_px < settings.size_px:
-            yield level.pixels
-            continue
-        own = _own_share(sitter, settings)
-        mixed = level.pixels + own[..., None] * (tones - level.pixels)
-        yield _in_palette(mixed, sitter, reference, settings)
+        drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, settings)
+        yield drawn.clip(0, 1) if level.size_px < size else _in_palette(drawn, sitter, reference, palette, settings)
+
+
+def _stroked(
+    level: Level, tones: np.ndarray, sitter: Sitter, reference: Reference, settings: PortraitSettings
+) -> np.ndarray:
+    """Lay the reference's strokes over the person's tones: [S, S, 3].
+
+    Patches bring their fine scales alone. Their means would break cheeks and foreheads into patches of light and
+    shade, and no person would be left in them (compare bias-adjusted patches, Darabi et al. 2012, Image Melding).
+    """
+    size = level.size_px
+    scale = size / 512
+    here = resized(reference.pixels, size)
+    reach = settings.reach
+    sigmas = [scale * sigma for sigma in (reach.elsewhere, reach.skin, reach.features)]
+    strokes = voted_details(level, [here - blurred(here, sigma) for sigma in sigmas], settings.brush)
+    wide = _COLOUR_SIGMA * scale
+    moved = settings.place_colour * chroma_of(blurred(level.pixels - tones, wide))
+    shares = (np.ones((size, size), np.float32), *_shares(sitter, size))
+    own = settings.own_lines * _own_lines(tones, sitter)[..., None]
+    made = np.zeros_like(tones)
+    for sigma, stroke, share in zip(sigmas, strokes, shares, strict=True):
+        smooth = blurred(tones, sigma)
+        layer = smooth + moved + stroke + own * (tones - smooth - stroke)
+        made += share[..., None] * (layer - made)
+    return made
+
+
+def _own_lines(tones: np.ndarray, sitter: Sitter) -> np.ndarray:
+    """Say where in a face fine detail is too strong to be skin, as lashes, glasses and lips are: [S, S] in 0..1."""
+    size = tones.shape[0]
+    face = blurred(sitter.layout.mask("face", size), size / 64)
+    grey = luminance(tones)
+    energy = np.sqrt(blurred((grey - blurred(grey, size / 128)) ** 2, size / 200).clip(1e-8))
+    inside = energy[face > 0.6]
+    if inside.size == 0:
+        return np.zeros_like(grey)
+    usual = float(np.quantile(inside, 0.5)) + 0.004
+    share: np.ndarray = face * np.clip((energy / usual - 1.5) / 2.5, 0, 1)
+    return share
 
 
 def _with_background(
@@ -90,8 +152,17 @@ def _with_background(
             ground = np.broadcast_to(_mean_colour(here, own), pixels.shape)
         else:
             ground = _filled(here, own)
-    mixed: np.ndarray = pixels + behind[..., None] * (ground - pixels)
+    here_alone = _without_backdrop(pixels, 1 - behind, size / 40)
+    mixed: np.ndarray = here_alone + behind[..., None] * (ground - here_alone)
     return mixed
+
+
+def _without_backdrop(pixels: np.ndarray, cover: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Estimate the person's own colours where strands and backdrop mix (blurred fusion, Forte 2021): [S, S, 3]."""
+    person, backdrop = _spread(pixels, cover, sigma_px), _spread(pixels, 1 - cover, sigma_px)
+    alpha = cover[..., None]
+    own: np.ndarray = person + alpha * (pixels - alpha * person - (1 - alpha) * backdrop)
+    return own.clip(0, 1)
 
 
 def _spread(pixels: np.ndarray, mask: np.ndarray, sigma_px: float) -> np.ndarray:
@@ -120,27 +191,22 @@ def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _own_share(sitter: Sitter, settings: PortraitSettings) -> np.ndarray:
-    """Say how much of the toned photo shows at each pixel [S, S]."""
-    size = settings.size_px
+def _shares(sitter: Sitter, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Say where skin is, and where brows, eyes, nose and mouth are: each [S, S] in 0..1."""
     features = np.maximum.reduce([sitter.layout.mask(part, size) for part in ("eyes", "brows", "lips", "mouth")])
     features = np.maximum(features, 0.7 * sitter.layout.mask("nose", size))
-    features = blurred(features, size / 90).clip(0, 1)
-    share: np.ndarray = settings.own_face * sitter.layout.mask("face", size)
-    shown: np.ndarray = share + (settings.own_features - share) * features
-    return shown
+    return blurred(sitter.regions.at(size).skin, size / 128), blurred(features, size / 90).clip(0, 1)
 
 
-def _in_palette(pixels: np.ndarray, sitter: Sitter, reference: Reference, settings: PortraitSettings) -> np.ndarray:
+def _in_palette(
+    pixels: np.ndarray, sitter: Sitter, reference: Reference, palette: Palette, settings: PortraitSettings
+) -> np.ndarray:
     """Match values region by region, then give skin and hair the photo's lightness back."""
     size = settings.size_px
     regions = sitter.regions.at(size)
-    here = resized(reference.pixels, size)
-    bands = settings.bands + (size > 512)
-    own = reference.regions.at(size).all()
-    made = matched_bands(pixels, regions.all(), here, own, bands=bands).clip(0, 1)
+    made = matched_bands(pixels, regions.all(), palette).clip(0, 1)
+    skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if mean_chroma(reference.pixels) < LINE_ART_CHROMA else 1.0)
     light = lightness(resized(sitter.pixels, size))
-    skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if mean_chroma(here) < LINE_ART_CHROMA else 1.0)
     for mask, amount in ((regions.skin, skin_tone), (regions.hair, settings.keep_hair)):
         if amount > 0 and mask.sum() > 64:
             wanted = float((light * mask).sum() / mask.sum())

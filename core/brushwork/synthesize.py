@@ -8,7 +8,7 @@ search. The same input gives the same picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -16,7 +16,7 @@ import numpy as np
 
 from core.brushwork.guides import GuideWeights, guide_stack, own_place, place_map
 from core.brushwork.kernels import CHANNELS, RADIUS, in_rows, refine, vote
-from core.brushwork.palette import luminance
+from core.brushwork.palette import luminance, resized
 from core.brushwork.regions import Regions, find_regions
 from core.imaging.layout import FaceLayout
 
@@ -68,11 +68,13 @@ class Level:
     Attributes:
         pixels: [S, S, 3] float32 RGB in 0..1.
         size_px: S.
+        sources: [S, S, 2] int32 row and column in the reference of each pixel's patch.
         cost: [S, S] float32 how badly the patches fit.
     """
 
     pixels: np.ndarray
     size_px: int
+    sources: np.ndarray
     cost: np.ndarray
 
 
@@ -121,19 +123,22 @@ def brush_levels(
             else:
                 sources, cost = _refined(sources, patches, target_guide, own_patches, own_guide, crowd, settings)
             last = turn == ROUNDS[size] - 1 and size == size_px
-            weight = np.exp(-cost / max(2 * float(np.quantile(cost, 0.6)), 1e-6)).astype(np.float32) + 1e-4
-            estimate = _voted(sources, weight, here, settings, 1 if last else RADIUS)
-        yield Level(estimate, size, cost)
+            estimate = _voted(sources, _trust(cost), here, settings, 1 if last else RADIUS)
+        yield Level(estimate, size, sources, cost)
         size *= 2
 
 
-def resized(pixels: np.ndarray, size_px: int) -> np.ndarray:
-    """Resize [H, H, C] float32 to a side, by area when it shrinks."""
-    if pixels.shape[0] == size_px:
-        return pixels
-    how = cv2.INTER_AREA if size_px < pixels.shape[0] else cv2.INTER_CUBIC
-    made: np.ndarray = cv2.resize(pixels, (size_px, size_px), interpolation=how)
-    return made
+def voted_details(level: Level, pictures: Sequence[np.ndarray], settings: BrushSettings) -> list[np.ndarray]:
+    """Let a level's patches vote on pictures [S, S, C] that lie over the reference: each [S, S, C]."""
+    channels = [picture.shape[2] for picture in pictures]
+    drawn = _voted(level.sources, _trust(level.cost), np.dstack(list(pictures)), settings, 1)
+    return np.split(drawn, np.cumsum(channels)[:-1], axis=2)
+
+
+def _trust(cost: np.ndarray) -> np.ndarray:
+    """Say how much each patch counts: [S, S] float32."""
+    share: np.ndarray = np.exp(-cost / max(2 * float(np.quantile(cost, 0.6)), 1e-6)).astype(np.float32) + 1e-4
+    return share
 
 
 def _patches(pixels: np.ndarray, fourth: np.ndarray) -> np.ndarray:
@@ -188,7 +193,7 @@ def _refined(
 def _voted(
     sources: np.ndarray, weight: np.ndarray, reference: np.ndarray, settings: BrushSettings, radius: int
 ) -> np.ndarray:
-    out = np.empty((*sources.shape[:2], 3), np.float32)
+    out = np.empty((*sources.shape[:2], reference.shape[2]), np.float32)
     plain = np.ascontiguousarray(reference, dtype=np.float32)
 
     def work(first: int, last: int) -> None:

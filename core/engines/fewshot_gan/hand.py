@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from core.brushwork.palette import lightness
+from core.brushwork.palette import lightness, resized
 from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
-from core.brushwork.synthesize import BrushSettings, Reference, resized
+from core.brushwork.synthesize import BrushSettings, Reference
 from core.engines.base import DrawOptions
 from core.imaging.align import AlignedFace
 from core.imaging.deform import ANCHORS, fit_warp, shaped, warp_layout, warp_picture
