@@ -1,4 +1,4 @@
-"""Compiled loops of the patch search: serial kernels without Python's lock, each for some rows of the picture.
+"""Compiled loops of patch search and palette: serial kernels without Python's lock, each for some rows of the picture.
 
 numba's own threads are not used: its thread layers die in a forked worker, or when two threads of the app call them.
 `in_rows` shares the rows of one call over a few threads that end with it. Compiled code is kept in the data folder.
@@ -154,6 +154,50 @@ def vote(
                         sums[c] += share * reference[sy, sx, c]
             for c in range(channels):
                 out[y, x, c] = sums[c] / whole
+
+
+@_compiled
+def match_values(
+    bands: np.ndarray,
+    weights: np.ndarray,
+    starts: np.ndarray,
+    scales: np.ndarray,
+    tables: np.ndarray,
+    out: np.ndarray,
+    first: int,
+    last: int,
+) -> None:
+    """Send every value of the rows first..last through its region's table, and add up bands and regions.
+
+    Args:
+        bands: [B, H, W, 3] float32 values.
+        weights: [R, H, W] float32 share of each region.
+        starts, scales: [B, R, 3] float32: a table's cell is (value - start) * scale; beyond its ends it goes on straight.
+        tables: [B, R, 3, N] float32 new values.
+        out: [H, W, 3] float32, zeros.
+        first, last: rows.
+    """
+    cells = tables.shape[3] - 1
+    for y in range(first, last):
+        for x in range(bands.shape[2]):
+            for r in range(weights.shape[0]):
+                share = weights[r, y, x]
+                if share <= np.float32(0.004):
+                    continue
+                for b in range(bands.shape[0]):
+                    for c in range(3):
+                        value = bands[b, y, x, c]
+                        start, scale = starts[b, r, c], scales[b, r, c]
+                        place = (value - start) * scale
+                        if place <= 0:
+                            new = tables[b, r, c, 0] + value - start
+                        elif place >= cells:
+                            new = tables[b, r, c, cells] + value - start - cells / scale
+                        else:
+                            i = int(place)
+                            low = tables[b, r, c, i]
+                            new = low + (place - i) * (tables[b, r, c, i + 1] - low)
+                        out[y, x, c] += share * new
 
 
 def in_rows(work: Callable[[int, int], None], rows: int, threads: int) -> None:

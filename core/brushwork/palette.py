@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from core.brushwork.kernels import in_rows, match_values
+
 # Luminance, blue against yellow, red against green; orthogonal, so that the way back is the transpose.
 _OPPONENT = np.array([[1, 1, 1], [-1, -1, 2], [1, -1, 0]], dtype=np.float32)
 _OPPONENT /= np.linalg.norm(_OPPONENT, axis=1, keepdims=True)
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SHARES = np.linspace(0, 1, 129)
+_CELLS = 1024  # of a table that stands for a curve
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:
@@ -88,36 +91,51 @@ class Palette:
         return cls(curves)
 
 
-def matched_bands(pixels: np.ndarray, regions: Sequence[np.ndarray], palette: Palette) -> np.ndarray:
+def matched_bands(
+    pixels: np.ndarray, regions: Sequence[np.ndarray], palette: Palette, *, threads: int = 1
+) -> np.ndarray:
     """Give a picture an artwork's distribution of values in every band of every region.
 
     Args:
         pixels: [H, H, 3] float32 RGB in 0..1.
         regions: masks [H, H] in 0..1 of the picture's regions, in the palette's order; together they cover it.
         palette: of the artwork.
+        threads: that share the rows.
 
     Returns:
         [H, H, 3] float32, not clipped.
     """
     weights = np.stack(regions)
     weights = weights / np.maximum(weights.sum(0), 1e-6)
-    planes = laplacian_bands(pixels @ _OPPONENT.T, len(palette.curves) - 1)
-    result = np.zeros_like(pixels)
+    planes = np.stack(laplacian_bands(pixels @ _OPPONENT.T, len(palette.curves) - 1))
+    low = np.zeros_like(palette.curves)
     for number, weight in enumerate(weights):
-        touched, inside = weight > 0.004, weight > 0.5
+        inside = weight > 0.5
         if inside.sum() < 16:
             inside = weight > 0.05
-        if not inside.any():
-            continue
-        share = weight[touched]
-        summed = np.zeros((len(share), 3), np.float32)
-        for plane, curves in zip(planes, palette.curves[:, number], strict=True):
-            own = _quantiles(plane[inside])
-            for c in range(3):
-                summed[:, c] += _mapped(plane[..., c][touched], own[c], curves[c])
-        result[touched] += share[:, None] * summed
+        if inside.any():
+            for band, plane in enumerate(planes):
+                low[band, number] = _quantiles(plane[inside])
+    starts, scales, tables = _tables(low, palette.curves)
+    result = np.zeros_like(pixels)
+
+    def work(first: int, last: int) -> None:
+        match_values(planes, weights, starts, scales, tables, result, first, last)
+
+    in_rows(work, len(result), threads)
     back: np.ndarray = result @ _OPPONENT
     return back
+
+
+def _tables(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lay the monotonous curves that take quantiles [B, R, 3, Q] to others out as tables with even steps."""
+    starts, ends = low[..., 0], np.maximum(low[..., -1], low[..., 0] + 1e-6)
+    tables = np.empty((*low.shape[:3], _CELLS + 1), np.float32)
+    even = np.linspace(0, 1, _CELLS + 1)
+    for index in np.ndindex(*low.shape[:3]):
+        rising = np.maximum.accumulate(low[index] + np.arange(low.shape[3]) * 1e-7)
+        tables[index] = np.interp(starts[index] + even * (ends[index] - starts[index]), rising, high[index])
+    return starts.copy(), (_CELLS / (ends - starts)).astype(np.float32), tables
 
 
 def _quantiles(values: np.ndarray, most: int = 16_000) -> np.ndarray:
@@ -128,14 +146,6 @@ def _quantiles(values: np.ndarray, most: int = 16_000) -> np.ndarray:
     high = np.minimum(low + 1, len(some) - 1)
     between: np.ndarray = some[low] + (place - low)[:, None] * (some[high] - some[low])
     return between.T.astype(np.float32)
-
-
-def _mapped(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Map values [N] by the monotonous curve that takes one list of quantiles to the other's; its ends go on straight."""
-    low = np.maximum.accumulate(low + np.arange(len(low), dtype=np.float32) * 1e-7)
-    inside = np.clip(values, low[0], low[-1])
-    mapped: np.ndarray = np.interp(inside, low, high).astype(np.float32) + (values - inside)
-    return mapped
 
 
 def lightness(pixels: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from core.imaging.layout import FaceLayout
 
 LINE_ART_CHROMA = 12.0  # an artwork with less is of lines and tones on paper, whose white belongs to it:
 LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
+_UNNOTICED = 4.0  # L* by which skin may follow the reference
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
 
 
@@ -54,6 +55,8 @@ class PortraitSettings:
             left) instead of from like tones, 0..1.
         own_lines: how much of the person's own stays where a face has strong lines, 0..1.
         keep_hair: how far the lightness of the hair stays the photo's, 0..1.
+        whole: how far values are matched to the reference's as a whole after they were region by region, 0..1; there
+            may be more hair or ground in the one picture than in the other.
         brush: patch synthesis.
     """
 
@@ -64,7 +67,8 @@ class PortraitSettings:
     reach: Reach = Reach()
     place_colour: float = 0.7
     own_lines: float = 0.8
-    keep_hair: float = 0.2
+    keep_hair: float = 0.1
+    whole: float = 0.5
     brush: BrushSettings = field(default_factory=BrushSettings)
 
 
@@ -82,20 +86,35 @@ class Sitter:
         return cls(pixels, layout, find_regions(pixels, layout))
 
 
+@dataclass(frozen=True)
+class _Palettes:
+    """The reference's palette, region by region and of the picture as a whole."""
+
+    regions: Palette
+    whole: Palette
+
+    @classmethod
+    def of(cls, reference: Reference, settings: PortraitSettings) -> _Palettes:
+        size = settings.size_px
+        bands = settings.bands + (size > 512)
+        here, own = resized(reference.pixels, size), reference.regions.at(size).all()
+        whole = [np.ones((size, size), np.float32)]
+        return cls(Palette.of(here, own, bands=bands), Palette.of(here, whole, bands=bands))
+
+
 def portrait_levels(
     sitter: Sitter, reference: Reference, settings: PortraitSettings = PortraitSettings()
 ) -> Iterator[np.ndarray]:
     """Draw a portrait: rough ones of 64 px and more first, the finished one last; [S, S, 3] float32 RGB in 0..1."""
     size = settings.size_px
-    here, own = resized(reference.pixels, size), reference.regions.at(size).all()
-    palette = Palette.of(here, own, bands=settings.bands + (size > 512))
+    palettes = _Palettes.of(reference, settings)
     posed = _with_background(resized(sitter.pixels, size), sitter, reference, settings)
-    tones = _in_palette(posed, sitter, reference, palette, settings)
+    tones = _in_palette(posed, sitter, reference, palettes, settings)
     for level in brush_levels(
         tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush
     ):
         drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, settings)
-        yield drawn.clip(0, 1) if level.size_px < size else _in_palette(drawn, sitter, reference, palette, settings)
+        yield drawn.clip(0, 1) if level.size_px < size else _in_palette(drawn, sitter, reference, palettes, settings)
 
 
 def _stroked(
@@ -199,16 +218,20 @@ def _shares(sitter: Sitter, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _in_palette(
-    pixels: np.ndarray, sitter: Sitter, reference: Reference, palette: Palette, settings: PortraitSettings
+    pixels: np.ndarray, sitter: Sitter, reference: Reference, palettes: _Palettes, settings: PortraitSettings
 ) -> np.ndarray:
     """Match values region by region, then give skin and hair the photo's lightness back."""
     size = settings.size_px
     regions = sitter.regions.at(size)
-    made = matched_bands(pixels, regions.all(), palette).clip(0, 1)
+    threads = settings.brush.threads
+    made = matched_bands(pixels, regions.all(), palettes.regions, threads=threads).clip(0, 1)
+    whole = [np.ones((size, size), np.float32)]
+    made += settings.whole * (matched_bands(made, whole, palettes.whole, threads=threads) - made)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if mean_chroma(reference.pixels) < LINE_ART_CHROMA else 1.0)
     light = lightness(resized(sitter.pixels, size))
     for mask, amount in ((regions.skin, skin_tone), (regions.hair, settings.keep_hair)):
         if amount > 0 and mask.sum() > 64:
-            wanted = float((light * mask).sum() / mask.sum())
+            now, wanted = (float((plane * mask).sum() / mask.sum()) for plane in (lightness(made), light))
+            wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
             made = keep_lightness(made, mask, wanted, amount=amount)
     return made

@@ -20,8 +20,8 @@ WORK_PX = 160
 FINE_PX = 512
 _GUIDED_PX, _GUIDED_RADIUS, _GUIDED_EPS = 256, 5, 1e-4
 _CHIN, _BROWS, _LEFT, _RIGHT = 152, (105, 334), 234, 454
-_ROUNDS = 3
-_TRUST = 0.6  # power of the colours' likelihood: neighbouring pixels are no independent witnesses
+_ROUNDS = 6
+_TRUST = 0.8  # power of the colours' likelihood: neighbouring pixels are no independent witnesses
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,13 @@ def _prior(layout: FaceLayout) -> np.ndarray:
     face, hair, person = (layout.mask(part, WORK_PX) for part in ("face", "hair", "person"))
     below = 1 / (1 + np.exp(-(rows - chin + 0.02 * WORK_PX) / (0.02 * WORK_PX)))  # below the chin
     head_here, shoulders = _bust(rows, columns, points)
-    person = np.maximum.reduce([0.75 * person + 0.25 * head_here, face, 0.6 * hair, 0.85 * shoulders])
+    tresses = _tresses(rows, columns, points)
+    person = np.maximum.reduce([0.75 * person + 0.25 * head_here, face, 0.6 * hair, 0.7 * shoulders, 0.35 * tresses])
     neck = below * np.exp(-(((columns - middle) / (0.42 * width)) ** 2)) * np.exp(-np.maximum(rows - chin, 0) / width)
     inner = _inside(points) * (rows > brow - 0.1 * width)
-    maybe_skin = (1 - below) * np.maximum(face, 0.35) + 0.6 * neck + 0.04
-    maybe_hair = np.maximum(hair, 0.03) * (1 - 0.5 * below) + 0.1 * (1 - below)
+    near = np.clip(4 - 4 * np.abs(columns - middle) / width, 0, 1)
+    maybe_skin = near * ((1 - below) * np.maximum(face, 0.35) + 0.04) + 0.6 * neck + 1e-3
+    maybe_hair = np.maximum(hair, 0.03) * (1 - 0.5 * below) + 0.1 * (1 - below) + 0.25 * tresses
     clothes = below * (1 - 0.6 * neck) * 0.9 + 0.005
     planes = np.stack([maybe_skin, maybe_hair * (1 - inner), clothes * (1 - inner)]) * person
     planes[0] = np.maximum(planes[0], inner)
@@ -145,6 +147,16 @@ def _bust(rows: np.ndarray, columns: np.ndarray, points: np.ndarray) -> tuple[np
     head_in, shoulders_in = 1 / (1 + np.exp(6 * (head - 1))), np.abs(columns - middle) < reach
     shoulders = cv2.GaussianBlur((shoulders_in & (rows > chin)).astype(np.float32), (0, 0), 0.03 * WORK_PX)
     return head_in, shoulders
+
+
+def _tresses(rows: np.ndarray, columns: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Say where long hair may fall beside a face, for colours to decide: [S, S] in 0..1."""
+    width = max(abs(points[_RIGHT, 0] - points[_LEFT, 0]), 4.0)
+    aside = np.abs(columns - points[[_LEFT, _RIGHT], 0].mean()) / width
+    brow = points[list(_BROWS), 1].mean()
+    beside = np.clip((aside - 0.45) / 0.1, 0, 1) * np.clip((1.2 - aside) / 0.3, 0, 1)
+    fall: np.ndarray = beside * np.clip((rows - brow) / (0.3 * width), 0, 1)
+    return fall
 
 
 def _inside(points: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Labels for the layout network: what two published networks and a colour cut say of each training face.
 
 Landmarks come from the MediaPipe face mesh, the person from its selfie segmentation (both Apache-2.0, teachers only,
-never shipped); parts are the mesh's outlines; hair is what of the person around
-the face is likelier of the crown's colours than of the skin's.
+never shipped); parts are the mesh's outlines; hair is what of the person around the face is likelier of the crown's
+colours than of the skin's, followed further by the regions that portraits are drawn with.
 
 Needs `ai-edge-litert` and `opencv-python-headless` besides the app's packages.
 """
@@ -17,7 +17,8 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from core.imaging.layout import MESH_POINTS, PARTS
+from core.brushwork.regions import find_regions
+from core.imaging.layout import MESH_POINTS, PARTS, FaceLayout
 
 LABEL_PX = 128
 _MESH_PX, _PERSON_PX = 192, 256
@@ -82,16 +83,28 @@ def masks(crop: Image.Image, landmarks: np.ndarray, person: np.ndarray) -> np.nd
     points = landmarks * LABEL_PX
     drawn = {name: np.zeros((LABEL_PX, LABEL_PX), np.float32) for name in PARTS}
     oval = _fill(points[OVAL])
-    hair = _hair(np.asarray(crop.resize((LABEL_PX, LABEL_PX), Image.Resampling.LANCZOS)), points, person, oval)
-    drawn["face"] = np.maximum(oval, _forehead(points, person, hair)) * (1 - hair)
+    small = np.asarray(crop.resize((LABEL_PX, LABEL_PX), Image.Resampling.LANCZOS))
+    crown = _hair(small, points, person, oval)
+    bare = np.maximum(oval, _forehead(points, person, crown))
     drawn["brows"] = np.maximum(*(_fill(points[brow]) for brow in BROWS))
     drawn["eyes"] = np.maximum(*(_fill(points[eye]) for eye in EYES))
     drawn["nose"] = _fill(cv2.convexHull(points[NOSE].astype(np.float32))[:, 0])
     drawn["mouth"] = _fill(points[MOUTH])
     drawn["lips"] = _fill(points[LIPS]) * (1 - drawn["mouth"])
-    drawn["hair"] = hair
     drawn["person"] = np.maximum(person, oval)
+    drawn["face"], drawn["hair"] = bare * (1 - crown), crown
+    first = FaceLayout(landmarks, np.stack([drawn[name] for name in PARTS]), 1.0)
+    regions = find_regions(small.astype(np.float32) / 255, first).at(LABEL_PX)
+    drawn["hair"] = _surer(regions.hair)
+    drawn["face"] = bare * (1 - drawn["hair"])
     return np.stack([(drawn[name] * 255).round().astype(np.uint8) for name in PARTS])
+
+
+def _surer(mask: np.ndarray) -> np.ndarray:
+    """Bring a soft mask nearer to 0 and 1."""
+    share = np.clip((mask - 0.2) / 0.6, 0, 1)
+    sure: np.ndarray = share * share * (3 - 2 * share)
+    return sure
 
 
 def _hair(pixels: np.ndarray, points: np.ndarray, person: np.ndarray, oval: np.ndarray) -> np.ndarray:
