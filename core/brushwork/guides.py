@@ -24,9 +24,9 @@ class GuideWeights:
         brows, eyes, nose, lips, mouth: the layout's masks.
     """
 
-    tone: float = 1.5
-    place: float = 4.0
-    contrast: float = 1.0
+    tone: float = 0.5
+    place: float = 8.0
+    contrast: float = 0.3
     skin: float = 1.5
     hair: float = 2.0
     clothes: float = 1.5

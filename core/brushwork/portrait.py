@@ -66,9 +66,9 @@ class PortraitSettings:
     background: Literal["photo", "plain", "style"] = "style"
     reach: Reach = Reach()
     place_colour: float = 0.7
-    own_lines: float = 0.8
+    own_lines: float = 0.7
     keep_hair: float = 0.1
-    whole: float = 0.5
+    whole: float = 0.7
     brush: BrushSettings = field(default_factory=BrushSettings)
 
 

@@ -21,7 +21,7 @@ from core.brushwork.regions import Regions, find_regions
 from core.imaging.layout import FaceLayout
 
 COARSEST_PX = 64
-ROUNDS = {64: 6, 128: 4, 256: 3, 512: 2, 1024: 1}
+ROUNDS = {64: 4, 128: 3, 256: 2, 512: 1, 1024: 1}
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def brush_levels(
 def voted_details(level: Level, pictures: Sequence[np.ndarray], settings: BrushSettings) -> list[np.ndarray]:
     """Let a level's patches vote on pictures [S, S, C] that lie over the reference: each [S, S, C]."""
     channels = [picture.shape[2] for picture in pictures]
-    drawn = _voted(level.sources, _trust(level.cost), np.dstack(list(pictures)), settings, 1)
+    drawn = _voted(level.sources, _trust(level.cost), np.dstack(list(pictures)), settings, RADIUS)
     return np.split(drawn, np.cumsum(channels)[:-1], axis=2)
 
 
