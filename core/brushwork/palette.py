@@ -184,6 +184,30 @@ def keep_lightness(pixels: np.ndarray, region: np.ndarray, wanted: float, *, amo
     return back
 
 
+def flatness(pixels: np.ndarray, region: np.ndarray, *, colours: int = 4) -> float:
+    """Say how much of a region is a few flat colours, as in prints and cut paper: share within 2 of their nearest.
+
+    Args:
+        pixels: [H, H, 3] float32 RGB in 0..1.
+        region: [H, H] mask in 0..1.
+        colours: how many, found in LAB by Lloyd's rounds from evenly spread lightnesses.
+    """
+    lab = cv2.cvtColor(blurred(pixels, pixels.shape[0] / 340).clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
+    values = lab[region > 0.7]
+    values = values[:: max(1, len(values) // 8000)]
+    if len(values) < colours:
+        return 0.0
+    order = np.argsort(values[:, 0], kind="stable")
+    means = values[order[((np.arange(colours) + 0.5) / colours * len(values)).astype(int)]]
+    for _ in range(10):
+        apart = ((values[:, None] - means[None]) ** 2).sum(2)
+        nearest = apart.argmin(1)
+        means = np.stack(
+            [values[nearest == k].mean(0) if (nearest == k).any() else means[k] for k in range(colours)]
+        )
+    return float((apart.min(1) < 4).mean())
+
+
 def mean_chroma(pixels: np.ndarray) -> float:
     """Return the mean CIE chroma of RGB [H, W, 3] in 0..1."""
     small = cv2.resize(pixels.clip(0, 1).astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)

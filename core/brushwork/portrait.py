@@ -12,6 +12,7 @@ from core.brushwork.palette import (
     Palette,
     blurred,
     chroma_of,
+    flatness,
     keep_lightness,
     lightness,
     luminance,
@@ -25,6 +26,7 @@ from core.imaging.layout import FaceLayout
 
 LINE_ART_CHROMA = 12.0  # an artwork with less is of lines and tones on paper, whose white belongs to it:
 LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
+_FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
 
@@ -33,12 +35,23 @@ _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 51
 class Reach:
     """Up to which scale a portrait is the reference's strokes: sigma in pixels of a 512 px portrait.
 
-    What is coarser follows the person. Less where a face is recognised, more where it is not.
+    What is coarser follows the person. Less where a face is recognised, more where it is not; and more where the
+    reference is of flat colours with hard edges, which soft light would give a metal's shine. Lines on paper are no
+    such colours: their wide scales are another person's beard and shadows.
     """
 
     features: float = 3.0
     skin: float = 6.0
     elsewhere: float = 14.0
+
+    def over(self, reference: Reference) -> Reach:
+        """Widen it as far as a reference is of flat colours."""
+        if mean_chroma(reference.pixels) < LINE_ART_CHROMA:
+            return self
+        size = 512
+        flat = flatness(resized(reference.pixels, size), reference.regions.at(size).skin)
+        share = float(np.clip((flat - _FLAT[0]) / (_FLAT[1] - _FLAT[0]), 0, 1))
+        return Reach(self.features * (1 + share / 3), self.skin * (1 + 2.5 * share), self.elsewhere * (1 + 2 * share))
 
 
 @dataclass(frozen=True)
@@ -107,18 +120,23 @@ def portrait_levels(
 ) -> Iterator[np.ndarray]:
     """Draw a portrait: rough ones of 64 px and more first, the finished one last; [S, S, 3] float32 RGB in 0..1."""
     size = settings.size_px
-    palettes = _Palettes.of(reference, settings)
+    palettes, reach = _Palettes.of(reference, settings), settings.reach.over(reference)
     posed = _with_background(resized(sitter.pixels, size), sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings)
     for level in brush_levels(
         tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush
     ):
-        drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, settings)
+        drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, reach, settings)
         yield drawn.clip(0, 1) if level.size_px < size else _in_palette(drawn, sitter, reference, palettes, settings)
 
 
 def _stroked(
-    level: Level, tones: np.ndarray, sitter: Sitter, reference: Reference, settings: PortraitSettings
+    level: Level,
+    tones: np.ndarray,
+    sitter: Sitter,
+    reference: Reference,
+    reach: Reach,
+    settings: PortraitSettings,
 ) -> np.ndarray:
     """Lay the reference's strokes over the person's tones: [S, S, 3].
 
@@ -128,7 +146,6 @@ def _stroked(
     size = level.size_px
     scale = size / 512
     here = resized(reference.pixels, size)
-    reach = settings.reach
     sigmas = [scale * sigma for sigma in (reach.elsewhere, reach.skin, reach.features)]
     strokes = voted_details(level, [here - blurred(here, sigma) for sigma in sigmas], settings.brush)
     wide = _COLOUR_SIGMA * scale
