@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from core.brushwork.kernels import RADIUS, refine, vote
-from core.brushwork.palette import Palette, keep_lightness, laplacian_bands, lightness, matched_bands
+from core.brushwork.palette import Palette, flatness, keep_lightness, laplacian_bands, lightness, matched_bands
 from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
-from core.brushwork.regions import find_regions
+from core.brushwork.regions import along_edges, find_regions
 from core.brushwork.synthesize import BrushSettings, Reference, brush_levels
 from core.config import ASSETS_DIR
 from core.engines.layouts import layout_reader
@@ -65,6 +65,16 @@ def test_a_portrait_is_in_the_artworks_hand_and_of_the_sitter(sitter: Sitter, ar
     like_sitter = _correlation(_blur(drawn)[face], _blur(small["photo"])[face])
     like_model = _correlation(_blur(drawn)[face], _blur(small["art"])[face])
     assert like_sitter > 0.5 and like_sitter > like_model + 0.1
+
+
+def test_light_and_shade_stay_the_sitters(sitter: Sitter, artwork: Reference) -> None:
+    turned = Reference.of(
+        artwork.pixels[:, ::-1].copy(), replace(artwork.layout, masks=artwork.layout.masks[..., ::-1])
+    )
+    face = sitter.layout.mask("face", 128) > 0.5
+    for hand in (artwork, turned):
+        drawn = _blur(finished(sitter, hand))
+        assert _correlation(drawn[face], _blur(_down(sitter.pixels))[face]) > 0.6
 
 
 def test_every_pixel_comes_from_the_reference(sitter: Sitter, artwork: Reference) -> None:
@@ -141,6 +151,25 @@ def test_regions_cover_the_picture_and_find_hair_and_skin(sitter: Sitter) -> Non
     assert regions.skin[88:100, 70:90].mean() > 0.9, "the nose is skin"
     flat = find_regions(np.full((64, 64, 3), 0.5, np.float32), sitter.layout)
     assert np.isfinite(flat.skin).all()
+
+
+def test_masks_follow_the_pictures_edges() -> None:
+    columns = np.arange(256)
+    pixels = np.where(columns[None, :, None] < 128, 0.2, 0.8) * np.ones((256, 256, 3))
+    soft = np.clip(0.5 - (columns - 128) / 12, 0, 1) * np.ones((256, 1))
+    left, right = along_edges(np.stack([soft, 1 - soft]).astype(np.float32), pixels.astype(np.float32))
+    assert np.allclose(left + right, 1, atol=1e-4)
+    assert float(left[:, 253].mean() - left[:, 258].mean()) > 0.4, "the soft edge became the picture's"
+
+
+def test_prints_are_flat_and_paintings_are_not() -> None:
+    rng = np.random.default_rng(0)
+    whole = np.ones((256, 256), np.float32)
+    colours = rng.random((3, 3)).astype(np.float32)
+    printed = np.repeat(np.repeat(colours[rng.integers(0, 3, (8, 8))], 32, 0), 32, 1)
+    rows, columns = np.mgrid[:256, :256] / 255
+    shaded = np.stack([rows, columns, 1 - rows], axis=-1).astype(np.float32)
+    assert flatness(printed, whole) > 0.5 > 0.1 > flatness(shaded, whole)
 
 
 # --- kernels -----------------------------------------------------------------------------------------------

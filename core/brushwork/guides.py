@@ -27,8 +27,8 @@ class GuideWeights:
     tone: float = 0.5
     place: float = 8.0
     contrast: float = 0.3
-    skin: float = 1.5
-    hair: float = 2.0
+    skin: float = 5.0
+    hair: float = 4.0
     clothes: float = 1.5
     background: float = 2.0
     brows: float = 2.0

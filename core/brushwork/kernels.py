@@ -172,7 +172,7 @@ def match_values(
     Args:
         bands: [B, H, W, 3] float32 values.
         weights: [R, H, W] float32 share of each region.
-        starts, scales: [B, R, 3] float32: a table's cell is (value - start) * scale; beyond its ends it goes on straight.
+        starts, scales: [B, R, 3] float32: a table's cell is (value - start) * scale; its ends go on straight.
         tables: [B, R, 3, N] float32 new values.
         out: [H, W, 3] float32, zeros.
         first, last: rows.

@@ -154,6 +154,16 @@ def lightness(pixels: np.ndarray) -> np.ndarray:
     return light
 
 
+def lightened(pixels: np.ndarray, lift: np.ndarray) -> np.ndarray:
+    """Add to the L* of RGB [H, W, 3] float32 in 0..1, place by place [H, W]; contrast grows with the light."""
+    lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
+    low = blurred(lab[..., 0], pixels.shape[0] / 40)
+    lab[..., 0] = lab[..., 0] * np.clip((low + lift) / np.maximum(low, 8), 1, 4)
+    lab[..., 0] = lab[..., 0].clip(0, 100)
+    back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return back
+
+
 def keep_lightness(pixels: np.ndarray, region: np.ndarray, wanted: float, *, amount: float) -> np.ndarray:
     """Bring a region's mean lightness towards a value; half by a power, half by scaling.
 
@@ -202,9 +212,7 @@ def flatness(pixels: np.ndarray, region: np.ndarray, *, colours: int = 4) -> flo
     for _ in range(10):
         apart = ((values[:, None] - means[None]) ** 2).sum(2)
         nearest = apart.argmin(1)
-        means = np.stack(
-            [values[nearest == k].mean(0) if (nearest == k).any() else means[k] for k in range(colours)]
-        )
+        means = np.stack([values[nearest == k].mean(0) if (nearest == k).any() else means[k] for k in range(colours)])
     return float((apart.min(1) < 4).mean())
 
 

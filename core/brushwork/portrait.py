@@ -14,6 +14,7 @@ from core.brushwork.palette import (
     chroma_of,
     flatness,
     keep_lightness,
+    lightened,
     lightness,
     luminance,
     matched_bands,
@@ -24,10 +25,11 @@ from core.brushwork.regions import Regions, find_regions
 from core.brushwork.synthesize import BrushSettings, Level, Reference, brush_levels, voted_details
 from core.imaging.layout import FaceLayout
 
-LINE_ART_CHROMA = 12.0  # an artwork with less is of lines and tones on paper, whose white belongs to it:
+LINE_ART_CHROMA, LINE_ART_LIGHT = 12.0, 70.0  # skin of less chroma that is lighter is paper, whose white belongs to it:
 LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
+_DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
 
 
@@ -79,7 +81,7 @@ class PortraitSettings:
     background: Literal["photo", "plain", "style"] = "style"
     reach: Reach = Reach()
     place_colour: float = 0.7
-    own_lines: float = 0.7
+    own_lines: float = 0.8
     keep_hair: float = 0.1
     whole: float = 0.7
     brush: BrushSettings = field(default_factory=BrushSettings)
@@ -123,9 +125,7 @@ def portrait_levels(
     palettes, reach = _Palettes.of(reference, settings), settings.reach.over(reference)
     posed = _with_background(resized(sitter.pixels, size), sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings)
-    for level in brush_levels(
-        tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush
-    ):
+    for level in brush_levels(tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush):
         drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, reach, settings)
         yield drawn.clip(0, 1) if level.size_px < size else _in_palette(drawn, sitter, reference, palettes, settings)
 
@@ -149,9 +149,12 @@ def _stroked(
     sigmas = [scale * sigma for sigma in (reach.elsewhere, reach.skin, reach.features)]
     strokes = voted_details(level, [here - blurred(here, sigma) for sigma in sigmas], settings.brush)
     wide = _COLOUR_SIGMA * scale
-    moved = settings.place_colour * chroma_of(blurred(level.pixels - tones, wide))
+    lips = blurred(sitter.layout.mask("lips", size), size / 64)[
+        ..., None
+    ]  # the reference's lipstick is not everybody's
+    moved = settings.place_colour * (1 - 0.6 * lips.clip(0, 1)) * chroma_of(blurred(level.pixels - tones, wide))
     shares = (np.ones((size, size), np.float32), *_shares(sitter, size))
-    own = settings.own_lines * _own_lines(tones, sitter)[..., None]
+    own = np.maximum(settings.own_lines * _own_lines(tones, sitter), _unlike(level, sitter))[..., None]
     made = np.zeros_like(tones)
     for sigma, stroke, share in zip(sigmas, strokes, shares, strict=True):
         smooth = blurred(tones, sigma)
@@ -161,7 +164,7 @@ def _stroked(
 
 
 def _own_lines(tones: np.ndarray, sitter: Sitter) -> np.ndarray:
-    """Say where in a face fine detail is too strong to be skin, as lashes, glasses and lips are: [S, S] in 0..1."""
+    """Say where a face is itself: eyes, mouth, detail too strong to be skin, as glasses are: [S, S] in 0..1."""
     size = tones.shape[0]
     face = blurred(sitter.layout.mask("face", size), size / 64)
     grey = luminance(tones)
@@ -170,7 +173,20 @@ def _own_lines(tones: np.ndarray, sitter: Sitter) -> np.ndarray:
     if inside.size == 0:
         return np.zeros_like(grey)
     usual = float(np.quantile(inside, 0.5)) + 0.004
-    share: np.ndarray = face * np.clip((energy / usual - 1.5) / 2.5, 0, 1)
+    eyes, mouth = (
+        blurred(np.maximum(*(sitter.layout.mask(part, size) for part in parts)), size / 90).clip(0, 1)
+        for parts in (("eyes", "brows"), ("lips", "mouth"))
+    )
+    share: np.ndarray = np.maximum.reduce([face * np.clip((energy / usual - 1.2) / 1.8, 0, 1), eyes, 0.8 * mouth])
+    return share
+
+
+def _unlike(level: Level, sitter: Sitter) -> np.ndarray:
+    """Say where in the face no patch fits, so that a fringe or another's glasses would come along: [S, S] in 0..1."""
+    face = blurred(sitter.layout.mask("face", level.size_px), level.size_px / 64)
+    usual = float(np.median(level.cost[face > 0.6])) if (face > 0.6).any() else 1.0
+    misfit = np.clip((level.cost / max(usual, 1e-6) - 2) / 3, 0, 1)
+    share: np.ndarray = 0.9 * face * blurred(misfit, level.size_px / 128).clip(0, 1)
     return share
 
 
@@ -228,10 +244,12 @@ def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _shares(sitter: Sitter, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Say where skin is, and where brows, eyes, nose and mouth are: each [S, S] in 0..1."""
+    """Say where skin and clothes are, and where brows, eyes, nose and mouth are: each [S, S] in 0..1."""
     features = np.maximum.reduce([sitter.layout.mask(part, size) for part in ("eyes", "brows", "lips", "mouth")])
     features = np.maximum(features, 0.7 * sitter.layout.mask("nose", size))
-    return blurred(sitter.regions.at(size).skin, size / 128), blurred(features, size / 90).clip(0, 1)
+    regions = sitter.regions.at(size)
+    bodily = regions.skin + regions.clothes
+    return blurred(bodily, size / 128), blurred(features, size / 90).clip(0, 1)
 
 
 def _in_palette(
@@ -244,11 +262,33 @@ def _in_palette(
     made = matched_bands(pixels, regions.all(), palettes.regions, threads=threads).clip(0, 1)
     whole = [np.ones((size, size), np.float32)]
     made += settings.whole * (matched_bands(made, whole, palettes.whole, threads=threads) - made)
-    skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if mean_chroma(reference.pixels) < LINE_ART_CHROMA else 1.0)
+    skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
     light = lightness(resized(sitter.pixels, size))
     for mask, amount in ((regions.skin, skin_tone), (regions.hair, settings.keep_hair)):
         if amount > 0 and mask.sum() > 64:
             now, wanted = (float((plane * mask).sum() / mask.sum()) for plane in (lightness(made), light))
             wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
             made = keep_lightness(made, mask, wanted, amount=amount)
-    return made
+    return _with_open_eyes(made, light, sitter)
+
+
+def _on_paper(reference: Reference) -> bool:
+    """Say whether a face is drawn by lines and tones on paper rather than painted."""
+    if mean_chroma(reference.pixels) >= LINE_ART_CHROMA:
+        return False
+    light, skin = lightness(resized(reference.pixels, 128)), reference.regions.at(128).skin
+    return float((light * skin).sum() / max(float(skin.sum()), 1.0)) > LINE_ART_LIGHT
+
+
+def _with_open_eyes(pixels: np.ndarray, light: np.ndarray, sitter: Sitter) -> np.ndarray:
+    """Let eyes lie hardly deeper in the shade of the face than in the photo, of lightness [S, S]: [S, S, 3]."""
+    size = light.shape[0]
+    skin = sitter.regions.at(size).skin
+    eyes = blurred(sitter.layout.mask("eyes", size), size / 40)
+    eyes = np.clip(2 * eyes, 0, 1)
+    drawn = lightness(pixels)
+    depths = [
+        blurred(plane, size / 40) - float((plane * skin).sum() / max(skin.sum(), 1.0)) for plane in (light, drawn)
+    ]
+    lift = np.clip(1.2 * depths[0] - _DEEPER - depths[1], 0, 40) * eyes
+    return lightened(pixels, lift)

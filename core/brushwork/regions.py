@@ -66,7 +66,36 @@ def find_regions(pixels: np.ndarray, layout: FaceLayout) -> Regions:
         belief = prior * likeness**_TRUST
         belief = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in belief])
         belief /= np.maximum(belief.sum(0), 1e-9)
+    belief = _without_strangers(belief, cv2.cvtColor(small.clip(0, 1), cv2.COLOR_RGB2LAB), layout)
     return Regions(*along_edges(belief.astype(np.float32), pixels))
+
+
+def _without_strangers(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> np.ndarray:
+    """Give to the hair what of the skin has another colour than the face has between brows and chin.
+
+    A fringe, a hat's brim or a beard would otherwise count as skin. In a face lit in many colours, little is strange.
+    """
+    features = np.maximum.reduce([layout.mask(part, WORK_PX) for part in ("brows", "eyes", "lips", "mouth")])
+    features = cv2.dilate(features, np.ones((7, 7), np.uint8))
+    points = layout.landmarks * WORK_PX
+    rows = np.arange(WORK_PX)[:, None]
+    cheeks = _inside(points) * (rows > points[list(_BROWS), 1].mean()) * (1 - features)
+    moved = belief[0] * _oddness(lab, cheeks > 0.7) * (1 - features)
+    kept = belief.copy()
+    kept[0] -= moved
+    kept[1] += moved
+    return kept
+
+
+def _oddness(lab: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """Say how far each colour lies from those of a core [S, S], in their own spread: 0 within 3, 1 from 5 on."""
+    if core.sum() < 50:
+        return np.zeros(core.shape, np.float32)
+    typical = np.median(lab[core], axis=0)
+    spread = 1.48 * np.median(np.abs(lab[core] - typical), axis=0) + (3.0, 2.0, 2.0)
+    away = np.abs(lab - typical) / spread
+    odd: np.ndarray = np.clip((np.sqrt((away**2).mean(-1)) - 3) / 2, 0, 1)
+    return odd
 
 
 def along_edges(masks: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -76,9 +105,7 @@ def along_edges(masks: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """
     small = resized(pixels, _GUIDED_PX)
     mean = _boxed(small)
-    spread = [
-        [_boxed(small[..., i] * small[..., j]) - mean[..., i] * mean[..., j] for j in range(3)] for i in range(3)
-    ]
+    spread = [[_boxed(small[..., i] * small[..., j]) - mean[..., i] * mean[..., j] for j in range(3)] for i in range(3)]
     inverse = _inverse(spread, _GUIDED_EPS)
     large = resized(pixels, FINE_PX)
     fine = []
