@@ -74,8 +74,8 @@ def lead_reference(hand: Hand, sitter: Sitter) -> Reference:
     """
     if len(hand.references) == 1:
         return decoded(hand.references[0])
-    found = [decoded(reference) for reference in hand.references]
-    return min(found, key=lambda reference: _unlikeness(sitter, reference))
+    own = _tones(sitter)
+    return decoded(min(hand.references, key=lambda reference: _unlikeness(sitter.layout, own, reference)))
 
 
 def brushed_levels(sitter: Sitter, hand: Hand, options: DrawOptions, *, threads: int) -> Iterator[np.ndarray]:
@@ -89,11 +89,20 @@ def brushed_levels(sitter: Sitter, hand: Hand, options: DrawOptions, *, threads:
     return portrait_levels(sitter, lead_reference(hand, sitter), settings)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def decoded(reference: HandReference) -> Reference:
-    """Decode a reference; the last ones stay in memory."""
+    """Decode a reference; the last ones stay in memory, 17 MB each."""
+    return Reference.of(_pixels(reference), reference.layout)
+
+
+@lru_cache(maxsize=64)
+def _tones_of(reference: HandReference) -> tuple[float, float]:
+    return _tones(Reference.of(resized(_pixels(reference), 256), reference.layout))
+
+
+def _pixels(reference: HandReference) -> np.ndarray:
     with Image.open(io.BytesIO(reference.webp), formats=["WEBP"]) as image:
-        return Reference.of(to_array(image), reference.layout)
+        return to_array(image)
 
 
 def _encoded(image: Image.Image) -> bytes:
@@ -105,15 +114,16 @@ def _encoded(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _unlikeness(sitter: Sitter, reference: Reference) -> float:
+def _unlikeness(layout: FaceLayout, tones: tuple[float, float], reference: HandReference) -> float:
     """Sum differences of landmarks (in shares of the side), and of the lightness of skin and hair."""
-    apart = sitter.layout.landmarks - reference.layout.landmarks
+    apart = layout.landmarks - reference.layout.landmarks
     points = float(np.abs(apart - apart.mean(0)).mean())
-    tones = [_tone(side, "skin") for side in (sitter, reference)], [_tone(side, "hair") for side in (sitter, reference)]
-    return 20 * points + sum(abs(a - b) / 100 for a, b in tones)
+    return 20 * points + sum(abs(a - b) / 100 for a, b in zip(tones, _tones_of(reference), strict=True))
 
 
-def _tone(portrait: Sitter | Reference, region: str) -> float:
-    mask: np.ndarray = getattr(portrait.regions, region)
-    small = lightness(resized(portrait.pixels, mask.shape[0]))
-    return float((small * mask).sum() / max(float(mask.sum()), 1.0))
+def _tones(portrait: Sitter | Reference) -> tuple[float, float]:
+    """Return the mean L* of skin and hair."""
+    light = lightness(resized(portrait.pixels, 128))
+    regions = portrait.regions.at(128)
+    skin, hair = (float((light * mask).sum() / max(float(mask.sum()), 1.0)) for mask in (regions.skin, regions.hair))
+    return skin, hair
