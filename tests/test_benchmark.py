@@ -216,6 +216,9 @@ def test_every_stage_of_the_embedded_model_is_an_operation(finding_tiny: Backbon
         ("invert, 64 px", "float32"),
         ("synthesize, 64 px", "float32"),
         ("photo to picture", "float32"),
+        ("read a layout", "float32"),
+        ("strokes of one reference, 512 px", "none"),
+        ("strokes of one reference, 1024 px", "none"),
         ("fine-tuning step, 1 reference(s)", "float32"),
         ("fine-tuning step, 4 reference(s)", "float32"),
     ]

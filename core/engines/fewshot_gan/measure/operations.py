@@ -6,17 +6,22 @@ for.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import get_args
 
 import torch
 
-from core.engines.base import LoadRequest
+from core.engines.base import DrawOptions, LoadRequest, Size
 from core.engines.fewshot_gan.config import BackboneName
 from core.engines.fewshot_gan.engine import FewShotGan, load, load_backbone
 from core.engines.fewshot_gan.finetune import Example, finetune_steps
+from core.engines.fewshot_gan.hand import brushed_levels, read_hand, read_sitter
 from core.engines.fewshot_gan.measure.pictures import make_pictures
 from core.engines.fewshot_gan.synthesize import synthesize
+from core.engines.layouts import layout_reader
 from core.imaging.align import AlignedFace, align
 from core.imaging.photo import Photo, to_tensor
 
@@ -72,10 +77,26 @@ def mini_operations(device: torch.device, *, quick: bool, photo: Photo | None = 
     )
     if not quick:
         yield Operation("photo to picture", "mini", drawn, backbone.dtype)
+        yield from _strokes(pictures.face, pictures.references[0])
     counts = REFERENCE_COUNTS[: 1 if quick else None]
     examples = training_examples(engine, pictures.references[: counts[-1]])
     for count in counts:
         yield training_step(engine, examples[:count])
+
+
+def _strokes(face: AlignedFace, reference: AlignedFace) -> Iterator[Operation]:
+    """Give reading a layout, and a portrait in the hand of one reference, at either size."""
+    reader = layout_reader()
+    hand = read_hand([reference], reader)
+
+    def portrait(size: Size) -> object:
+        options = DrawOptions(size=size)
+        sitter = read_sitter(face, reader, hand, options.shape)
+        return deque(brushed_levels(sitter, hand, options, threads=torch.get_num_threads()), maxlen=1)
+
+    yield Operation("read a layout", "mini", lambda: reader.read(face.image), torch.float32)
+    for size in get_args(Size):
+        yield Operation(f"strokes of one reference, {size} px", "mini", partial(portrait, size))
 
 
 def training_examples(engine: FewShotGan, references: Sequence[AlignedFace]) -> list[Example]:
