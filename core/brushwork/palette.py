@@ -92,7 +92,12 @@ class Palette:
 
 
 def matched_bands(
-    pixels: np.ndarray, regions: Sequence[np.ndarray], palette: Palette, *, threads: int = 1
+    pixels: np.ndarray,
+    regions: Sequence[np.ndarray],
+    palette: Palette,
+    *,
+    sampled: Sequence[np.ndarray] | None = None,
+    threads: int = 1,
 ) -> np.ndarray:
     """Give a picture an artwork's distribution of values in every band of every region.
 
@@ -100,6 +105,7 @@ def matched_bands(
         pixels: [H, H, 3] float32 RGB in 0..1.
         regions: masks [H, H] in 0..1 of the picture's regions, in the palette's order; together they cover it.
         palette: of the artwork.
+        sampled: parts of the regions [H, H] whose values stand for them; the regions themselves unless given.
         threads: that share the rows.
 
     Returns:
@@ -109,10 +115,10 @@ def matched_bands(
     weights = weights / np.maximum(weights.sum(0), 1e-6)
     planes = np.stack(laplacian_bands(pixels @ _OPPONENT.T, len(palette.curves) - 1))
     low = np.zeros_like(palette.curves)
-    for number, weight in enumerate(weights):
+    for number, weight in enumerate(weights if sampled is None else sampled):
         inside = weight > 0.5
         if inside.sum() < 16:
-            inside = weight > 0.05
+            inside = weights[number] > 0.05
         if inside.any():
             for band, plane in enumerate(planes):
                 low[band, number] = _quantiles(plane[inside])

@@ -80,7 +80,7 @@ class PortraitSettings:
     skin_tone: float = 1.0
     background: Literal["photo", "plain", "style"] = "style"
     reach: Reach = Reach()
-    place_colour: float = 0.7
+    place_colour: float = 0.45
     own_lines: float = 0.8
     keep_hair: float = 0.1
     whole: float = 0.7
@@ -112,9 +112,16 @@ class _Palettes:
     def of(cls, reference: Reference, settings: PortraitSettings) -> _Palettes:
         size = settings.size_px
         bands = settings.bands + (size > 512)
-        here, own = resized(reference.pixels, size), reference.regions.at(size).all()
+        here, own = resized(reference.pixels, size), _sampled(reference, size)
         whole = [np.ones((size, size), np.float32)]
         return cls(Palette.of(here, own, bands=bands), Palette.of(here, whole, bands=bands))
+
+
+def _sampled(portrait: Sitter | Reference, size: int) -> tuple[np.ndarray, ...]:
+    """Take the lips out of the skin: their red would go to whoever's cheek or forehead is reddest."""
+    regions = portrait.regions.at(size)
+    lips = np.clip(2 * blurred(portrait.layout.mask("lips", size), size / 90), 0, 1)
+    return regions.skin * (1 - lips), regions.hair, regions.clothes, regions.background
 
 
 def portrait_levels(
@@ -177,7 +184,9 @@ def _own_lines(tones: np.ndarray, sitter: Sitter) -> np.ndarray:
         blurred(np.maximum(*(sitter.layout.mask(part, size) for part in parts)), size / 90).clip(0, 1)
         for parts in (("eyes", "brows"), ("lips", "mouth"))
     )
-    share: np.ndarray = np.maximum.reduce([face * np.clip((energy / usual - 1.2) / 1.8, 0, 1), eyes, 0.8 * mouth])
+    around = 0.6 * np.clip(4 * blurred(sitter.layout.mask("eyes", size), size / 24), 0, 1)  # where glasses are
+    strong = face * np.clip((energy / usual - 1.2) / 1.8, 0, 1)
+    share: np.ndarray = np.maximum.reduce([strong, around, eyes, 0.8 * mouth])
     return share
 
 
@@ -259,7 +268,8 @@ def _in_palette(
     size = settings.size_px
     regions = sitter.regions.at(size)
     threads = settings.brush.threads
-    made = matched_bands(pixels, regions.all(), palettes.regions, threads=threads).clip(0, 1)
+    sampled = _sampled(sitter, size)
+    made = matched_bands(pixels, regions.all(), palettes.regions, sampled=sampled, threads=threads).clip(0, 1)
     whole = [np.ones((size, size), np.float32)]
     made += settings.whole * (matched_bands(made, whole, palettes.whole, threads=threads) - made)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
