@@ -104,7 +104,7 @@ def test_skin_keeps_the_photos_lightness(artwork: Reference) -> None:
         skin = one.layout.mask("face", 128) > 0.6
         wanted = lightness(_down(one.pixels))[skin].mean()
         on, off = (lightness(finished(one, pale, replace(SMALL, skin_tone=share)))[skin].mean() for share in (1.0, 0.0))
-        assert abs(on - wanted) < 8 and abs(on - wanted) < abs(off - wanted)
+        assert abs(on - wanted) < 6 and abs(on - wanted) < abs(off - wanted)
 
 
 # --- palette and regions -----------------------------------------------------------------------------------

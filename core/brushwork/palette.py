@@ -160,6 +160,11 @@ def lightness(pixels: np.ndarray) -> np.ndarray:
     return light
 
 
+def mean_in(plane: np.ndarray, mask: np.ndarray) -> float:
+    """Return the mean of a plane [H, W] under a mask [H, W] in 0..1."""
+    return float((plane * mask).sum() / max(float(mask.sum()), 1.0))
+
+
 def lightened(pixels: np.ndarray, lift: np.ndarray) -> np.ndarray:
     """Add to the L* of RGB [H, W, 3] float32 in 0..1, place by place [H, W]; contrast grows with the light."""
     lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)

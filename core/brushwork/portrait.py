@@ -19,6 +19,7 @@ from core.brushwork.palette import (
     luminance,
     matched_bands,
     mean_chroma,
+    mean_in,
     resized,
 )
 from core.brushwork.regions import Regions, find_regions
@@ -156,10 +157,8 @@ def _stroked(
     sigmas = [scale * sigma for sigma in (reach.elsewhere, reach.skin, reach.features)]
     strokes = voted_details(level, [here - blurred(here, sigma) for sigma in sigmas], settings.brush)
     wide = _COLOUR_SIGMA * scale
-    lips = blurred(sitter.layout.mask("lips", size), size / 64)[
-        ..., None
-    ]  # the reference's lipstick is not everybody's
-    moved = settings.place_colour * (1 - 0.6 * lips.clip(0, 1)) * chroma_of(blurred(level.pixels - tones, wide))
+    lips = blurred(sitter.layout.mask("lips", size), size / 64).clip(0, 1)[..., None]  # lipstick is not everybody's
+    moved = settings.place_colour * (1 - 0.6 * lips) * chroma_of(blurred(level.pixels - tones, wide))
     shares = (np.ones((size, size), np.float32), *_shares(sitter, size))
     own = np.maximum(settings.own_lines * _own_lines(tones, sitter), _unlike(level, sitter))[..., None]
     made = np.zeros_like(tones)
@@ -276,7 +275,7 @@ def _in_palette(
     light = lightness(resized(sitter.pixels, size))
     for mask, amount in ((regions.skin, skin_tone), (regions.hair, settings.keep_hair)):
         if amount > 0 and mask.sum() > 64:
-            now, wanted = (float((plane * mask).sum() / mask.sum()) for plane in (lightness(made), light))
+            now, wanted = mean_in(lightness(made), mask), mean_in(light, mask)
             wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
             made = keep_lightness(made, mask, wanted, amount=amount)
     return _with_open_eyes(made, light, sitter)
@@ -287,7 +286,7 @@ def _on_paper(reference: Reference) -> bool:
     if mean_chroma(reference.pixels) >= LINE_ART_CHROMA:
         return False
     light, skin = lightness(resized(reference.pixels, 128)), reference.regions.at(128).skin
-    return float((light * skin).sum() / max(float(skin.sum()), 1.0)) > LINE_ART_LIGHT
+    return mean_in(light, skin) > LINE_ART_LIGHT
 
 
 def _with_open_eyes(pixels: np.ndarray, light: np.ndarray, sitter: Sitter) -> np.ndarray:
@@ -297,8 +296,6 @@ def _with_open_eyes(pixels: np.ndarray, light: np.ndarray, sitter: Sitter) -> np
     eyes = blurred(sitter.layout.mask("eyes", size), size / 40)
     eyes = np.clip(2 * eyes, 0, 1)
     drawn = lightness(pixels)
-    depths = [
-        blurred(plane, size / 40) - float((plane * skin).sum() / max(skin.sum(), 1.0)) for plane in (light, drawn)
-    ]
-    lift = np.clip(1.2 * depths[0] - _DEEPER - depths[1], 0, 40) * eyes
+    own, deep = (blurred(plane, size / 40) - mean_in(plane, skin) for plane in (light, drawn))
+    lift = np.clip(1.2 * own - _DEEPER - deep, 0, 40) * eyes
     return lightened(pixels, lift)

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from core.brushwork.palette import lightness, resized
+from core.brushwork.palette import lightness, mean_in, resized
 from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
 from core.brushwork.synthesize import BrushSettings, Reference
 from core.engines.base import DrawOptions
@@ -125,5 +125,4 @@ def _tones(portrait: Sitter | Reference) -> tuple[float, float]:
     """Return the mean L* of skin and hair."""
     light = lightness(resized(portrait.pixels, 128))
     regions = portrait.regions.at(128)
-    skin, hair = (float((light * mask).sum() / max(float(mask.sum()), 1.0)) for mask in (regions.skin, regions.hair))
-    return skin, hair
+    return mean_in(light, regions.skin), mean_in(light, regions.hair)

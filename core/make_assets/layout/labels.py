@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter
 
 from core.brushwork.regions import find_regions
 from core.imaging.layout import MESH_POINTS, PARTS, FaceLayout
+from core.procedural.techniques.fields import soft_step
 
 LABEL_PX = 128
 _MESH_PX, _PERSON_PX = 192, 256
@@ -95,16 +96,9 @@ def masks(crop: Image.Image, landmarks: np.ndarray, person: np.ndarray) -> np.nd
     drawn["face"], drawn["hair"] = bare * (1 - crown), crown
     first = FaceLayout(landmarks, np.stack([drawn[name] for name in PARTS]), 1.0)
     regions = find_regions(small.astype(np.float32) / 255, first).at(LABEL_PX)
-    drawn["hair"] = _surer(regions.hair)
+    drawn["hair"] = soft_step(regions.hair, 0.5, 0.6)
     drawn["face"] = bare * (1 - drawn["hair"])
     return np.stack([(drawn[name] * 255).round().astype(np.uint8) for name in PARTS])
-
-
-def _surer(mask: np.ndarray) -> np.ndarray:
-    """Bring a soft mask nearer to 0 and 1."""
-    share = np.clip((mask - 0.2) / 0.6, 0, 1)
-    sure: np.ndarray = share * share * (3 - 2 * share)
-    return sure
 
 
 def _hair(pixels: np.ndarray, points: np.ndarray, person: np.ndarray, oval: np.ndarray) -> np.ndarray:
