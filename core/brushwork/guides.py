@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
-from core.brushwork.palette import blurred, luminance
+from core.brushwork.palette import blurred, luminance, resized
 from core.brushwork.regions import Regions
 from core.imaging.deform import ANCHORS, fit_warp
 from core.imaging.layout import FaceLayout, Part
@@ -20,13 +22,15 @@ class GuideWeights:
         tone: luminance of the guide against the reference's, over whole patches.
         place: distance from where the face's geometry puts the pixel in the reference, in sides.
         contrast: luminance against its surroundings, in local deviations.
+        detail: strength of detail against what is usual on the picture's skin.
         skin, hair, clothes, background: regions.
         brows, eyes, nose, lips, mouth: the layout's masks.
     """
 
     tone: float = 0.5
-    place: float = 8.0
+    place: float = 6.0
     contrast: float = 0.3
+    detail: float = 1.0
     skin: float = 5.0
     hair: float = 4.0
     clothes: float = 1.5
@@ -38,6 +42,7 @@ class GuideWeights:
     mouth: float = 2.0
 
 
+_HOME_PX = 128
 _REGIONS = ("skin", "hair", "clothes", "background")
 _PARTS: tuple[Part, ...] = ("brows", "eyes", "nose", "lips", "mouth")
 
@@ -46,6 +51,46 @@ def place_map(photo: FaceLayout, reference: FaceLayout, size_px: int) -> np.ndar
     """Say where in the reference each pixel of the photo belongs: [S, S, 2] x, y in shares of its side."""
     warp = fit_warp(photo.landmarks[ANCHORS], reference.landmarks[ANCHORS])
     places: np.ndarray = warp.grid(size_px).clip(-0.1, 1.1)
+    return places
+
+
+def at_home(places: np.ndarray, regions: Regions, own: Regions) -> np.ndarray:
+    """Move places in the reference that lie outside a pixel's own region into it: [S, S, 2].
+
+    They are mirrored at its edge, or go to its nearest pixel. Otherwise a bare forehead would be drawn from the fringe
+    that lies there in the reference, and the ground beside a narrow head from its wide hair.
+
+    Args:
+        places: [S, S, 2] x, y in shares of the reference's side.
+        regions, own: of the picture that is drawn and of the reference.
+    """
+    size = places.shape[0]
+    small = resized(places, _HOME_PX)
+    column, row = (small[..., axis] * _HOME_PX for axis in (0, 1))
+    column, row = (index.astype(int).clip(0, _HOME_PX - 1) for index in (column, row))
+    which = np.stack(regions.at(_HOME_PX).all()).argmax(0)
+    moved = np.zeros_like(small)
+    for number, mask in enumerate(own.at(_HOME_PX).all()):
+        home = cv2.erode((mask > 0.8).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        abroad = (which == number) & ~home[row, column]
+        if home.sum() < 60 or not abroad.any():
+            continue
+        goal = mirrored(home)[:, row, column]
+        shift = np.dstack([goal[1] - column, goal[0] - row]) / _HOME_PX
+        moved[abroad] = shift[abroad]
+    home_again: np.ndarray = places + cv2.resize(moved.astype(np.float32), (size, size))
+    return home_again
+
+
+def mirrored(home: np.ndarray) -> np.ndarray:
+    """Say which place inside a mask [S, S] stands for each place outside: [2, S, S] rows and columns.
+
+    The one as far behind the mask's edge, if that is inside, else the nearest.
+    """
+    size = home.shape[0]
+    nearest = distance_transform_edt(~home, return_distances=False, return_indices=True)
+    behind = (2 * nearest - np.indices(home.shape)).clip(0, size - 1)
+    places: np.ndarray = np.where(home[tuple(behind)], behind, nearest)
     return places
 
 
@@ -64,14 +109,25 @@ def local_contrast(grey: np.ndarray) -> np.ndarray:
     return contrast
 
 
+def local_detail(grey: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Return how strong detail is [S, S], in 4 times the skin's median: skin is at 1/4, be it smooth or hatched."""
+    size = grey.shape[0]
+    energy = np.sqrt(blurred((grey - blurred(grey, size / 100)) ** 2, size / 80).clip(1e-8))
+    bare = skin > 0.7
+    usual = float(np.median(energy[bare] if bare.any() else energy)) + 0.004
+    detail: np.ndarray = np.clip(energy / usual, 0, 4) / 4
+    return detail
+
+
 def guide_stack(
     layout: FaceLayout, regions: Regions, place: np.ndarray, picture: np.ndarray, weights: GuideWeights
 ) -> np.ndarray:
     """Stack the guides that are compared at patch centres, each times the root of its weight: [S, S, G] float32."""
     size = picture.shape[0]
     planes = [place[..., axis] * np.sqrt(weights.place) for axis in (0, 1)]
-    planes.append(local_contrast(luminance(picture)) * np.sqrt(weights.contrast))
-    here = regions.at(size)
+    here, grey = regions.at(size), luminance(picture)
+    planes.append(local_contrast(grey) * np.sqrt(weights.contrast))
+    planes.append(local_detail(grey, here.skin) * np.sqrt(weights.detail))
     planes += [getattr(here, region) * np.sqrt(getattr(weights, region)) for region in _REGIONS]
     planes += [layout.mask(part, size) * np.sqrt(getattr(weights, part)) for part in _PARTS]
     return np.stack(planes, axis=-1).astype(np.float32)

@@ -35,11 +35,14 @@ def chroma_of(pixels: np.ndarray) -> np.ndarray:
     return coloured
 
 
-def laplacian_bands(pixels: np.ndarray, count: int) -> list[np.ndarray]:
-    """Split [H, H, C] into `count` bands of full size and what is left; their sum is the picture."""
+def laplacian_bands(pixels: np.ndarray, count: int, cover: np.ndarray | None = None) -> list[np.ndarray]:
+    """Split [H, H, C] into `count` bands of full size and what is left; their sum is the picture.
+
+    With a cover [H, H] in 0..1 what it hides and what it shows are split apart: no band has the edge between them.
+    """
     bands, rest = [], pixels
     for band in range(count):
-        smooth = blurred(pixels, 0.8 * 2**band)
+        smooth = blurred_apart(pixels, cover, 0.8 * 2**band) if cover is not None else blurred(pixels, 0.8 * 2**band)
         bands.append(rest - smooth)
         rest = smooth
     return [*bands, rest]
@@ -67,6 +70,20 @@ def blurred(pixels: np.ndarray, sigma_px: float) -> np.ndarray:
     return small.reshape(pixels.shape)
 
 
+def blurred_within(pixels: np.ndarray, mask: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Blur what of [H, H, C] lies inside a mask [H, H], taking nothing from outside."""
+    weight = blurred(mask, sigma_px)[..., None]
+    spread: np.ndarray = blurred(pixels * mask[..., None], sigma_px) / np.maximum(weight, 1e-3)
+    return spread
+
+
+def blurred_apart(pixels: np.ndarray, cover: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Blur [H, H, C] on both sides of a cover's edge, not across it."""
+    inside, outside = (blurred_within(pixels, mask, sigma_px) for mask in (cover, 1 - cover))
+    apart: np.ndarray = outside + cover[..., None] * (inside - outside)
+    return apart
+
+
 @dataclass(frozen=True)
 class Palette:
     """How values of an artwork are spread.
@@ -78,9 +95,11 @@ class Palette:
     curves: np.ndarray
 
     @classmethod
-    def of(cls, pixels: np.ndarray, regions: Sequence[np.ndarray], *, bands: int) -> Palette:
+    def of(
+        cls, pixels: np.ndarray, regions: Sequence[np.ndarray], *, bands: int, cover: np.ndarray | None = None
+    ) -> Palette:
         """Read a picture [K, K, 3] RGB in 0..1 with masks [K, K]; a region that is nearly empty takes the whole."""
-        planes = laplacian_bands(pixels @ _OPPONENT.T, bands)
+        planes = laplacian_bands(pixels @ _OPPONENT.T, bands, cover)
         curves = np.empty((bands + 1, len(regions), 3, len(_SHARES)), np.float32)
         for number, mask in enumerate(regions):
             inside = mask > 0.5
@@ -97,6 +116,8 @@ def matched_bands(
     palette: Palette,
     *,
     sampled: Sequence[np.ndarray] | None = None,
+    cover: np.ndarray | None = None,
+    most: Sequence[float] | None = None,
     threads: int = 1,
 ) -> np.ndarray:
     """Give a picture an artwork's distribution of values in every band of every region.
@@ -106,6 +127,9 @@ def matched_bands(
         regions: masks [H, H] in 0..1 of the picture's regions, in the palette's order; together they cover it.
         palette: of the artwork.
         sampled: parts of the regions [H, H] whose values stand for them; the regions themselves unless given.
+        cover: [H, H] in 0..1, across whose edge bands don't reach.
+        most: by which factor contrast may grow in each region; any unless given. A distribution with long tails would
+            make stains of whatever is a little redder or lighter than the rest.
         threads: that share the rows.
 
     Returns:
@@ -113,7 +137,7 @@ def matched_bands(
     """
     weights = np.stack(regions)
     weights = weights / np.maximum(weights.sum(0), 1e-6)
-    planes = np.stack(laplacian_bands(pixels @ _OPPONENT.T, len(palette.curves) - 1))
+    planes = np.stack(laplacian_bands(pixels @ _OPPONENT.T, len(palette.curves) - 1, cover))
     low = np.zeros_like(palette.curves)
     for number, weight in enumerate(weights if sampled is None else sampled):
         inside = weight > 0.5
@@ -122,7 +146,8 @@ def matched_bands(
         if inside.any():
             for band, plane in enumerate(planes):
                 low[band, number] = _quantiles(plane[inside])
-    starts, scales, tables = _tables(low, palette.curves)
+    high = palette.curves if most is None else _gentler(low, palette.curves, np.asarray(most, np.float32))
+    starts, scales, tables = _tables(low, high)
     result = np.zeros_like(pixels)
 
     def work(first: int, last: int) -> None:
@@ -131,6 +156,14 @@ def matched_bands(
     in_rows(work, len(result), threads)
     back: np.ndarray = result @ _OPPONENT
     return back
+
+
+def _gentler(low: np.ndarray, high: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Keep the curves' means and let them rise [R] times as fast as the picture's own at most: [B, R, 3, Q]."""
+    rise = np.minimum(np.diff(high), most[:, None, None] * np.maximum(np.diff(low), 1e-7))
+    risen = np.concatenate([np.zeros_like(high[..., :1]), np.cumsum(rise, axis=-1)], axis=-1)
+    gentler: np.ndarray = risen + (high.mean(-1) - risen.mean(-1))[..., None]
+    return gentler
 
 
 def _tables(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

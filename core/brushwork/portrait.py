@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+import cv2
 import numpy as np
 
+from core.brushwork.guides import mirrored
 from core.brushwork.palette import (
     Palette,
     blurred,
+    blurred_apart,
+    blurred_within,
     chroma_of,
     flatness,
     keep_lightness,
@@ -31,7 +35,35 @@ LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the 
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
+_MOST = 2.0, 3.0, 3.0, 3.0  # by how much contrast may grow on skin, hair, clothes and ground
+_MOST_WHOLE = 3.0
+_USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
+
+
+@dataclass(frozen=True)
+class _Course:
+    """How far light and colour may leave the photo's course: by an amount of L* or chroma, and by a share of it."""
+
+    light: float
+    light_share: float
+    chroma: float
+    chroma_share: float
+
+    def near(self, away: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Bring deviations in LAB [..., 3] near to the photo's own."""
+        slack = self.light + self.light_share * np.abs(own[..., :1])
+        light = own[..., :1] + (away[..., :1] - own[..., :1]).clip(-slack, slack)
+        most, now = (np.linalg.norm(plane[..., 1:], axis=-1, keepdims=True) for plane in (own, away))
+        shrink = np.minimum(1, (self.chroma + self.chroma_share * most) / np.maximum(now, 1e-3))
+        return np.concatenate([light, shrink * away[..., 1:]], axis=-1)
+
+
+_COURSE = 0.025  # of the side
+_SETTLED_PX = 256
+_NEARLY_NONE = 0.001  # share of a picture
+_SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 4, 1.3), _Course(10, 0.6, 8, 1.4)
+_CLOTHES_COURSE, _LIPS_COURSE = _Course(14, 0.6, 12, 1.6), _Course(100, 0, 2, 1.35)
 
 
 @dataclass(frozen=True)
@@ -114,8 +146,9 @@ class _Palettes:
         size = settings.size_px
         bands = settings.bands + (size > 512)
         here, own = resized(reference.pixels, size), _sampled(reference, size)
-        whole = [np.ones((size, size), np.float32)]
-        return cls(Palette.of(here, own, bands=bands), Palette.of(here, whole, bands=bands))
+        cover = 1 - reference.regions.at(size).background
+        regions = Palette.of(here, own, bands=bands, cover=cover)
+        return cls(regions, Palette.of(here, [np.ones((size, size), np.float32)], bands=bands, cover=cover))
 
 
 def _sampled(portrait: Sitter | Reference, size: int) -> tuple[np.ndarray, ...]:
@@ -153,20 +186,48 @@ def _stroked(
     """
     size = level.size_px
     scale = size / 512
-    here = resized(reference.pixels, size)
+    here, own_cover = resized(reference.pixels, size), 1 - reference.regions.at(size).background
+    cover = 1 - sitter.regions.at(size).background
     sigmas = [scale * sigma for sigma in (reach.elsewhere, reach.skin, reach.features)]
-    strokes = voted_details(level, [here - blurred(here, sigma) for sigma in sigmas], settings.brush)
+    details = [here - blurred_apart(here, own_cover, sigma) for sigma in sigmas]
+    strokes = voted_details(level, details, settings.brush)
+    calm = _calm(strokes[1], details[1], sitter, reference)
     wide = _COLOUR_SIGMA * scale
     lips = blurred(sitter.layout.mask("lips", size), size / 64).clip(0, 1)[..., None]  # lipstick is not everybody's
-    moved = settings.place_colour * (1 - 0.6 * lips) * chroma_of(blurred(level.pixels - tones, wide))
+    moved = settings.place_colour * (1 - 0.6 * lips) * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
     shares = (np.ones((size, size), np.float32), *_shares(sitter, size))
     own = np.maximum(settings.own_lines * _own_lines(tones, sitter), _unlike(level, sitter))[..., None]
     made = np.zeros_like(tones)
     for sigma, stroke, share in zip(sigmas, strokes, shares, strict=True):
-        smooth = blurred(tones, sigma)
-        layer = smooth + moved + stroke + own * (tones - smooth - stroke)
+        smooth = blurred_apart(tones, cover, sigma)
+        layer = smooth + moved + calm * stroke
+        layer += own * (tones - smooth - calm * stroke)
         made += share[..., None] * (layer - made)
     return made
+
+
+def _calm(strokes: np.ndarray, details: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarray:
+    """Say how much of the strokes on skin to keep: less where they are far stronger than the reference's skin is.
+
+    Such strokes are the edge of a fringe, a brim or a shadow that the regions took for skin.
+
+    Args:
+        strokes: [S, S, 3] as patches brought them.
+        details: [S, S, 3] of the reference, from which they came.
+
+    Returns:
+        [S, S, 1] in 0..1.
+    """
+    size = strokes.shape[0]
+    there, here = (np.sqrt(blurred((plane**2).mean(-1), size / 128).clip(1e-8)) for plane in (details, strokes))
+    features = np.maximum.reduce([reference.layout.mask(part, size) for part in ("brows", "eyes", "lips", "mouth")])
+    bare = (reference.regions.at(size).skin > 0.7) & (blurred(features, size / 64) < 0.1)
+    if bare.sum() < 64:
+        return np.ones((size, size, 1), np.float32)
+    usual = _USUAL * float(np.quantile(there[bare], 0.6))
+    skin = sitter.regions.at(size).skin
+    share: np.ndarray = 1 - skin * (1 - np.minimum(1, usual / here))
+    return share[..., None]
 
 
 def _own_lines(tones: np.ndarray, sitter: Sitter) -> np.ndarray:
@@ -205,7 +266,7 @@ def _with_background(
     size = settings.size_px
     behind = sitter.regions.at(size).background
     if settings.background == "photo":
-        ground = _spread(pixels, behind, size / 24)
+        ground = blurred_within(pixels, behind, size / 24)
     else:
         here, own = resized(reference.pixels, size), reference.regions.at(size).background
         if settings.background == "plain":
@@ -219,17 +280,10 @@ def _with_background(
 
 def _without_backdrop(pixels: np.ndarray, cover: np.ndarray, sigma_px: float) -> np.ndarray:
     """Estimate the person's own colours where strands and backdrop mix (blurred fusion, Forte 2021): [S, S, 3]."""
-    person, backdrop = _spread(pixels, cover, sigma_px), _spread(pixels, 1 - cover, sigma_px)
+    person, backdrop = (blurred_within(pixels, mask, sigma_px) for mask in (cover, 1 - cover))
     alpha = cover[..., None]
     own: np.ndarray = person + alpha * (pixels - alpha * person - (1 - alpha) * backdrop)
     return own.clip(0, 1)
-
-
-def _spread(pixels: np.ndarray, mask: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Blur what lies inside a mask, taking nothing from outside."""
-    weight = blurred(mask, sigma_px)[..., None]
-    spread: np.ndarray = blurred(pixels * mask[..., None], sigma_px) / np.maximum(weight, 1e-3)
-    return spread
 
 
 def _mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -238,7 +292,7 @@ def _mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Continue what lies inside a mask over the rest, coarser with the distance."""
+    """Continue what lies inside a mask over the rest: colours coarser with the distance, mirrored detail."""
     size = pixels.shape[0]
     known = (mask > 0.9).astype(np.float32)
     filled = np.broadcast_to(_mean_colour(pixels, mask), pixels.shape).copy()
@@ -247,6 +301,9 @@ def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         near = blurred(pixels * known[..., None], sigma) / np.maximum(weight, 1e-3)
         share = np.clip(weight * 4, 0, 1)
         filled += share * (near - filled)
+    if known.sum() > 64:
+        detail = pixels - blurred_within(pixels, known, size / 64)
+        filled += detail[tuple(mirrored(known > 0))]
     whole: np.ndarray = filled + known[..., None] * (pixels - filled)
     return whole
 
@@ -263,22 +320,55 @@ def _shares(sitter: Sitter, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _in_palette(
     pixels: np.ndarray, sitter: Sitter, reference: Reference, palettes: _Palettes, settings: PortraitSettings
 ) -> np.ndarray:
-    """Match values region by region, then give skin and hair the photo's lightness back."""
-    size = settings.size_px
+    """Match values region by region, then give skin and hair the photo's lightness back and calm what stands out."""
+    size, threads = settings.size_px, settings.brush.threads
     regions = sitter.regions.at(size)
-    threads = settings.brush.threads
-    sampled = _sampled(sitter, size)
-    made = matched_bands(pixels, regions.all(), palettes.regions, sampled=sampled, threads=threads).clip(0, 1)
-    whole = [np.ones((size, size), np.float32)]
-    made += settings.whole * (matched_bands(made, whole, palettes.whole, threads=threads) - made)
+    sampled, cover = _sampled(sitter, size), 1 - regions.background
+    made = matched_bands(
+        pixels, regions.all(), palettes.regions, sampled=sampled, cover=cover, most=_MOST, threads=threads
+    ).clip(0, 1)
+    alone = [np.ones((size, size), np.float32)]
+    whole = matched_bands(made, alone, palettes.whole, cover=cover, most=[_MOST_WHOLE], threads=threads)
+    made += settings.whole * (whole - made)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
-    light = lightness(resized(sitter.pixels, size))
+    photo = resized(sitter.pixels, size)
+    light = lightness(photo)
     for mask, amount in ((regions.skin, skin_tone), (regions.hair, settings.keep_hair)):
         if amount > 0 and mask.sum() > 64:
             now, wanted = mean_in(lightness(made), mask), mean_in(light, mask)
             wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
             made = keep_lightness(made, mask, wanted, amount=amount)
-    return _with_open_eyes(made, light, sitter)
+    return _with_open_eyes(_settled(made, photo, sitter), light, sitter)
+
+
+def _settled(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter) -> np.ndarray:
+    """Keep light and colour inside skin, hair, clothes and lips near the photo's own course: no stains, no slabs.
+
+    From `_COURSE` of the side upwards, a place's deviation from its region's mean may exceed the photo's by a little.
+    """
+    size = min(_SETTLED_PX, photo.shape[0])
+    lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
+    now, own = resized(lab, size), cv2.cvtColor(resized(photo, size).clip(0, 1), cv2.COLOR_RGB2LAB)
+    regions = sitter.regions.at(size)
+    lips = np.clip(1.5 * blurred(sitter.layout.mask("lips", size), size / 256), 0, 1)
+    skin = regions.skin * (1 - lips)
+    change = np.zeros_like(now)
+    for mask, around, limits, course in (
+        (skin, skin, _SKIN_COURSE, _COURSE),
+        (regions.hair, regions.hair, _HAIR_COURSE, _COURSE),
+        (regions.clothes, regions.clothes, _CLOTHES_COURSE, _COURSE),
+        (lips, skin, _LIPS_COURSE, _COURSE / 3),
+    ):
+        if mask.mean() > _NEARLY_NONE and around.mean() > _NEARLY_NONE:
+            away, wanted = (
+                blurred_within(plane, mask, size * course) - (plane * around[..., None]).sum((0, 1)) / around.sum()
+                for plane in (now, own)
+            )
+            change += mask[..., None] * (limits.near(away, wanted) - away)
+    lab += resized(change, photo.shape[0])
+    lab[..., 0] = lab[..., 0].clip(0, 100)
+    settled: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return settled
 
 
 def _on_paper(reference: Reference) -> bool:

@@ -1,6 +1,7 @@
 """The four regions of a portrait that are coloured apart: skin, hair, clothes, background.
 
-The layout's masks say roughly where they lie; the picture's own colours decide at their edges. Each region's colours
+The person is cut out first, by GrabCut (Rother, Kolmogorov and Blake 2004) from what the layout is sure of. Inside, the
+layout's masks say roughly where regions lie and the picture's own colours decide at their edges: each region's colours
 are a smoothed histogram, estimated and applied in turns (expectation and maximisation). A guided filter (He, Sun and
 Tang 2013, with coefficients of a reduced picture as in He and Sun 2015) then lets the masks follow strands and edges.
 """
@@ -18,10 +19,13 @@ from core.imaging.layout import FaceLayout
 
 WORK_PX = 160
 FINE_PX = 512
+_CUT_PX = 256
 _GUIDED_PX, _GUIDED_RADIUS, _GUIDED_EPS = 256, 5, 1e-4
 _CHIN, _BROWS, _LEFT, _RIGHT = 152, (105, 334), 234, 454
 _ROUNDS = 6
 _TRUST = 0.8  # power of the colours' likelihood: neighbouring pixels are no independent witnesses
+_LOST = 0.18  # share of a head whose loss tells that colours don't tell it from the ground
+_DECIDED = 1.7  # power by which what is likely becomes likelier in the end
 
 
 @dataclass(frozen=True)
@@ -56,46 +60,95 @@ def find_regions(pixels: np.ndarray, layout: FaceLayout) -> Regions:
     Returns:
         Masks of 512 px.
     """
-    small = cv2.resize(pixels, (WORK_PX, WORK_PX), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(cv2.GaussianBlur(small, (0, 0), 0.7).clip(0, 1), cv2.COLOR_RGB2LAB)
+    small = resized(pixels, WORK_PX)
+    person = resized(_cut_out(pixels, layout), WORK_PX)
     prior = _prior(layout)
-    belief = prior
-    bins = _bins(lab)
+    belief = prior * person
+    bins = _bins(cv2.cvtColor(cv2.GaussianBlur(small, (0, 0), 0.7).clip(0, 1), cv2.COLOR_RGB2LAB))
     for _ in range(_ROUNDS):
         likeness = np.stack([_density(bins, plane) for plane in belief])
-        belief = prior * likeness**_TRUST
-        belief = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in belief])
-        belief /= np.maximum(belief.sum(0), 1e-9)
-    belief = _without_strangers(belief, cv2.cvtColor(small.clip(0, 1), cv2.COLOR_RGB2LAB), layout)
-    return Regions(*along_edges(belief.astype(np.float32), pixels))
+        belief = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in prior * likeness**_TRUST])
+        belief *= person / np.maximum(belief.sum(0), 1e-9)
+    belief = _by_complexion(belief, cv2.cvtColor(small.clip(0, 1), cv2.COLOR_RGB2LAB), layout) ** _DECIDED
+    belief *= person / np.maximum(belief.sum(0), 1e-9)
+    return Regions(*along_edges(np.concatenate([belief, 1 - person[None]]).astype(np.float32), pixels))
 
 
-def _without_strangers(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> np.ndarray:
-    """Give to the hair what of the skin has another colour than the face has between brows and chin.
+def _cut_out(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
+    """Cut the person out of the picture: [256, 256] float32 of 0 or 1."""
+    size = _CUT_PX
+    person, face, hair = (layout.mask(part, size) for part in ("person", "face", "hair"))
+    head, shoulders, bust = _bust(layout.landmarks * size, size)
+    maybe = np.maximum.reduce([person, face, 0.8 * hair, 0.55 * shoulders])
+    sure = _eroded((person > 0.9) & (np.maximum(head, shoulders) > 0.3))
+    sure |= (_inside(layout.landmarks * size, size) > 0.6) | (bust & (person > 0.15))
+    reach = np.maximum.reduce([person, 0.8 * hair, 0.5 * shoulders, 0.3 * _tresses(layout.landmarks * size, size)])
+    away = cv2.dilate((reach > 0.12).astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    lab = cv2.cvtColor(resized(pixels, size).clip(0, 1), cv2.COLOR_RGB2LAB)
+    found = _grab_cut(lab, sure, maybe > 0.5, away)
+    likely = (np.maximum(person, hair) > 0.6) & (head > 0.35)
+    if (likely & (found < 0.5)).sum() > _LOST * likely.sum():  # white hair on white paper
+        found = _grab_cut(lab, sure | _eroded(likely), maybe > 0.5, away)
+    return found
 
-    A fringe, a hat's brim or a beard would otherwise count as skin. In a face lit in many colours, little is strange.
+
+def _eroded(mask: np.ndarray) -> np.ndarray:
+    inner: np.ndarray = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return inner
+
+
+def _grab_cut(lab: np.ndarray, sure: np.ndarray, maybe: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Cut along colours [S, S, 3] in LAB, from what is surely, maybe and surely not the person."""
+    labels = np.where(maybe, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[away], labels[sure] = cv2.GC_BGD, cv2.GC_FGD
+    behind = (labels == cv2.GC_BGD) | (labels == cv2.GC_PR_BGD)
+    if not sure.any() or behind.sum() < 64:
+        return np.where(behind, 0, 1).astype(np.float32)
+    colours = (lab * (2, 1, 1) + (0, 128, 128)).clip(0, 255).astype(np.uint8)
+    cv2.setRNGSeed(0)  # its first clusters are drawn by lot
+    cv2.grabCut(colours, labels, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    return _in_one_piece(((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8), sure)
+
+
+def _in_one_piece(found: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """Keep the piece of a mask [S, S] of 0 and 1 that holds what is sure, close its holes, smooth its edge."""
+    _, numbers = cv2.connectedComponents(found)
+    counts = np.bincount(numbers[sure])
+    counts[0] = 0
+    _, gaps = cv2.connectedComponents((numbers != counts.argmax()).astype(np.uint8))
+    small = np.bincount(gaps.ravel()) < found.size / 1600
+    person = (gaps == 0) | small[gaps]
+    smooth: np.ndarray = cv2.medianBlur(person.astype(np.uint8), 5).astype(np.float32)
+    return smooth
+
+
+def _by_complexion(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> np.ndarray:
+    """Compare skin and hair [3, S, S] with the colours that the face has between brows and chin, in their own spread.
+
+    Skin of another colour goes to the hair: a fringe, a hat's brim or a beard. Hair of the skin's colour, where the
+    layout isn't sure of it, goes to the skin: a bald head. In a face lit in many colours, little is strange.
     """
     features = np.maximum.reduce([layout.mask(part, WORK_PX) for part in ("brows", "eyes", "lips", "mouth")])
     features = cv2.dilate(features, np.ones((7, 7), np.uint8))
     points = layout.landmarks * WORK_PX
     rows = np.arange(WORK_PX)[:, None]
-    cheeks = _inside(points) * (rows > points[list(_BROWS), 1].mean()) * (1 - features)
-    moved = belief[0] * _oddness(lab, cheeks > 0.7) * (1 - features)
-    kept = belief.copy()
-    kept[0] -= moved
-    kept[1] += moved
-    return kept
+    inner = _inside(points, WORK_PX) * (1 - features)
+    strange, familiar = (_away(lab, core > 0.7) for core in (inner * (rows > points[list(_BROWS), 1].mean()), inner))
+    unsure = np.clip((0.85 - layout.mask("hair", WORK_PX)) / 0.25, 0, 1) * (rows < points[_CHIN, 1])
+    to_hair = belief[0] * np.clip((strange - 3) / 2, 0, 1) * (1 - features)
+    to_skin = belief[1] * np.clip((2.2 - familiar) / 1.2, 0, 1) * unsure
+    moved = to_hair - to_skin
+    return np.stack([belief[0] - moved, belief[1] + moved, belief[2]])
 
 
-def _oddness(lab: np.ndarray, core: np.ndarray) -> np.ndarray:
-    """Say how far each colour lies from those of a core [S, S], in their own spread: 0 within 3, 1 from 5 on."""
+def _away(lab: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """Say how far each colour lies from those of a core [S, S], in their own spread; 2.5 where there is no core."""
     if core.sum() < 50:
-        return np.zeros(core.shape, np.float32)
+        return np.full(core.shape, 2.5, np.float32)
     typical = np.median(lab[core], axis=0)
     spread = 1.48 * np.median(np.abs(lab[core] - typical), axis=0) + (3.0, 2.0, 2.0)
-    away = np.abs(lab - typical) / spread
-    odd: np.ndarray = np.clip((np.sqrt((away**2).mean(-1)) - 3) / 2, 0, 1)
-    return odd
+    away: np.ndarray = np.sqrt((((lab - typical) / spread) ** 2).mean(-1))
+    return away
 
 
 def along_edges(masks: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -140,59 +193,60 @@ def _inverse(spread: list[list[np.ndarray]], floor: float) -> list[list[np.ndarr
 
 
 def _prior(layout: FaceLayout) -> np.ndarray:
-    """Say before looking at colours where the regions lie: [4, S, S], summing to 1."""
+    """Say before looking at colours where in a person skin, hair and clothes lie: [3, S, S], summing to 1."""
     points = layout.landmarks * WORK_PX
     rows, columns = np.mgrid[:WORK_PX, :WORK_PX].astype(np.float32)
     chin, brow = points[_CHIN, 1], points[list(_BROWS), 1].mean()
-    width = max(abs(points[_RIGHT, 0] - points[_LEFT, 0]), 4.0)
-    middle = points[[_LEFT, _RIGHT], 0].mean()
-    face, hair, person = (layout.mask(part, WORK_PX) for part in ("face", "hair", "person"))
+    middle, width = _breadth(points)
+    face, hair = (layout.mask(part, WORK_PX) for part in ("face", "hair"))
     below = 1 / (1 + np.exp(-(rows - chin + 0.02 * WORK_PX) / (0.02 * WORK_PX)))  # below the chin
-    head_here, shoulders = _bust(rows, columns, points)
-    tresses = _tresses(rows, columns, points)
-    person = np.maximum.reduce([0.75 * person + 0.25 * head_here, face, 0.6 * hair, 0.7 * shoulders, 0.35 * tresses])
     neck = below * np.exp(-(((columns - middle) / (0.42 * width)) ** 2)) * np.exp(-np.maximum(rows - chin, 0) / width)
-    inner = _inside(points) * (rows > brow - 0.1 * width)
+    inner = _inside(points, WORK_PX) * (rows > brow - 0.1 * width)
     near = np.clip(4 - 4 * np.abs(columns - middle) / width, 0, 1)
     maybe_skin = near * ((1 - below) * np.maximum(face, 0.35) + 0.04) + 0.6 * neck + 1e-3
-    maybe_hair = np.maximum(hair, 0.03) * (1 - 0.5 * below) + 0.1 * (1 - below) + 0.25 * tresses
+    maybe_hair = np.maximum(hair, 0.03) * (1 - 0.5 * below) + 0.1 * (1 - below) + 0.25 * _tresses(points, WORK_PX)
     clothes = below * (1 - 0.6 * neck) * 0.9 + 0.005
-    planes = np.stack([maybe_skin, maybe_hair * (1 - inner), clothes * (1 - inner)]) * person
-    planes[0] = np.maximum(planes[0], inner)
-    planes /= np.maximum(planes.sum(0), 1e-9)
-    background = (1 - person) * (1 - inner)
-    return np.concatenate([planes * (1 - background), background[None]])
+    planes = np.stack([np.maximum(maybe_skin, inner), maybe_hair * (1 - inner), clothes * (1 - inner)]) + 1e-4
+    shares: np.ndarray = planes / planes.sum(0)
+    return shares
 
 
-def _bust(rows: np.ndarray, columns: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Say where head and shoulders usually are around a face: each [S, S] in 0..1."""
-    width = max(abs(points[_RIGHT, 0] - points[_LEFT, 0]), 4.0)
-    middle, chin = points[[_LEFT, _RIGHT], 0].mean(), points[_CHIN, 1]
-    crown = points[list(_BROWS), 1].mean() - 0.75 * width
-    head = ((columns - middle) / (0.72 * width)) ** 2 + ((rows - (chin + crown) / 2) / (0.62 * (chin - crown))) ** 2
-    reach = 0.45 * width + 1.6 * np.maximum(rows - chin, 0)
-    head_in, shoulders_in = 1 / (1 + np.exp(6 * (head - 1))), np.abs(columns - middle) < reach
-    shoulders = cv2.GaussianBlur((shoulders_in & (rows > chin)).astype(np.float32), (0, 0), 0.03 * WORK_PX)
-    return head_in, shoulders
+def _breadth(points: np.ndarray) -> tuple[float, float]:
+    """Return a face's middle and width in the landmarks' pixels."""
+    left, right = float(points[_LEFT, 0]), float(points[_RIGHT, 0])
+    return (left + right) / 2, max(abs(right - left), 4.0)
 
 
-def _tresses(rows: np.ndarray, columns: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _bust(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Say where head and shoulders usually are around a face, softly, and where a body must be: each [S, S]."""
+    rows, columns = np.mgrid[:size, :size].astype(np.float32)
+    (middle, width), chin = _breadth(points), points[_CHIN, 1]
+    crown, aside = points[list(_BROWS), 1].mean() - 0.75 * width, np.abs(columns - middle)
+    head = (aside / (0.72 * width)) ** 2 + ((rows - (chin + crown) / 2) / (0.62 * (chin - crown))) ** 2
+    usual = (aside < 0.45 * width + 1.6 * np.maximum(rows - chin, 0)) & (rows > chin)
+    shoulders = cv2.GaussianBlur(usual.astype(np.float32), (0, 0), 0.03 * size)
+    body = (aside < 0.25 * width + 2 * (rows - chin - 0.2 * width)) & (rows > chin + 0.2 * width)
+    return 1 / (1 + np.exp((6 * (head - 1)).clip(-50, 50))), shoulders, body
+
+
+def _tresses(points: np.ndarray, size: int) -> np.ndarray:
     """Say where long hair may fall beside a face, for colours to decide: [S, S] in 0..1."""
-    width = max(abs(points[_RIGHT, 0] - points[_LEFT, 0]), 4.0)
-    aside = np.abs(columns - points[[_LEFT, _RIGHT], 0].mean()) / width
+    rows, columns = np.mgrid[:size, :size].astype(np.float32)
+    middle, width = _breadth(points)
+    aside = np.abs(columns - middle) / width
     brow = points[list(_BROWS), 1].mean()
     beside = np.clip((aside - 0.45) / 0.1, 0, 1) * np.clip((1.2 - aside) / 0.3, 0, 1)
     fall: np.ndarray = beside * np.clip((rows - brow) / (0.3 * width), 0, 1)
     return fall
 
 
-def _inside(points: np.ndarray) -> np.ndarray:
+def _inside(points: np.ndarray, size: int) -> np.ndarray:
     """Fill the landmarks' hull, drawn in a little, softly: [S, S]."""
     hull = cv2.convexHull(points.astype(np.float32))[:, 0]
     hull = hull.mean(0) + (hull - hull.mean(0)) * 0.86
-    canvas = np.zeros((WORK_PX, WORK_PX), np.float32)
+    canvas = np.zeros((size, size), np.float32)
     cv2.fillConvexPoly(canvas, np.round(hull).astype(np.int32), 1.0)
-    return cv2.GaussianBlur(canvas, (0, 0), 1.5)
+    return cv2.GaussianBlur(canvas, (0, 0), size / 107)
 
 
 def _bins(lab: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from core.brushwork.guides import GuideWeights, guide_stack, own_place, place_map
+from core.brushwork.guides import GuideWeights, at_home, guide_stack, own_place, place_map
 from core.brushwork.kernels import CHANNELS, RADIUS, in_rows, refine, vote
 from core.brushwork.palette import luminance, resized
 from core.brushwork.regions import Regions, find_regions
@@ -106,7 +106,8 @@ def brush_levels(
     size = COARSEST_PX
     while size <= size_px:
         there, here = resized(guide, size), resized(reference.pixels, size)
-        target_guide = guide_stack(layout, regions, place_map(layout, reference.layout, size), there, settings.weights)
+        places = at_home(place_map(layout, reference.layout, size), regions, reference.regions)
+        target_guide = guide_stack(layout, regions, places, there, settings.weights)
         own_guide = guide_stack(reference.layout, reference.regions, own_place(size), here, settings.weights)
         grey, own_grey = luminance(there), luminance(here)
         tone = np.float32(np.sqrt(settings.weights.tone))
