@@ -63,7 +63,7 @@ _COURSE = 0.025  # of the side
 _SETTLED_PX = 256
 _NEARLY_NONE = 0.001  # share of a picture
 _SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 4, 1.3), _Course(10, 0.6, 8, 1.4)
-_CLOTHES_COURSE, _LIPS_COURSE = _Course(14, 0.6, 12, 1.6), _Course(100, 0, 2, 1.35)
+_CLOTHES_COURSE, _LIPS_COURSE = _Course(14, 0.6, 12, 1.6), _Course(100, 0, 2, 1.1)
 
 
 @dataclass(frozen=True)
@@ -295,6 +295,8 @@ def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Continue what lies inside a mask over the rest: colours coarser with the distance, mirrored detail."""
     size = pixels.shape[0]
     known = (mask > 0.9).astype(np.float32)
+    apart = cv2.erode(known, np.ones((size // 24, size // 24), np.uint8))  # loose strands beside the head are no ground
+    known = apart if apart.mean() > 0.02 else known
     filled = np.broadcast_to(_mean_colour(pixels, mask), pixels.shape).copy()
     for sigma in (size / 8, size / 16, size / 32, size / 64):
         weight = blurred(known, sigma)[..., None]
@@ -303,7 +305,8 @@ def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         filled += share * (near - filled)
     if known.sum() > 64:
         detail = pixels - blurred_within(pixels, known, size / 64)
-        filled += detail[tuple(mirrored(known > 0))]
+        places, true = mirrored(known > 0)
+        filled += detail[tuple(places)] * true[..., None]
     whole: np.ndarray = filled + known[..., None] * (pixels - filled)
     return whole
 

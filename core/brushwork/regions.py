@@ -81,7 +81,7 @@ def _cut_out(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
     head, shoulders, bust = _bust(layout.landmarks * size, size)
     maybe = np.maximum.reduce([person, face, 0.8 * hair, 0.55 * shoulders])
     sure = _eroded((person > 0.9) & (np.maximum(head, shoulders) > 0.3))
-    sure |= (_inside(layout.landmarks * size, size) > 0.6) | (bust & (person > 0.15))
+    sure |= (_inside(layout.landmarks * size, size) > 0.6) | bust
     reach = np.maximum.reduce([person, 0.8 * hair, 0.5 * shoulders, 0.3 * _tresses(layout.landmarks * size, size)])
     away = cv2.dilate((reach > 0.12).astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
     lab = cv2.cvtColor(resized(pixels, size).clip(0, 1), cv2.COLOR_RGB2LAB)
@@ -117,8 +117,9 @@ def _in_one_piece(found: np.ndarray, sure: np.ndarray) -> np.ndarray:
     counts[0] = 0
     _, gaps = cv2.connectedComponents((numbers != counts.argmax()).astype(np.uint8))
     small = np.bincount(gaps.ravel()) < found.size / 1600
-    person = (gaps == 0) | small[gaps]
-    smooth: np.ndarray = cv2.medianBlur(person.astype(np.uint8), 5).astype(np.float32)
+    person = ((gaps == 0) | small[gaps]).astype(np.uint8)
+    person = cv2.morphologyEx(person, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+    smooth: np.ndarray = cv2.medianBlur(person, 5).astype(np.float32)
     return smooth
 
 
@@ -199,7 +200,7 @@ def _prior(layout: FaceLayout) -> np.ndarray:
     chin, brow = points[_CHIN, 1], points[list(_BROWS), 1].mean()
     middle, width = _breadth(points)
     face, hair = (layout.mask(part, WORK_PX) for part in ("face", "hair"))
-    below = 1 / (1 + np.exp(-(rows - chin + 0.02 * WORK_PX) / (0.02 * WORK_PX)))  # below the chin
+    below = 1 / (1 + np.exp(-(rows - chin + 0.02 * WORK_PX) / (0.04 * WORK_PX)))  # below the chin
     neck = below * np.exp(-(((columns - middle) / (0.42 * width)) ** 2)) * np.exp(-np.maximum(rows - chin, 0) / width)
     inner = _inside(points, WORK_PX) * (rows > brow - 0.1 * width)
     near = np.clip(4 - 4 * np.abs(columns - middle) / width, 0, 1)
