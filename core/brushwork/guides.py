@@ -75,23 +75,13 @@ def at_home(places: np.ndarray, regions: Regions, own: Regions) -> np.ndarray:
         abroad = (which == number) & ~home[row, column]
         if home.sum() < 60 or not abroad.any():
             continue
-        goal = mirrored(home)[0][:, row, column]
+        nearest = distance_transform_edt(~home, return_distances=False, return_indices=True)[:, row, column]
+        mirrored = (2 * nearest - np.stack([row, column])).clip(0, _HOME_PX - 1)
+        goal = np.where(home[tuple(mirrored)], mirrored, nearest)
         shift = np.dstack([goal[1] - column, goal[0] - row]) / _HOME_PX
         moved[abroad] = shift[abroad]
     home_again: np.ndarray = places + cv2.resize(moved.astype(np.float32), (size, size))
     return home_again
-
-
-def mirrored(home: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Say which place inside a mask [S, S] stands for each place outside: [2, S, S] rows and columns.
-
-    The one as far behind the mask's edge, if that is inside, else the nearest; [S, S] says where it is mirrored.
-    """
-    size = home.shape[0]
-    nearest = distance_transform_edt(~home, return_distances=False, return_indices=True)
-    behind = (2 * nearest - np.indices(home.shape)).clip(0, size - 1)
-    true = home[tuple(behind)]
-    return np.where(true, behind, nearest), true
 
 
 def own_place(size_px: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from core.brushwork.guides import mirrored
+from core.brushwork.painted import painted
 from core.brushwork.palette import (
     Palette,
     blurred,
@@ -35,7 +35,7 @@ LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the 
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
-_MOST = 2.0, 3.0, 3.0, 3.0  # by how much contrast may grow on skin, hair, clothes and ground
+_MOST = 1.6, 3.0, 2.0, 3.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
@@ -61,9 +61,11 @@ class _Course:
 
 _COURSE = 0.025  # of the side
 _SETTLED_PX = 256
+_FEATURE_SIGMA = 0.02  # of the side
+_PAINTED_RADIUS = 6  # at 512 px
 _NEARLY_NONE = 0.001  # share of a picture
-_SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 4, 1.3), _Course(10, 0.6, 8, 1.4)
-_CLOTHES_COURSE, _LIPS_COURSE = _Course(14, 0.6, 12, 1.6), _Course(100, 0, 2, 1.1)
+_SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 4, 1.3), _Course(10, 0.6, 6, 1.4)
+_CLOTHES_COURSE, _LIPS_COURSE = _Course(10, 0.5, 8, 1.4), _Course(100, 0, 2, 1.1)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class PortraitSettings:
         skin_tone: how far the lightness of the skin stays the photo's, 0..1.
         background: calmed from the photo, one colour of the reference, or the reference's own.
         reach: of the strokes.
+        painted: how far the photo is flattened to calm patches before it is drawn, 0..1.
         place_colour: how far colours come from the same place of the reference (red lips, a blue light from the
             left) instead of from like tones, 0..1.
         own_lines: how much of the person's own stays where a face has strong lines, 0..1.
@@ -113,6 +116,7 @@ class PortraitSettings:
     skin_tone: float = 1.0
     background: Literal["photo", "plain", "style"] = "style"
     reach: Reach = Reach()
+    painted: float = 1.0
     place_colour: float = 0.45
     own_lines: float = 0.8
     keep_hair: float = 0.1
@@ -164,7 +168,9 @@ def portrait_levels(
     """Draw a portrait: rough ones of 64 px and more first, the finished one last; [S, S, 3] float32 RGB in 0..1."""
     size = settings.size_px
     palettes, reach = _Palettes.of(reference, settings), settings.reach.over(reference)
-    posed = _with_background(resized(sitter.pixels, size), sitter, reference, settings)
+    photo = resized(sitter.pixels, size)
+    plain = photo + settings.painted * (painted(photo, round(_PAINTED_RADIUS * size / 512)) - photo)
+    posed = _with_background(plain, sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings)
     for level in brush_levels(tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush):
         drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, reach, settings)
@@ -196,13 +202,15 @@ def _stroked(
     lips = blurred(sitter.layout.mask("lips", size), size / 64).clip(0, 1)[..., None]  # lipstick is not everybody's
     moved = settings.place_colour * (1 - 0.6 * lips) * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
     shares = (np.ones((size, size), np.float32), *_shares(sitter, size))
-    own = np.maximum(settings.own_lines * _own_lines(tones, sitter), _unlike(level, sitter))[..., None]
+    own = np.maximum(settings.own_lines * _own_lines(luminance(tones), sitter), _unlike(level, sitter))[..., None]
     made = np.zeros_like(tones)
     for sigma, stroke, share in zip(sigmas, strokes, shares, strict=True):
         smooth = blurred_apart(tones, cover, sigma)
         layer = smooth + moved + calm * stroke
         layer += own * (tones - smooth - calm * stroke)
         made += share[..., None] * (layer - made)
+    if settings.background != "photo":  # the ground is the reference's already
+        made = tones + cover[..., None] * (made - tones)
     return made
 
 
@@ -230,11 +238,10 @@ def _calm(strokes: np.ndarray, details: np.ndarray, sitter: Sitter, reference: R
     return share[..., None]
 
 
-def _own_lines(tones: np.ndarray, sitter: Sitter) -> np.ndarray:
+def _own_lines(grey: np.ndarray, sitter: Sitter) -> np.ndarray:
     """Say where a face is itself: eyes, mouth, detail too strong to be skin, as glasses are: [S, S] in 0..1."""
-    size = tones.shape[0]
+    size = grey.shape[0]
     face = blurred(sitter.layout.mask("face", size), size / 64)
-    grey = luminance(tones)
     energy = np.sqrt(blurred((grey - blurred(grey, size / 128)) ** 2, size / 200).clip(1e-8))
     inside = energy[face > 0.6]
     if inside.size == 0:
@@ -292,23 +299,42 @@ def _mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Continue what lies inside a mask over the rest: colours coarser with the distance, mirrored detail."""
+    """Continue the ground inside a mask over the rest: its colours blurred, its detail mirrored: [S, S, 3].
+
+    What stands out of the ground, as loose strands, a hand or a brim do, is no ground.
+    """
     size = pixels.shape[0]
-    known = (mask > 0.9).astype(np.float32)
-    apart = cv2.erode(known, np.ones((size // 24, size // 24), np.uint8))  # loose strands beside the head are no ground
-    known = apart if apart.mean() > 0.02 else known
-    filled = np.broadcast_to(_mean_colour(pixels, mask), pixels.shape).copy()
-    for sigma in (size / 8, size / 16, size / 32, size / 64):
+    known = cv2.erode((mask > 0.9).astype(np.float32), np.ones((size // 24, size // 24), np.uint8))
+    if known.mean() < 0.02:
+        return np.broadcast_to(_mean_colour(pixels, mask), pixels.shape)
+    lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
+    for _ in range(2):
+        away = np.linalg.norm(blurred(lab - blurred_within(lab, known, size / 8), size / 128), axis=-1)
+        known = known * (away < 2.5 * float(np.median(away[known > 0])) + 4)
+    base = np.broadcast_to(_mean_colour(pixels, known), pixels.shape)
+    for sigma in (size / 4, size / 8, size / 16):
         weight = blurred(known, sigma)[..., None]
         near = blurred(pixels * known[..., None], sigma) / np.maximum(weight, 1e-3)
-        share = np.clip(weight * 4, 0, 1)
-        filled += share * (near - filled)
-    if known.sum() > 64:
-        detail = pixels - blurred_within(pixels, known, size / 64)
-        places, true = mirrored(known > 0)
-        filled += detail[tuple(places)] * true[..., None]
-    whole: np.ndarray = filled + known[..., None] * (pixels - filled)
-    return whole
+        base = base + np.clip(weight * 4, 0, 1) * (near - base)
+    detail = pixels - blurred_within(pixels, known, size / 32)
+    ground: np.ndarray = base + _moved_in(detail, known)
+    return ground + known[..., None] * (pixels - ground)
+
+
+def _moved_in(detail: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Continue detail [S, S, 3] outside a mask [S, S] by whole pieces of it, from the nearest sides that have them."""
+    size = known.shape[0]
+    made, missing = detail * known[..., None], 1 - known
+    for step in size * np.array([0.12, 0.25, 0.4, 0.6, 0.8]):
+        for turn in range(8):
+            along = np.array([[np.cos(turn * np.pi / 4)], [np.sin(turn * np.pi / 4)]]) * step
+            shift = np.hstack([np.eye(2), along])
+            there = cv2.warpAffine(known, shift, (size, size), flags=cv2.INTER_NEAREST) * missing
+            if there.any():
+                made += there[..., None] * cv2.warpAffine(detail, shift, (size, size), flags=cv2.INTER_NEAREST)
+                missing = missing - there
+    continued: np.ndarray = made
+    return continued
 
 
 def _shares(sitter: Sitter, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -341,7 +367,7 @@ def _in_palette(
             now, wanted = mean_in(lightness(made), mask), mean_in(light, mask)
             wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
             made = keep_lightness(made, mask, wanted, amount=amount)
-    return _with_open_eyes(_settled(made, photo, sitter), light, sitter)
+    return _with_own_features(_with_open_eyes(_settled(made, photo, sitter), light, sitter), light, sitter, settings)
 
 
 def _settled(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter) -> np.ndarray:
@@ -380,6 +406,18 @@ def _on_paper(reference: Reference) -> bool:
         return False
     light, skin = lightness(resized(reference.pixels, 128)), reference.regions.at(128).skin
     return mean_in(light, skin) > LINE_ART_LIGHT
+
+
+def _with_own_features(pixels: np.ndarray, light: np.ndarray, sitter: Sitter, settings: PortraitSettings) -> np.ndarray:
+    """Draw eyes, mouth and glasses by the photo's own light and shade, of lightness [S, S]: [S, S, 3]."""
+    size = light.shape[0]
+    share = settings.own_lines * _own_lines(light / 100, sitter)
+    lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
+    drawn = lab[..., 0]
+    wide = size * _FEATURE_SIGMA
+    lab[..., 0] = (drawn + share * (blurred(drawn - light, wide) + light - drawn)).clip(0, 100)
+    back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return back
 
 
 def _with_open_eyes(pixels: np.ndarray, light: np.ndarray, sitter: Sitter) -> np.ndarray:
