@@ -318,7 +318,8 @@ def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         base = base + np.clip(weight * 4, 0, 1) * (near - base)
     detail = pixels - blurred_within(pixels, known, size / 32)
     ground: np.ndarray = base + _moved_in(detail, known)
-    return ground + known[..., None] * (pixels - ground)
+    ground += known[..., None] * (pixels - ground)
+    return ground
 
 
 def _moved_in(detail: np.ndarray, known: np.ndarray) -> np.ndarray:
