@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core.brushwork.kernels import RADIUS, refine, vote
+from core.brushwork.painted import painted
 from core.brushwork.palette import Palette, flatness, keep_lightness, laplacian_bands, lightness, matched_bands
 from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
 from core.brushwork.regions import along_edges, find_regions
@@ -107,6 +108,43 @@ def test_skin_keeps_the_photos_lightness(artwork: Reference) -> None:
         assert abs(on - wanted) < 6 and abs(on - wanted) < abs(off - wanted)
 
 
+def test_a_few_red_places_of_the_reference_make_no_stains(sitter: Sitter, artwork: Reference) -> None:
+    calm = np.full((256, 256, 3), (0.8, 0.65, 0.5), np.float32) + 0.1 * (artwork.pixels.mean(2, keepdims=True) - 0.5)
+    blotched = calm.copy()
+    rows, columns = np.mgrid[:256, :256]
+    blotched[(rows - 150) ** 2 + (columns - 100) ** 2 < 400] = (0.95, 0.1, 0.2)
+    skin = (sitter.regions.at(128).skin > 0.9) & (_blur(np.dstack([sitter.layout.mask("lips", 128)] * 3)) < 0.02)
+    strongest = []
+    for pixels in (calm, blotched):
+        drawn = finished(sitter, Reference(pixels, artwork.layout, artwork.regions))
+        red = _blur(np.dstack([drawn[..., 0] - drawn[..., 1]] * 3))[skin]
+        strongest.append(float(red.max() - np.median(red)))
+    assert strongest[1] < strongest[0] + 0.15
+
+
+def test_the_ground_has_nothing_of_the_references_model(sitter: Sitter, artwork: Reference) -> None:
+    cover = 1 - artwork.regions.at(256).background
+    pixels = np.where(cover[..., None] > 0.05, (0.05, 0.05, 0.1), (0.7, 0.8, 0.9)).astype(np.float32)
+    drawn = finished(sitter, Reference(pixels, artwork.layout, artwork.regions))
+    ground = drawn[sitter.regions.at(128).background > 0.98]
+    assert np.abs(np.median(ground, 0) - (0.7, 0.8, 0.9)).max() < 0.05
+    assert (np.abs(ground - (0.7, 0.8, 0.9)).max(1) < 0.15).mean() > 0.97
+
+
+def test_eyes_are_drawn_by_the_photos_own_light_and_shade(sitter: Sitter, artwork: Reference) -> None:
+    drawn, photo = (lightness(pixels) for pixels in (finished(sitter, artwork), _down(sitter.pixels)))
+    eyes = sitter.layout.mask("eyes", 128) > 0.5
+    assert _correlation(drawn[eyes], photo[eyes]) > 0.8
+
+
+def test_painting_takes_noise_and_leaves_edges() -> None:
+    step = np.where(np.arange(64)[None, :, None] < 32, 0.3, 0.7) * np.ones((64, 64, 3))
+    noisy = (step + np.random.default_rng(0).normal(0, 0.03, step.shape)).astype(np.float32)
+    flat = painted(noisy, 6)
+    assert np.abs(flat - step)[:, 8:28].mean() < 0.5 * np.abs(noisy - step)[:, 8:28].mean()
+    assert (flat[:, 34].mean() - flat[:, 29].mean()) > 0.35
+
+
 # --- palette and regions -----------------------------------------------------------------------------------
 
 
@@ -151,6 +189,22 @@ def test_regions_cover_the_picture_and_find_hair_and_skin(sitter: Sitter) -> Non
     assert regions.skin[88:100, 70:90].mean() > 0.9, "the nose is skin"
     flat = find_regions(np.full((64, 64, 3), 0.5, np.float32), sitter.layout)
     assert np.isfinite(flat.skin).all()
+
+
+def test_the_person_is_cut_out_of_a_ground_of_another_colour(sitter: Sitter) -> None:
+    cover = sitter.regions.at(256).background[..., None] > 0.5
+    green = np.where(cover, (0.1, 0.7, 0.2), sitter.pixels).astype(np.float32)
+    found = find_regions(green, sitter.layout).at(256).background
+    assert (np.abs(found - cover[..., 0]) > 0.5).mean() < 0.01
+
+
+def test_contrast_grows_no_further_than_allowed() -> None:
+    rng = np.random.default_rng(0)
+    pixels, other = (rng.normal(0.5, spread, (64, 64, 3)).clip(0, 1).astype(np.float32) for spread in (0.02, 0.2))
+    whole = [np.ones((64, 64), np.float32)]
+    palette = Palette.of(other, whole, bands=3)
+    free, bound = (matched_bands(pixels, whole, palette, most=most) for most in (None, [2.0]))
+    assert free.std() > 0.15 and bound.std() < 0.045
 
 
 def test_masks_follow_the_pictures_edges() -> None:

@@ -35,7 +35,7 @@ LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the 
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
-_MOST = 1.6, 3.0, 2.0, 3.0  # by how much contrast may grow on skin, hair, clothes and ground
+_MOST = 1.6, 2.2, 1.5, 2.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
@@ -63,9 +63,10 @@ _COURSE = 0.025  # of the side
 _SETTLED_PX = 256
 _FEATURE_SIGMA = 0.02  # of the side
 _PAINTED_RADIUS = 6  # at 512 px
+_STRANDS = 0.7  # of the hair's own detail that stays when a photo is flattened
 _NEARLY_NONE = 0.001  # share of a picture
-_SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 4, 1.3), _Course(10, 0.6, 6, 1.4)
-_CLOTHES_COURSE, _LIPS_COURSE = _Course(10, 0.5, 8, 1.4), _Course(100, 0, 2, 1.1)
+_SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 3, 1.1), _Course(10, 0.6, 6, 1.4)
+_CLOTHES_COURSE, _LIPS_COURSE = _Course(8, 0.3, 6, 1.2), _Course(100, 0, 2, 1.1)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Reach:
 
     features: float = 3.0
     skin: float = 6.0
-    elsewhere: float = 14.0
+    elsewhere: float = 9.0
 
     def over(self, reference: Reference) -> Reach:
         """Widen it as far as a reference is of flat colours."""
@@ -156,10 +157,11 @@ class _Palettes:
 
 
 def _sampled(portrait: Sitter | Reference, size: int) -> tuple[np.ndarray, ...]:
-    """Take the lips out of the skin: their red would go to whoever's cheek or forehead is reddest."""
+    """Leave out what would spoil a region's palette: the lips, whose red would go to foreheads; the ground's edge."""
     regions = portrait.regions.at(size)
     lips = np.clip(2 * blurred(portrait.layout.mask("lips", size), size / 90), 0, 1)
-    return regions.skin * (1 - lips), regions.hair, regions.clothes, regions.background
+    ground = cv2.erode(regions.background, np.ones((size // 32, size // 32), np.uint8))
+    return regions.skin * (1 - lips), regions.hair, regions.clothes, ground
 
 
 def portrait_levels(
@@ -169,7 +171,8 @@ def portrait_levels(
     size = settings.size_px
     palettes, reach = _Palettes.of(reference, settings), settings.reach.over(reference)
     photo = resized(sitter.pixels, size)
-    plain = photo + settings.painted * (painted(photo, round(_PAINTED_RADIUS * size / 512)) - photo)
+    calm = settings.painted * (1 - _STRANDS * sitter.regions.at(size).hair)[..., None]
+    plain = photo + calm * (painted(photo, round(_PAINTED_RADIUS * size / 512)) - photo)
     posed = _with_background(plain, sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings)
     for level in brush_levels(tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush):
@@ -310,15 +313,18 @@ def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
     for _ in range(2):
         away = np.linalg.norm(blurred(lab - blurred_within(lab, known, size / 8), size / 128), axis=-1)
-        known = known * (away < 2.5 * float(np.median(away[known > 0])) + 4)
+        odd = (away > 2.2 * float(np.median(away[known > 0])) + 3).astype(np.float32)
+        known = known * (1 - cv2.dilate(odd, np.ones((size // 64, size // 64), np.uint8)))
+        if known.mean() < 0.01:
+            break
     base = np.broadcast_to(_mean_colour(pixels, known), pixels.shape)
     for sigma in (size / 4, size / 8, size / 16):
         weight = blurred(known, sigma)[..., None]
         near = blurred(pixels * known[..., None], sigma) / np.maximum(weight, 1e-3)
         base = base + np.clip(weight * 4, 0, 1) * (near - base)
-    detail = pixels - blurred_within(pixels, known, size / 32)
+    detail = pixels - blurred_within(pixels, known, size / 64)
     ground: np.ndarray = base + _moved_in(detail, known)
-    ground += known[..., None] * (pixels - ground)
+    ground += blurred(cv2.erode(known, np.ones((5, 5), np.uint8)), size / 200)[..., None] * (pixels - ground)
     return ground
 
 
@@ -339,12 +345,12 @@ def _moved_in(detail: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _shares(sitter: Sitter, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Say where skin and clothes are, and where brows, eyes, nose and mouth are: each [S, S] in 0..1."""
+    """Say where skin and clothes are, and where clothes, brows, eyes, nose and mouth are: each [S, S] in 0..1."""
     features = np.maximum.reduce([sitter.layout.mask(part, size) for part in ("eyes", "brows", "lips", "mouth")])
     features = np.maximum(features, 0.7 * sitter.layout.mask("nose", size))
     regions = sitter.regions.at(size)
-    bodily = regions.skin + regions.clothes
-    return blurred(bodily, size / 128), blurred(features, size / 90).clip(0, 1)
+    fine = np.maximum(blurred(features, size / 90).clip(0, 1), regions.clothes)  # a collar melts in wide strokes
+    return blurred(regions.skin + regions.clothes, size / 128), fine
 
 
 def _in_palette(
@@ -359,7 +365,7 @@ def _in_palette(
     ).clip(0, 1)
     alone = [np.ones((size, size), np.float32)]
     whole = matched_bands(made, alone, palettes.whole, cover=cover, most=[_MOST_WHOLE], threads=threads)
-    made += settings.whole * (whole - made)
+    made += settings.whole * cover[..., None] * (whole - made)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
     photo = resized(sitter.pixels, size)
     light = lightness(photo)
