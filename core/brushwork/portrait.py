@@ -35,7 +35,7 @@ LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the 
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
-_MOST = 1.6, 2.2, 1.5, 2.0  # by how much contrast may grow on skin, hair, clothes and ground
+_MOST = 1.8, 3.0, 1.8, 3.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
@@ -61,6 +61,8 @@ class _Course:
 
 _COURSE = 0.025  # of the side
 _SETTLED_PX = 256
+_ODD = 12.0  # in LAB, from the ground around, beyond which a colour may be the person's
+_EMPHASIS = 1.3  # of the photo's light and shade at eyes, mouth and glasses
 _FEATURE_SIGMA = 0.02  # of the side
 _PAINTED_RADIUS = 6  # at 512 px
 _STRANDS = 0.7  # of the hair's own detail that stays when a photo is flattened
@@ -117,7 +119,7 @@ class PortraitSettings:
     skin_tone: float = 1.0
     background: Literal["photo", "plain", "style"] = "style"
     reach: Reach = Reach()
-    painted: float = 1.0
+    painted: float = 0.8
     place_colour: float = 0.45
     own_lines: float = 0.8
     keep_hair: float = 0.1
@@ -278,9 +280,9 @@ def _with_background(
     if settings.background == "photo":
         ground = blurred_within(pixels, behind, size / 24)
     else:
-        here, own = resized(reference.pixels, size), reference.regions.at(size).background
+        here, own = resized(reference.pixels, size), reference.regions.at(size)
         if settings.background == "plain":
-            ground = np.broadcast_to(_mean_colour(here, own), pixels.shape)
+            ground = np.broadcast_to(_mean_colour(here, own.background), pixels.shape)
         else:
             ground = _filled(here, own)
     here_alone = _without_backdrop(pixels, 1 - behind, size / 40)
@@ -301,22 +303,24 @@ def _mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.asarray((pixels * weight[..., None]).sum((0, 1)) / weight.sum(), dtype=np.float32)
 
 
-def _filled(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Continue the ground inside a mask over the rest: its colours blurred, its detail mirrored: [S, S, 3].
+def _filled(pixels: np.ndarray, regions: Regions) -> np.ndarray:
+    """Continue an artwork's ground over the rest: its colours blurred, its detail moved in from beside: [S, S, 3].
 
-    What stands out of the ground, as loose strands, a hand or a brim do, is no ground.
+    What is coloured like the person rather than like the ground around, as loose hair or a hand, is no ground.
     """
     size = pixels.shape[0]
-    known = cv2.erode((mask > 0.9).astype(np.float32), np.ones((size // 24, size // 24), np.uint8))
+    known = cv2.erode((regions.background > 0.9).astype(np.float32), np.ones((size // 24, size // 24), np.uint8))
     if known.mean() < 0.02:
-        return np.broadcast_to(_mean_colour(pixels, mask), pixels.shape)
+        return np.broadcast_to(_mean_colour(pixels, regions.background), pixels.shape)
     lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
-    for _ in range(2):
-        away = np.linalg.norm(blurred(lab - blurred_within(lab, known, size / 8), size / 128), axis=-1)
-        odd = (away > 2.2 * float(np.median(away[known > 0])) + 3).astype(np.float32)
-        known = known * (1 - cv2.dilate(odd, np.ones((size // 64, size // 64), np.uint8)))
-        if known.mean() < 0.01:
-            break
+    smooth = blurred(lab, size / 128)
+    from_ground = np.linalg.norm(smooth - blurred_within(lab, known, size / 6), axis=-1)
+    ours = [_mean_colour(lab, mask) for mask in (regions.skin, regions.hair, regions.clothes) if mask.mean() > 0.01]
+    from_person = np.min([np.linalg.norm(smooth - colour, axis=-1) for colour in ours], axis=0)
+    odd = ((from_person < 0.55 * from_ground) & (from_ground > _ODD)).astype(np.float32)
+    odd = cv2.morphologyEx(odd, cv2.MORPH_OPEN, np.ones((size // 48, size // 48), np.uint8))  # lines may stay
+    clean = known * (1 - cv2.dilate(odd, np.ones((size // 32, size // 32), np.uint8)))
+    known = clean if clean.mean() > 0.02 else known
     base = np.broadcast_to(_mean_colour(pixels, known), pixels.shape)
     for sigma in (size / 4, size / 8, size / 16):
         weight = blurred(known, sigma)[..., None]
@@ -365,7 +369,8 @@ def _in_palette(
     ).clip(0, 1)
     alone = [np.ones((size, size), np.float32)]
     whole = matched_bands(made, alone, palettes.whole, cover=cover, most=[_MOST_WHOLE], threads=threads)
-    made += settings.whole * cover[..., None] * (whole - made)
+    # less on the ground: one of a single colour would become mottled
+    made += settings.whole * (0.5 + 0.5 * cover[..., None]) * (whole - made)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
     photo = resized(sitter.pixels, size)
     light = lightness(photo)
@@ -422,7 +427,8 @@ def _with_own_features(pixels: np.ndarray, light: np.ndarray, sitter: Sitter, se
     lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
     drawn = lab[..., 0]
     wide = size * _FEATURE_SIGMA
-    lab[..., 0] = (drawn + share * (blurred(drawn - light, wide) + light - drawn)).clip(0, 100)
+    own = blurred(drawn, wide) + _EMPHASIS * (light - blurred(light, wide))
+    lab[..., 0] = (drawn + share * (own - drawn)).clip(0, 100)
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
 
