@@ -26,7 +26,7 @@ from core.brushwork.palette import (
     mean_in,
     resized,
 )
-from core.brushwork.regions import Regions, find_regions
+from core.brushwork.regions import Regions, features_of, find_regions
 from core.brushwork.synthesize import BrushSettings, Level, Reference, brush_levels, voted_details
 from core.imaging.layout import FaceLayout
 
@@ -233,8 +233,8 @@ def _calm(strokes: np.ndarray, details: np.ndarray, sitter: Sitter, reference: R
     """
     size = strokes.shape[0]
     there, here = (np.sqrt(blurred((plane**2).mean(-1), size / 128).clip(1e-8)) for plane in (details, strokes))
-    features = np.maximum.reduce([reference.layout.mask(part, size) for part in ("brows", "eyes", "lips", "mouth")])
-    bare = (reference.regions.at(size).skin > 0.7) & (blurred(features, size / 64) < 0.1)
+    apart = blurred(features_of(reference.layout, size), size / 64) < 0.1
+    bare = (reference.regions.at(size).skin > 0.7) & apart
     if bare.sum() < 64:
         return np.ones((size, size, 1), np.float32)
     usual = _USUAL * float(np.quantile(there[bare], 0.6))
@@ -350,8 +350,7 @@ def _moved_in(detail: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _shares(sitter: Sitter, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Say where skin and clothes are, and where clothes, brows, eyes, nose and mouth are: each [S, S] in 0..1."""
-    features = np.maximum.reduce([sitter.layout.mask(part, size) for part in ("eyes", "brows", "lips", "mouth")])
-    features = np.maximum(features, 0.7 * sitter.layout.mask("nose", size))
+    features = np.maximum(features_of(sitter.layout, size), 0.7 * sitter.layout.mask("nose", size))
     regions = sitter.regions.at(size)
     fine = np.maximum(blurred(features, size / 90).clip(0, 1), regions.clothes)  # a collar melts in wide strokes
     return blurred(regions.skin + regions.clothes, size / 128), fine

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from core.brushwork.palette import resized
-from core.imaging.layout import FaceLayout
+from core.imaging.layout import FaceLayout, Part
 
 WORK_PX = 160
 FINE_PX = 512
@@ -48,6 +48,13 @@ class Regions:
         made = [resized(mask, size_px).clip(0, 1) for mask in self.all()]
         whole = np.maximum(sum(made), 1e-6)
         return Regions(*(mask / whole for mask in made))
+
+
+def features_of(layout: FaceLayout, size_px: int) -> np.ndarray:
+    """Say where brows, eyes, lips and mouth are: [S, S] in 0..1."""
+    parts: tuple[Part, ...] = ("brows", "eyes", "lips", "mouth")
+    features: np.ndarray = np.maximum.reduce([layout.mask(part, size_px) for part in parts])
+    return features
 
 
 def find_regions(pixels: np.ndarray, layout: FaceLayout) -> Regions:
@@ -129,8 +136,7 @@ def _by_complexion(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> n
     Skin of another colour goes to the hair: a fringe, a hat's brim or a beard. Hair of the skin's colour, where the
     layout isn't sure of it, goes to the skin: a bald head. In a face lit in many colours, little is strange.
     """
-    features = np.maximum.reduce([layout.mask(part, WORK_PX) for part in ("brows", "eyes", "lips", "mouth")])
-    features = cv2.dilate(features, np.ones((7, 7), np.uint8))
+    features = cv2.dilate(features_of(layout, WORK_PX), np.ones((7, 7), np.uint8))
     points = layout.landmarks * WORK_PX
     rows = np.arange(WORK_PX)[:, None]
     inner = _inside(points, WORK_PX) * (1 - features)
