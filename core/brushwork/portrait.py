@@ -315,7 +315,8 @@ def _filled(pixels: np.ndarray, regions: Regions) -> np.ndarray:
     lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
     smooth = blurred(lab, size / 128)
     from_ground = np.linalg.norm(smooth - blurred_within(lab, known, size / 6), axis=-1)
-    ours = [_mean_colour(lab, mask) for mask in (regions.skin, regions.hair, regions.clothes) if mask.mean() > 0.01]
+    parts = [mask for mask in (regions.skin, regions.hair, regions.clothes) if mask.mean() > 0.01] or [regions.skin]
+    ours = [_mean_colour(lab, mask) for mask in parts]
     from_person = np.min([np.linalg.norm(smooth - colour, axis=-1) for colour in ours], axis=0)
     odd = ((from_person < 0.55 * from_ground) & (from_ground > _ODD)).astype(np.float32)
     odd = cv2.morphologyEx(odd, cv2.MORPH_OPEN, np.ones((size // 48, size // 48), np.uint8))  # lines may stay
