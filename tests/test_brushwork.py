@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from core.brushwork.kernels import RADIUS, refine, vote
-from core.brushwork.painted import painted
+from core.brushwork.ground import ground_of
+from core.brushwork.painted import painted, with_clear_eyes, with_strands
 from core.brushwork.palette import Palette, flatness, keep_lightness, laplacian_bands, lightness, matched_bands
 from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
 from core.brushwork.regions import along_edges, find_regions
 from core.brushwork.synthesize import BrushSettings, Reference, brush_levels
 from core.config import ASSETS_DIR
 from core.engines.layouts import layout_reader
+from core.imaging.layout import PARTS
 from core.imaging.photo import load_photo, to_array
 
 SMALL = PortraitSettings(size_px=128, bands=3, brush=BrushSettings(threads=1))
@@ -130,6 +132,81 @@ def test_the_ground_has_nothing_of_the_references_model(sitter: Sitter, artwork:
     assert np.abs(np.median(ground, 0) - (0.7, 0.8, 0.9)).max() < 0.05
     dark = (np.abs(ground - (0.05, 0.05, 0.1)).max(1) < 0.25).mean()
     assert dark < 0.03, "the model's hair and clothes are gone"
+
+
+def test_the_ground_goes_on_with_what_is_seen_of_it(artwork: Reference) -> None:
+    rows, columns = np.mgrid[:256, :256]
+    checks = np.where(((rows // 8 + columns // 8) % 2)[..., None] > 0, (0.9, 0.8, 0.3), (0.2, 0.5, 0.4))
+    behind = artwork.regions.at(256).background[..., None] > 0.5
+    seen = Reference(np.where(behind, checks, (0.8, 0.1, 0.6)).astype(np.float32), artwork.layout, artwork.regions)
+    ground = ground_of(seen, 256)
+    assert (np.abs(ground - (0.8, 0.1, 0.6)).max(2) < 0.2).mean() < 0.01, "nothing of the model"
+    hidden = ground[~behind[..., 0]].mean(1)
+    assert hidden.std() > 0.6 * checks.mean(2).std(), "a pattern goes on as a pattern, not as its mean"
+    assert np.array_equal(ground, ground_of(seen, 256))
+
+
+def test_loose_hair_beside_the_model_is_no_ground(artwork: Reference) -> None:
+    cover = 1 - artwork.regions.at(256).background[..., None]
+    pixels = np.where(cover > 0.5, (0.5, 0.2, 0.1), (0.4, 0.7, 0.8))
+    pixels[120:170, :24] = (0.5, 0.2, 0.1)  # a lock that the regions missed
+    ground = ground_of(Reference(pixels.astype(np.float32), artwork.layout, artwork.regions), 128)
+    assert (np.abs(ground - (0.5, 0.2, 0.1)).max(2) < 0.2).mean() < 0.02
+
+
+def test_hair_is_drawn_in_strands_along_its_flow() -> None:
+    rows, columns = np.mgrid[:256, :256]
+    slanted = 0.4 + 0.2 * np.sin((rows + columns) / 6)[..., None] * np.ones(3)
+    noisy = (slanted + np.random.default_rng(0).normal(0, 0.1, slanted.shape)).clip(0, 1).astype(np.float32)
+    hair = np.zeros((256, 256), np.float32)
+    hair[64:192, 64:192] = 1
+    drawn = with_strands(noisy, hair)
+    assert np.array_equal(drawn[:60], noisy[:60])
+    inside = drawn[80:176, 80:176].mean(2)
+    along = np.abs(inside[1:, :-1] - inside[:-1, 1:]).mean()  # down to the left: along the stripes
+    across = np.abs(inside[1:, 1:] - inside[:-1, :-1]).mean()
+    assert along < 0.5 * across
+    assert np.array_equal(with_strands(noisy, np.zeros_like(hair)), noisy), "nobody has hair here"
+
+
+def test_only_blurred_eyes_are_drawn_anew(sitter: Sitter) -> None:
+    from core.brushwork.palette import blurred, resized
+
+    sharp = resized(sitter.pixels, 512)
+    rows, columns = np.mgrid[:512, :512]
+    sharp = (sharp * (0.9 + 0.1 * ((rows + columns) % 2))[..., None]).astype(np.float32)  # detail to the last pixel
+    assert np.array_equal(with_clear_eyes(sharp, sitter.layout), sharp)
+    soft = blurred(sharp, 4.0)
+    clear, eyes = with_clear_eyes(soft, sitter.layout), sitter.layout.mask("eyes", 512) > 0.6
+    assert clear[eyes].std() > 1.2 * soft[eyes].std()
+    far = blurred(sitter.layout.mask("eyes", 512), 16.0) < 0.005
+    assert np.abs(clear - soft)[far].max() < 0.01
+
+
+def test_edges_are_as_crisp_as_the_references(sitter: Sitter, artwork: Reference) -> None:
+    soft = Sitter(_softened(sitter.pixels), sitter.layout, sitter.regions)
+    sharp, dull = (
+        finished(soft, Reference(pixels, artwork.layout, artwork.regions))
+        for pixels in (artwork.pixels, _softened(artwork.pixels))
+    )
+    person_there = sitter.regions.at(128).background < 0.1
+    fine = [np.abs(laplacian_bands(drawn, 1)[0][person_there]).mean() for drawn in (sharp, dull)]
+    assert fine[0] > 1.5 * fine[1]
+
+
+def test_the_shaded_rim_of_a_bald_head_is_no_hair() -> None:
+    sitter = person(2)
+    skin = np.median(sitter.pixels[sitter.layout.mask("face", sitter.pixels.shape[0]) > 0.8], axis=0)
+    head = sitter.regions.at(256).background < 0.5
+    rim = head & (sitter.layout.mask("hair", 256) > 0.5) & (np.arange(256) > 150)
+    masks = sitter.layout.masks.copy()
+    masks[PARTS.index("hair")] *= np.arange(64) > 37
+    hair = {}
+    for shade in (0.92, 0.15):
+        pixels = np.where(head[..., None], skin, (0.2, 0.4, 0.2))
+        pixels[rim] *= shade
+        hair[shade] = find_regions(pixels.astype(np.float32), replace(sitter.layout, masks=masks)).hair.mean()
+    assert hair[0.92] < 0.005 < 0.02 < hair[0.15]
 
 
 def test_eyes_are_drawn_by_the_photos_own_light_and_shade(sitter: Sitter, artwork: Reference) -> None:
@@ -317,6 +394,12 @@ def _blur(pixels: np.ndarray) -> np.ndarray:
     from core.brushwork.palette import blurred
 
     return blurred(pixels.mean(2).astype(np.float32), 3.0)
+
+
+def _softened(pixels: np.ndarray) -> np.ndarray:
+    from core.brushwork.palette import blurred
+
+    return blurred(pixels.astype(np.float32), pixels.shape[0] / 128)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

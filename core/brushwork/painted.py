@@ -1,4 +1,4 @@
-"""Flatten a photo as a painter would: calm patches that end at edges, without pores, strands and compression."""
+"""Paint a photo's tones: calm patches that end at edges, without pores and compression; hair in strands."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from core.brushwork.palette import luminance
+from core.brushwork.palette import blurred, laplacian_bands, luminance, resized
+from core.imaging.layout import FaceLayout
+from core.procedural.techniques.fields import noise, soft_step
+from core.procedural.techniques.flow import edge_flow, smooth_along
+from core.procedural.techniques.portrait import Portrait
+from core.procedural.techniques.study import draw_eye, iris_colour
 
 _SECTORS = 8
 _SHARPNESS = 8.0  # power by which the calmest sector wins
 _NOISE = 0.012  # deviation of luminance that counts as calm
+_SOFT = 0.2, 0.32  # finest detail in the eyes against four times coarser: quite blurred, and sharp
+_DRAWN = 0.7  # of an eye that is drawn anew
+_FLOW_PX = 256
+_ALONG, _STRAND = 10.0, 18.0  # sigma along the hair of its tones and of a strand, at 512 px
+_RELIEF = 0.16  # of strands, in the logarithm of the light
 
 
 def painted(pixels: np.ndarray, radius_px: int) -> np.ndarray:
@@ -51,3 +61,58 @@ def _sectors(radius_px: int) -> list[np.ndarray]:
         kernel[radius_px, radius_px] = disc[radius_px, radius_px] / 2
         kernels.append((kernel / kernel.sum()).astype(np.float32))
     return kernels
+
+
+def with_strands(pixels: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """Draw hair anew in strands: tones smoothed along its flow, with a relief of long, fine streaks.
+
+    Args:
+        pixels: [S, S, 3] float32 RGB in 0..1.
+        hair: [S, S] in 0..1.
+
+    Returns:
+        [S, S, 3] float32.
+    """
+    size = pixels.shape[0]
+    rows, columns = np.flatnonzero(hair.max(1) > 0.02), np.flatnonzero(hair.max(0) > 0.02)
+    if len(rows) < size // 32 or len(columns) < size // 32:
+        return pixels
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    flow = edge_flow(resized(pixels, _FLOW_PX), 2.0)
+    tangents = cv2.resize(flow.tangents, (size, size), interpolation=cv2.INTER_NEAREST)[window]
+    clear = soft_step(resized(flow.strength, size)[window], 0.3, 0.4)
+    smooth = smooth_along(pixels[window], tangents, _ALONG * size / 512)
+    streaks = noise(smooth.shape[:2], 1.2 * size / 512, np.random.default_rng(0))
+    streaks = smooth_along(streaks, tangents, _STRAND * size / 512, step_px=2.0)
+    relief = np.exp(_RELIEF * clear * streaks / max(float(streaks.std()), 1e-6))
+    drawn = pixels.copy()
+    drawn[window] += hair[window][..., None] * ((smooth * relief[..., None]).clip(0, 1) - pixels[window])
+    return drawn
+
+
+def with_clear_eyes(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
+    """Draw the eyes of a blurred photo anew, with iris, pupil, light and lashes; a sharp one stays as it is.
+
+    Args:
+        pixels: [H, H, 3] float32 RGB in 0..1.
+        layout: of the same crop.
+
+    Returns:
+        [H, H, 3] float32.
+    """
+    size = 512
+    bands = laplacian_bands(luminance(resized(pixels, size))[..., None], 4)
+    eyes = blurred(layout.mask("eyes", size), size / 85) > 0.3
+    if eyes.sum() < 64:
+        return pixels
+    fine, coarse = (float(np.sqrt((bands[number][..., 0][eyes] ** 2).mean())) for number in (0, 3))
+    amount = _DRAWN * float(np.clip((_SOFT[1] - fine / max(coarse, 1e-6)) / (_SOFT[1] - _SOFT[0]), 0, 1))
+    if amount == 0:
+        return pixels
+    none = np.zeros(pixels.shape[:2], np.float32)
+    face = Portrait(layout.landmarks68(pixels.shape[0]), none, none, none)
+    drawn, iris = pixels, iris_colour(pixels, face)
+    for eye in face.eyes:
+        drawn = draw_eye(drawn, eye, pixels, iris)
+    clear: np.ndarray = pixels + np.float32(amount) * (drawn - pixels)
+    return clear

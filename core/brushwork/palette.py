@@ -159,10 +159,11 @@ def matched_bands(
 
 
 def _gentler(low: np.ndarray, high: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Keep the curves' means and let them rise [R] times as fast as the picture's own at most: [B, R, 3, Q]."""
+    """Keep the curves' medians and let them rise [R] times as fast as the picture's own at most: [B, R, 3, Q]."""
     rise = np.minimum(np.diff(high), most[:, None, None] * np.maximum(np.diff(low), 1e-7))
     risen = np.concatenate([np.zeros_like(high[..., :1]), np.cumsum(rise, axis=-1)], axis=-1)
-    gentler: np.ndarray = risen + (high.mean(-1) - risen.mean(-1))[..., None]
+    middle = high.shape[-1] // 2
+    gentler: np.ndarray = risen + (high[..., middle] - risen[..., middle])[..., None]
     return gentler
 
 

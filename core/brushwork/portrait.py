@@ -9,7 +9,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from core.brushwork.painted import painted
+from core.brushwork.ground import ground_of
+from core.brushwork.painted import painted, with_clear_eyes, with_strands
 from core.brushwork.palette import (
     Palette,
     blurred,
@@ -18,6 +19,7 @@ from core.brushwork.palette import (
     chroma_of,
     flatness,
     keep_lightness,
+    laplacian_bands,
     lightened,
     lightness,
     luminance,
@@ -35,7 +37,7 @@ LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the 
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
-_MOST = 1.8, 3.0, 1.8, 3.0  # by how much contrast may grow on skin, hair, clothes and ground
+_MOST = 1.8, 3.0, 1.8, 2.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
@@ -61,11 +63,12 @@ class _Course:
 
 _COURSE = 0.025  # of the side
 _SETTLED_PX = 256
-_ODD = 12.0  # in LAB, from the ground around, beyond which a colour may be the person's
 _EMPHASIS = 1.3  # of the photo's light and shade at eyes, mouth and glasses
 _FEATURE_SIGMA = 0.02  # of the side
 _PAINTED_RADIUS = 6  # at 512 px
-_STRANDS = 0.7  # of the hair's own detail that stays when a photo is flattened
+_CRISPEST = 2.0, 1.7, 1.5  # times which bands of 0.8, 1.6 and 3.2 px may be strengthened
+_EDGES = 0.93  # quantile of a band's strength that stands for edges
+_FAINT = 0.012  # strength of detail below which it isn't strengthened
 _NEARLY_NONE = 0.001  # share of a picture
 _SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 3, 1.1), _Course(10, 0.6, 6, 1.4)
 _CLOTHES_COURSE, _LIPS_COURSE = _Course(8, 0.3, 6, 1.2), _Course(100, 0, 2, 1.1)
@@ -82,7 +85,6 @@ class Reach:
 
     features: float = 3.0
     skin: float = 6.0
-    elsewhere: float = 9.0
 
     def over(self, reference: Reference) -> Reach:
         """Widen it as far as a reference is of flat colours."""
@@ -91,7 +93,7 @@ class Reach:
         size = 512
         flat = flatness(resized(reference.pixels, size), reference.regions.at(size).skin)
         share = float(np.clip((flat - _FLAT[0]) / (_FLAT[1] - _FLAT[0]), 0, 1))
-        return Reach(self.features * (1 + share / 3), self.skin * (1 + 2.5 * share), self.elsewhere * (1 + 2 * share))
+        return Reach(self.features * (1 + share / 3), self.skin * (1 + 2.5 * share))
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ class Sitter:
 
     @classmethod
     def of(cls, pixels: np.ndarray, layout: FaceLayout) -> Sitter:
-        """Read the regions of a photo."""
-        return cls(pixels, layout, find_regions(pixels, layout))
+        """Read the regions of a photo; the eyes of a blurred one are drawn anew."""
+        return cls(with_clear_eyes(pixels, layout), layout, find_regions(pixels, layout))
 
 
 @dataclass(frozen=True)
@@ -173,13 +175,18 @@ def portrait_levels(
     size = settings.size_px
     palettes, reach = _Palettes.of(reference, settings), settings.reach.over(reference)
     photo = resized(sitter.pixels, size)
-    calm = settings.painted * (1 - _STRANDS * sitter.regions.at(size).hair)[..., None]
+    hair = sitter.regions.at(size).hair
+    calm = settings.painted * (1 - hair)[..., None]
     plain = photo + calm * (painted(photo, round(_PAINTED_RADIUS * size / 512)) - photo)
+    plain = with_strands(plain, settings.painted * hair)
     posed = _with_background(plain, sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings)
     for level in brush_levels(tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush):
         drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, reach, settings)
-        yield drawn.clip(0, 1) if level.size_px < size else _in_palette(drawn, sitter, reference, palettes, settings)
+        if level.size_px < size:
+            yield drawn.clip(0, 1)
+        else:
+            yield _crisp(_in_palette(drawn, sitter, reference, palettes, settings), sitter, reference)
 
 
 def _stroked(
@@ -199,14 +206,14 @@ def _stroked(
     scale = size / 512
     here, own_cover = resized(reference.pixels, size), 1 - reference.regions.at(size).background
     cover = 1 - sitter.regions.at(size).background
-    sigmas = [scale * sigma for sigma in (reach.elsewhere, reach.skin, reach.features)]
+    sigmas = [scale * sigma for sigma in (reach.skin, reach.features)]
     details = [here - blurred_apart(here, own_cover, sigma) for sigma in sigmas]
     strokes = voted_details(level, details, settings.brush)
-    calm = _calm(strokes[1], details[1], sitter, reference)
+    calm = _calm(strokes[0], details[0], sitter, reference)
     wide = _COLOUR_SIGMA * scale
     lips = blurred(sitter.layout.mask("lips", size), size / 64).clip(0, 1)[..., None]  # lipstick is not everybody's
     moved = settings.place_colour * (1 - 0.6 * lips) * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
-    shares = (np.ones((size, size), np.float32), *_shares(sitter, size))
+    shares = (np.ones((size, size), np.float32), _finely(sitter, size))
     own = np.maximum(settings.own_lines * _own_lines(luminance(tones), sitter), _unlike(level, sitter))[..., None]
     made = np.zeros_like(tones)
     for sigma, stroke, share in zip(sigmas, strokes, shares, strict=True):
@@ -214,7 +221,7 @@ def _stroked(
         layer = smooth + moved + calm * stroke
         layer += own * (tones - smooth - calm * stroke)
         made += share[..., None] * (layer - made)
-    if settings.background != "photo":  # the ground is the reference's already
+    if settings.background != "photo":
         made = tones + cover[..., None] * (made - tones)
     return made
 
@@ -280,11 +287,9 @@ def _with_background(
     if settings.background == "photo":
         ground = blurred_within(pixels, behind, size / 24)
     else:
-        here, own = resized(reference.pixels, size), reference.regions.at(size)
+        ground = ground_of(reference, size, settings.brush.threads)
         if settings.background == "plain":
-            ground = np.broadcast_to(_mean_colour(here, own.background), pixels.shape)
-        else:
-            ground = _filled(here, own)
+            ground = np.broadcast_to(ground.mean((0, 1)), pixels.shape)
     here_alone = _without_backdrop(pixels, 1 - behind, size / 40)
     mixed: np.ndarray = here_alone + behind[..., None] * (ground - here_alone)
     return mixed
@@ -298,63 +303,15 @@ def _without_backdrop(pixels: np.ndarray, cover: np.ndarray, sigma_px: float) ->
     return own.clip(0, 1)
 
 
-def _mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    weight = mask if mask.mean() > 0.01 else np.ones_like(mask)
-    return np.asarray((pixels * weight[..., None]).sum((0, 1)) / weight.sum(), dtype=np.float32)
+def _finely(sitter: Sitter, size: int) -> np.ndarray:
+    """Say where strokes are fine: all over the person but on bare skin: [S, S] in 0..1.
 
-
-def _filled(pixels: np.ndarray, regions: Regions) -> np.ndarray:
-    """Continue an artwork's ground over the rest: its colours blurred, its detail moved in from beside: [S, S, 3].
-
-    What is coloured like the person rather than like the ground around, as loose hair or a hand, is no ground.
+    Hair has strands of its own, and a collar would melt in wide strokes.
     """
-    size = pixels.shape[0]
-    known = cv2.erode((regions.background > 0.9).astype(np.float32), np.ones((size // 24, size // 24), np.uint8))
-    if known.mean() < 0.02:
-        return np.broadcast_to(_mean_colour(pixels, regions.background), pixels.shape)
-    lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
-    smooth = blurred(lab, size / 128)
-    from_ground = np.linalg.norm(smooth - blurred_within(lab, known, size / 6), axis=-1)
-    parts = [mask for mask in (regions.skin, regions.hair, regions.clothes) if mask.mean() > 0.01] or [regions.skin]
-    ours = [_mean_colour(lab, mask) for mask in parts]
-    from_person = np.min([np.linalg.norm(smooth - colour, axis=-1) for colour in ours], axis=0)
-    odd = ((from_person < 0.55 * from_ground) & (from_ground > _ODD)).astype(np.float32)
-    odd = cv2.morphologyEx(odd, cv2.MORPH_OPEN, np.ones((size // 48, size // 48), np.uint8))  # lines may stay
-    clean = known * (1 - cv2.dilate(odd, np.ones((size // 32, size // 32), np.uint8)))
-    known = clean if clean.mean() > 0.02 else known
-    base = np.broadcast_to(_mean_colour(pixels, known), pixels.shape)
-    for sigma in (size / 4, size / 8, size / 16):
-        weight = blurred(known, sigma)[..., None]
-        near = blurred(pixels * known[..., None], sigma) / np.maximum(weight, 1e-3)
-        base = base + np.clip(weight * 4, 0, 1) * (near - base)
-    detail = pixels - blurred_within(pixels, known, size / 64)
-    ground: np.ndarray = base + _moved_in(detail, known)
-    ground += blurred(cv2.erode(known, np.ones((5, 5), np.uint8)), size / 200)[..., None] * (pixels - ground)
-    return ground
-
-
-def _moved_in(detail: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Continue detail [S, S, 3] outside a mask [S, S] by whole pieces of it, from the nearest sides that have them."""
-    size = known.shape[0]
-    made, missing = detail * known[..., None], 1 - known
-    for step in size * np.array([0.12, 0.25, 0.4, 0.6, 0.8]):
-        for turn in range(8):
-            along = np.array([[np.cos(turn * np.pi / 4)], [np.sin(turn * np.pi / 4)]]) * step
-            shift = np.hstack([np.eye(2), along])
-            there = cv2.warpAffine(known, shift, (size, size), flags=cv2.INTER_NEAREST) * missing
-            if there.any():
-                made += there[..., None] * cv2.warpAffine(detail, shift, (size, size), flags=cv2.INTER_NEAREST)
-                missing = missing - there
-    continued: np.ndarray = made
-    return continued
-
-
-def _shares(sitter: Sitter, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Say where skin and clothes are, and where clothes, brows, eyes, nose and mouth are: each [S, S] in 0..1."""
     features = np.maximum(features_of(sitter.layout, size), 0.7 * sitter.layout.mask("nose", size))
     regions = sitter.regions.at(size)
-    fine = np.maximum(blurred(features, size / 90).clip(0, 1), regions.clothes)  # a collar melts in wide strokes
-    return blurred(regions.skin + regions.clothes, size / 128), fine
+    fine: np.ndarray = np.maximum(blurred(features, size / 90).clip(0, 1), regions.clothes + regions.hair)
+    return fine
 
 
 def _in_palette(
@@ -369,8 +326,8 @@ def _in_palette(
     ).clip(0, 1)
     alone = [np.ones((size, size), np.float32)]
     whole = matched_bands(made, alone, palettes.whole, cover=cover, most=[_MOST_WHOLE], threads=threads)
-    # less on the ground: one of a single colour would become mottled
-    made += settings.whole * (0.5 + 0.5 * cover[..., None]) * (whole - made)
+    # not on the ground: it is the reference's already
+    made += settings.whole * cover[..., None] * (whole - made)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
     photo = resized(sitter.pixels, size)
     light = lightness(photo)
@@ -410,6 +367,29 @@ def _settled(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter) -> np.ndarra
     lab[..., 0] = lab[..., 0].clip(0, 100)
     settled: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return settled
+
+
+def _crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarray:
+    """Make the person's edges as crisp as those in the reference, where they are softer: [S, S, 3].
+
+    Faint detail stays as it is, or noise would come out.
+    """
+    size = pixels.shape[0]
+    cover = 1 - sitter.regions.at(size).background
+    there = 1 - reference.regions.at(size).background
+    own = laplacian_bands(luminance(resized(reference.pixels, size))[..., None], len(_CRISPEST), there)
+    bands = laplacian_bands(luminance(pixels)[..., None], len(_CRISPEST), cover)
+    made = pixels.astype(np.float32)
+    for number, (most, theirs, band) in enumerate(zip(_CRISPEST, own, bands, strict=False)):
+        usual, now = (
+            float(np.quantile(np.abs(plane[..., 0][mask > 0.5]), _EDGES)) if (mask > 0.5).any() else 0.0
+            for plane, mask in ((theirs, there), (band, cover))
+        )
+        gain = min(max(usual / max(now, 1e-4), 1.0), most)
+        energy = np.sqrt(blurred(band[..., 0] ** 2, 2.0 ** (number + 1)).clip(1e-10))
+        share = cover * np.clip(energy / _FAINT - 0.5, 0, 1)
+        made += ((gain - 1) * share)[..., None] * band
+    return made.clip(0, 1)
 
 
 def _on_paper(reference: Reference) -> bool:

@@ -21,10 +21,12 @@ WORK_PX = 160
 FINE_PX = 512
 _CUT_PX = 256
 _GUIDED_PX, _GUIDED_RADIUS, _GUIDED_EPS = 256, 5, 1e-4
-_CHIN, _BROWS, _LEFT, _RIGHT = 152, (105, 334), 234, 454
+CHIN, _BROWS, _LEFT, _RIGHT = 152, (105, 334), 234, 454
 _ROUNDS = 6
 _TRUST = 0.8  # power of the colours' likelihood: neighbouring pixels are no independent witnesses
 _LOST = 0.18  # share of a head whose loss tells that colours don't tell it from the ground
+_STUBBLE, _RIM = 0.05, 0.25  # hair as a share of the face: none to speak of; perhaps the shaded rim of a bald head,
+_SHADED = 1.4  # whose colours lie so near to the face's
 _DECIDED = 1.7  # power by which what is likely becomes likelier in the end
 
 
@@ -92,6 +94,11 @@ def _cut_out(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
     reach = np.maximum.reduce([person, 0.8 * hair, 0.5 * shoulders, 0.3 * _tresses(layout.landmarks * size, size)])
     away = cv2.dilate((reach > 0.12).astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
     lab = cv2.cvtColor(resized(pixels, size).clip(0, 1), cv2.COLOR_RGB2LAB)
+    beside, crown = _tresses(layout.landmarks * size, size), sure & (hair > 0.7)
+    if crown.sum() > 64:
+        bins = _bins(lab)
+        like, unlike = (_density(bins, mask.astype(np.float32)) for mask in (crown, away))
+        maybe = np.maximum(maybe, beside * (like > 4 * unlike) * (person > 0.15))
     found = _grab_cut(lab, sure, maybe > 0.5, away)
     likely = (np.maximum(person, hair) > 0.6) & (head > 0.35)
     if (likely & (found < 0.5)).sum() > _LOST * likely.sum():  # white hair on white paper
@@ -134,18 +141,24 @@ def _by_complexion(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> n
     """Compare skin and hair [3, S, S] with the colours that the face has between brows and chin, in their own spread.
 
     Skin of another colour goes to the hair: a fringe, a hat's brim or a beard. Hair of the skin's colour, where the
-    layout isn't sure of it, goes to the skin: a bald head. In a face lit in many colours, little is strange.
+    layout isn't sure of it, goes to the skin; all of it, where there is little and it is hardly darker: a bald head.
+    In a face lit in many colours, little is strange.
     """
     features = cv2.dilate(features_of(layout, WORK_PX), np.ones((7, 7), np.uint8))
     points = layout.landmarks * WORK_PX
     rows = np.arange(WORK_PX)[:, None]
     inner = _inside(points, WORK_PX) * (1 - features)
     strange, familiar = (_away(lab, core > 0.7) for core in (inner * (rows > points[list(_BROWS), 1].mean()), inner))
-    unsure = np.clip((0.85 - layout.mask("hair", WORK_PX)) / 0.25, 0, 1) * (rows < points[_CHIN, 1])
+    unsure = np.clip((0.85 - layout.mask("hair", WORK_PX)) / 0.25, 0, 1) * (rows < points[CHIN, 1])
     to_hair = belief[0] * np.clip((strange - 3) / 2, 0, 1) * (1 - features)
     to_skin = belief[1] * np.clip((2.2 - familiar) / 1.2, 0, 1) * unsure
     moved = to_hair - to_skin
-    return np.stack([belief[0] - moved, belief[1] + moved, belief[2]])
+    skin, hair = belief[0] - moved, belief[1] + moved
+    found = (hair > 0.5) & (rows < points[CHIN, 1])
+    little = found.sum() / max(int((layout.mask("face", WORK_PX) > 0.5).sum()), 1)
+    if little < _STUBBLE or (little < _RIM and float(np.median(familiar[found])) < _SHADED):
+        return np.stack([skin + hair, np.zeros_like(hair), belief[2]])
+    return np.stack([skin, hair, belief[2]])
 
 
 def _away(lab: np.ndarray, core: np.ndarray) -> np.ndarray:
@@ -203,7 +216,7 @@ def _prior(layout: FaceLayout) -> np.ndarray:
     """Say before looking at colours where in a person skin, hair and clothes lie: [3, S, S], summing to 1."""
     points = layout.landmarks * WORK_PX
     rows, columns = np.mgrid[:WORK_PX, :WORK_PX].astype(np.float32)
-    chin, brow = points[_CHIN, 1], points[list(_BROWS), 1].mean()
+    chin, brow = points[CHIN, 1], points[list(_BROWS), 1].mean()
     middle, width = _breadth(points)
     face, hair = (layout.mask(part, WORK_PX) for part in ("face", "hair"))
     below = 1 / (1 + np.exp(-(rows - chin + 0.02 * WORK_PX) / (0.04 * WORK_PX)))  # below the chin
@@ -227,7 +240,7 @@ def _breadth(points: np.ndarray) -> tuple[float, float]:
 def _bust(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Say where head and shoulders usually are around a face, softly, and where a body must be: each [S, S]."""
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
-    (middle, width), chin = _breadth(points), points[_CHIN, 1]
+    (middle, width), chin = _breadth(points), points[CHIN, 1]
     crown, aside = points[list(_BROWS), 1].mean() - 0.75 * width, np.abs(columns - middle)
     head = (aside / (0.72 * width)) ** 2 + ((rows - (chin + crown) / 2) / (0.62 * (chin - crown))) ** 2
     usual = (aside < 0.45 * width + 1.6 * np.maximum(rows - chin, 0)) & (rows > chin)

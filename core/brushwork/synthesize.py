@@ -16,15 +16,17 @@ import numpy as np
 
 from core.brushwork.guides import GuideWeights, at_home, guide_stack, own_place, place_map
 from core.brushwork.kernels import CHANNELS, RADIUS, in_rows, refine, vote
-from core.brushwork.palette import luminance, resized
+from core.brushwork.palette import blurred, luminance, resized
 from core.brushwork.regions import Regions, find_regions
 from core.imaging.layout import FaceLayout
 
 COARSEST_PX = 64
 ROUNDS = {64: 4, 128: 3, 256: 2, 512: 1, 1024: 1}
+_GROUND_ROUNDS = {64: 4, 128: 3, 256: 2, 512: 1, 1024: 1}
+_GROUND_BASE, _GROUND_PLACE, _GROUND_CROWDING = 0.3, 0.05, 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """An artwork to take patches from.
 
@@ -136,6 +138,52 @@ def voted_details(level: Level, pictures: Sequence[np.ndarray], settings: BrushS
     return np.split(drawn, np.cumsum(channels)[:-1], axis=2)
 
 
+def continued(
+    pixels: np.ndarray, known: np.ndarray, base: np.ndarray, first: np.ndarray, *, threads: int, settings: BrushSettings | None = None
+) -> np.ndarray:
+    """Continue a picture by its own patches where it isn't known.
+
+    Args:
+        pixels: [S, S, 3] float32 RGB in 0..1; S is 64 times a power of two.
+        known: [H, H] of 0 or 1: what stays, and what patches come from.
+        base: [H, H, 3] colours that the rest shall have roughly.
+        threads: that share the rows.
+        settings: weight of crowding and window.
+
+    Returns:
+        [S, S, 3].
+    """
+    settings = settings or BrushSettings(threads=threads, crowding=_GROUND_CROWDING)
+    last, size = pixels.shape[0], COARSEST_PX
+    sources, estimate = np.zeros((0, 0, 2), np.int32), resized(first, size)
+    while size <= last:
+        here, stays = resized(pixels, size), (resized(known, size) > 0.99).astype(np.float32)
+        soft, nowhere = resized(base, size) * np.sqrt(_GROUND_BASE), np.zeros((size, size), np.float32)
+        outside = cv2.dilate(1 - stays, np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)) * 10
+        place = own_place(size) * np.sqrt(_GROUND_PLACE)
+        guide, own = np.dstack([soft, place, nowhere]), np.dstack([soft, place, outside])
+        own_patches = _patches(here, nowhere)
+        itself = np.stack(np.mgrid[:size, :size], axis=-1).astype(np.int32)
+        if size > COARSEST_PX:
+            sources = np.where(stays[..., None] > 0, itself, _doubled(sources, size))
+            estimate = _voted(sources, np.ones((size, size), np.float32), here, settings, 1)
+        for turn in range(_GROUND_ROUNDS[size]):
+            estimate = estimate + stays[..., None] * (here - estimate)
+            patches = _patches(estimate, nowhere)
+            crowd = _crowding(sources, size, settings.crowding) if sources.size else nowhere
+            if size == COARSEST_PX:
+                sources, cost = _exact(patches, guide, own_patches, own, crowd, outside == 0)
+            else:
+                sources, cost = _refined(sources, patches, guide, own_patches, own, crowd, settings)
+            sources = np.where(stays[..., None] > 0, itself, sources)
+            final = size == last and turn == _GROUND_ROUNDS[size] - 1
+            estimate = _voted(sources, _trust(cost), here, settings, 1 if final else RADIUS)
+        size *= 2
+    edge = blurred(cv2.erode(resized(known, last), np.ones((5, 5), np.uint8)), last / 200)[..., None]
+    whole: np.ndarray = estimate + edge * (pixels - estimate)
+    return whole
+
+
 def _trust(cost: np.ndarray) -> np.ndarray:
     """Say how much each patch counts: [S, S] float32."""
     share: np.ndarray = np.exp(-cost / max(2 * float(np.quantile(cost, 0.6)), 1e-6)).astype(np.float32) + 1e-4
@@ -151,15 +199,21 @@ def _patches(pixels: np.ndarray, fourth: np.ndarray) -> np.ndarray:
 
 
 def _exact(
-    target: np.ndarray, guide: np.ndarray, reference: np.ndarray, own: np.ndarray, crowd: np.ndarray
+    target: np.ndarray,
+    guide: np.ndarray,
+    reference: np.ndarray,
+    own: np.ndarray,
+    crowd: np.ndarray,
+    among: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find each pixel's best source among all, by one matrix product: [S, S, 2] int32 and costs [S, S]."""
+    """Find each pixel's best source among all, or some [S, S], by one matrix product: [S, S, 2] int32, costs [S, S]."""
     size = guide.shape[0]
-    a, b = _vectors(target, guide), _vectors(reference, own)
-    distances = (b**2).sum(1)[None] - 2 * a @ b.T + crowd.reshape(1, -1)
+    allowed = np.arange(size * size) if among is None else np.flatnonzero(among)
+    a, b = _vectors(target, guide), _vectors(reference, own)[allowed]
+    distances = ((b**2).sum(1) + crowd.ravel()[allowed])[None] - 2 * a @ b.T
     best = distances.argmin(1)
     cost = np.take_along_axis(distances, best[:, None], 1)[:, 0] + (a**2).sum(1)
-    sources = np.stack(np.divmod(best, size), axis=-1).reshape(size, size, 2)
+    sources = np.stack(np.divmod(allowed[best], size), axis=-1).reshape(size, size, 2)
     return sources.astype(np.int32), cost.reshape(size, size).clip(0).astype(np.float32)
 
 

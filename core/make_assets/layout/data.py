@@ -18,6 +18,7 @@ from core.imaging.layout import MESH_POINTS, PARTS
 from core.make_assets.pretrain.data import jitter_light
 from core.networks.layout import INPUT_PX, MASK_PX
 from core.procedural import augmentations
+from core.procedural import filters as f
 
 SURE = 0.6
 
@@ -30,11 +31,13 @@ class LabelledFaces:
         pictures: [N, 3, 256, 256] uint8.
         landmarks: [N, 468, 2] float32, shares of the side.
         masks: [N, 8, 128, 128] uint8.
+        trusted: [N] bool, whether person, hair and bare skin can be relied on.
     """
 
     pictures: Tensor
     landmarks: Tensor
     masks: Tensor
+    trusted: Tensor
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -42,31 +45,34 @@ class LabelledFaces:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees: pictures [B, 3, 256, 256] in [-1, 1]; landmarks; masks [B, 8, 64, 64]; presence [B]."""
+    """What one step sees: pictures [B, 3, 256, 256] in [-1, 1]; landmarks; masks [B, 8, 64, 64]; presence, trust [B]."""
 
     pictures: Tensor
     landmarks: Tensor
     masks: Tensor
     presence: Tensor
+    trusted: Tensor
 
 
 def label_faces(faces: Path, teachers: Path, cache: Path, split: str) -> LabelledFaces:
     """Label a split once, and read it from `cache` ever after; faces that the teacher doubts are left out."""
     file = cache / f"labels_{split}.npz"
     with (faces / "index.csv").open(newline="") as listing:
-        names = [row["file"] for row in csv.DictReader(listing) if row["split"] == split]
+        listed = [row for row in csv.DictReader(listing) if row["split"] == split]
+    names = [row["file"] for row in listed]
     if not file.exists():
         from core.make_assets.layout.labels import LABEL_PX, Teachers, masks
 
         said = Teachers(teachers)
         points = np.zeros((len(names), MESH_POINTS, 2), np.float32)
         drawn = np.zeros((len(names), len(PARTS), LABEL_PX, LABEL_PX), np.uint8)
-        sure = np.zeros(len(names), np.float32)
+        sure, trusted = np.zeros(len(names), np.float32), np.zeros(len(names), bool)
         for i, name in enumerate(names):
             crop = _open(faces / "images" / name)
             points[i], sure[i] = said.landmarks(crop)
-            drawn[i] = masks(crop, points[i], said.person(crop))
-        np.savez(file, points=points, masks=drawn, sure=sure)
+            drawn[i], told = masks(crop, points[i], said.person(crop))
+            trusted[i] = told and listed[i]["colour"] == "1"  # in grey, hair and ground are often told apart wrongly
+        np.savez(file, points=points, masks=drawn, sure=sure, trusted=trusted)
     stored = np.load(file)
     keep = np.flatnonzero(stored["sure"] > SURE)
     pictures = np.stack([np.asarray(_open(faces / "images" / names[i])) for i in keep])
@@ -74,6 +80,7 @@ def label_faces(faces: Path, teachers: Path, cache: Path, split: str) -> Labelle
         torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(),
         torch.from_numpy(stored["points"][keep]),
         torch.from_numpy(stored["masks"][keep]),
+        torch.from_numpy(stored["trusted"][keep]),
     )
 
 
@@ -86,11 +93,18 @@ def mirror_of(landmarks: Tensor) -> Tensor:
 
 
 def draw_batch(faces: LabelledFaces, mirror: Tensor, size: int, rng: torch.Generator) -> Batch:
-    """Draw a batch: faces turned, shifted and scaled, three in four of them stylized, one in ten without a face."""
+    """Draw a batch: faces turned, shifted and scaled, three in four of them stylized, one in ten without a face.
+
+    Half of those whose person is known come in other clothes and before another ground, or all would wear dark suits.
+    """
     index = torch.randint(len(faces), (size,), generator=rng)
+    trusted = faces.trusted[index]
     pictures = faces.pictures[index].float() / 127.5 - 1
     masks = faces.masks[index].float() / 255
     points = faces.landmarks[index]
+    for i in torch.nonzero(trusted).flatten().tolist():
+        behind = faces.pictures[int(torch.randint(len(faces), (), generator=rng))].float() / 127.5 - 1
+        pictures[i] = _elsewhere(pictures[i], masks[i], float(points[i, 152, 1]), behind, rng)
     flip = torch.rand(size, generator=rng) < 0.5
     pictures[flip], masks[flip] = pictures[flip].flip(3), masks[flip].flip(3)
     mirrored = points[:, mirror] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
@@ -122,7 +136,57 @@ def draw_batch(faces: LabelledFaces, mirror: Tensor, size: int, rng: torch.Gener
         seen[group] = augmentations.random_style(seen[group].clamp(-1, 1), rng)
     for group in groups[5:7]:
         seen[group] = _recoloured(seen[group], rng)
-    return Batch(seen.clamp(-1, 1), points, masks, presence)
+    return Batch(seen.clamp(-1, 1), points, masks, presence, trusted)
+
+
+def _elsewhere(picture: Tensor, masks: Tensor, chin: float, other: Tensor, rng: torch.Generator) -> Tensor:
+    """Change a picture's [3, 256, 256] clothes and ground at random, each in half of the cases.
+
+    Args:
+        picture: in [-1, 1].
+        masks: [8, 128, 128] in 0..1.
+        chin: its height as a share of the side.
+        other: another picture, pieces of which may be the ground.
+        rng: chance.
+    """
+    wide = F.interpolate(masks[None], size=(INPUT_PX, INPUT_PX), mode="bilinear", align_corners=False)[0]
+    face, hair, person = (wide[PARTS.index(part)] for part in ("face", "hair", "person"))
+    rows = ((torch.arange(INPUT_PX) + 0.5) / INPUT_PX)[:, None]
+    if torch.rand((), generator=rng) < 0.5:
+        clothes = person * (1 - torch.maximum(face, hair)) * ((rows - chin - 0.06) / 0.04).clamp(0, 1)
+        picture = picture + clothes * (_cloth(picture, rng) - picture)
+    if torch.rand((), generator=rng) < 0.5:
+        picture = picture + (1 - person) * (_ground(other, rng) - picture)
+    return picture
+
+
+def _cloth(picture: Tensor, rng: torch.Generator) -> Tensor:
+    """Dye a picture [3, 256, 256] in [-1, 1] and print a pattern on it, every other time."""
+    fold = (picture.mean(0) - picture.mean()) * float(torch.rand((), generator=rng)) * 1.5
+    cloth = _colour(rng) + fold
+    if torch.rand((), generator=rng) < 0.5:
+        grain = int(torch.randint(3, 40, (), generator=rng))
+        noise = f.value_noise((1, 1, INPUT_PX, INPUT_PX), grain, rng)[0]
+        cloth = torch.where(noise > 0.5, cloth, _colour(rng) + fold)
+    return cloth.clamp(-1, 1)
+
+
+def _ground(other: Tensor, rng: torch.Generator) -> Tensor:
+    """Make a ground [3, 256, 256] in [-1, 1]: one colour or two that run into each other, or an enlarged, blurred corner."""
+    kind = float(torch.rand((), generator=rng))
+    if kind < 0.4:
+        grain = int(torch.randint(20, 200, (), generator=rng))
+        share = f.value_noise((1, 1, INPUT_PX, INPUT_PX), grain, rng)[0] * float(kind < 0.3)
+        return _colour(rng) * (1 - share) + _colour(rng) * share
+    side = int(torch.randint(48, 129, (), generator=rng))
+    top, left = (int(torch.randint(INPUT_PX - side + 1, (), generator=rng)) for _ in range(2))
+    corner = other[None, :, top : top + side, left : left + side].flip(2)
+    coarse = F.adaptive_avg_pool2d(corner, int(torch.randint(6, side + 1, (), generator=rng)))
+    return F.interpolate(coarse, size=(INPUT_PX, INPUT_PX), mode="bicubic", align_corners=False)[0].clamp(-1, 1)
+
+
+def _colour(rng: torch.Generator) -> Tensor:
+    return torch.rand((3, 1, 1), generator=rng) * 2 - 1
 
 
 def _placing(size: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:

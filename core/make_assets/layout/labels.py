@@ -22,6 +22,7 @@ from core.imaging.layout import MESH_POINTS, PARTS, FaceLayout
 from core.procedural.techniques.fields import soft_step
 
 LABEL_PX = 128
+_BALD = 0.005  # share of the crop that is hair at most
 _MESH_PX, _PERSON_PX = 192, 256
 OVAL = [
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152),
@@ -79,8 +80,11 @@ class Teachers:
         return (points / crop.width).astype(np.float32), float(1 / (1 + np.exp(-sure.item())))
 
 
-def masks(crop: Image.Image, landmarks: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """Draw the masks of `PARTS` [8, 128, 128] uint8 of a crop with landmarks [468, 2] and its person [128, 128]."""
+def masks(crop: Image.Image, landmarks: np.ndarray, person: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Draw the masks of `PARTS` [8, 128, 128] uint8 of a crop with landmarks [468, 2] and its person [128, 128].
+
+    Also says whether the hair can be relied on: it was found at the crown, or there is none at all.
+    """
     points = landmarks * LABEL_PX
     drawn = {name: np.zeros((LABEL_PX, LABEL_PX), np.float32) for name in PARTS}
     oval = _fill(points[OVAL])
@@ -95,10 +99,11 @@ def masks(crop: Image.Image, landmarks: np.ndarray, person: np.ndarray) -> np.nd
     drawn["person"] = np.maximum(person, oval)
     drawn["face"], drawn["hair"] = bare * (1 - crown), crown
     first = FaceLayout(landmarks, np.stack([drawn[name] for name in PARTS]), 1.0)
-    regions = find_regions(small.astype(np.float32) / 255, first).at(LABEL_PX)
+    regions = find_regions(np.asarray(crop, dtype=np.float32) / 255, first).at(LABEL_PX)
     drawn["hair"] = soft_step(regions.hair, 0.5, 0.6)
     drawn["face"] = bare * (1 - drawn["hair"])
-    return np.stack([(drawn[name] * 255).round().astype(np.uint8) for name in PARTS])
+    found = bool(crown.any()) or float(drawn["hair"].mean()) < _BALD
+    return np.stack([(drawn[name] * 255).round().astype(np.uint8) for name in PARTS]), found
 
 
 def _hair(pixels: np.ndarray, points: np.ndarray, person: np.ndarray, oval: np.ndarray) -> np.ndarray:

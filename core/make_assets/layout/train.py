@@ -21,6 +21,7 @@ from core.procedural import augmentations
 
 _EYES = ((33, 133), (362, 263))  # corners of either eye
 _FINE = torch.tensor([33, 133, 362, 263, 159, 145, 386, 374, 61, 291, 0, 17, 13, 14, 105, 334, 1, 152])
+_DOUBTED = 0.1  # weight of labels that may be wrong
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,9 @@ def loss_of(said: LayoutOutput, batch: Batch) -> Tensor:
         away = (stage[here] - true).square().sum(2).add(1e-8).sqrt() / unit  # [B, 468]
         points = points + (0.5, 0.7, 1.0)[number] * (away * weight).sum(1).div(weight.sum()).mean()
     logits, masks = said.masks[here], batch.masks[here]
-    trusted = torch.ones(masks.shape[:2])  # where no hair was found, the label may be wrong rather than the head bald
-    trusted[:, PARTS.index("hair")] = torch.where(masks[:, PARTS.index("hair")].amax((1, 2)) > 0.3, 1.0, 0.15)
+    trusted = torch.ones(masks.shape[:2])
+    for part in ("person", "hair", "face"):
+        trusted[:, PARTS.index(part)] = torch.where(batch.trusted[here], 1.0, _DOUBTED)
     crossed = (F.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean((2, 3)) * trusted).mean()
     likely = torch.sigmoid(logits)
     overlap = (2 * (likely * masks).sum((2, 3)) + 1) / (likely.sum((2, 3)) + masks.sum((2, 3)) + 1)
@@ -146,7 +148,8 @@ def measure(network: LayoutNetwork, faces: LabelledFaces, *, limit: int = 96) ->
         row[f"{name}_landmarks"] = float(((points - true).norm(dim=2) / unit[:, None]).mean())
         likely = torch.cat([part.masks for part in said]) > 0
         masks = F.avg_pool2d(faces.masks[:limit].float() / 255, 2) > 0.5
-        shared, either = (likely & masks).sum((0, 2, 3)), (likely | masks).sum((0, 2, 3))
+        sure = faces.trusted[:limit, None, None, None]
+        shared, either = (likely & masks & sure).sum((0, 2, 3)), ((likely | masks) & sure).sum((0, 2, 3))
         row |= {f"{name}_{part}": float(a / max(int(b), 1)) for part, a, b in zip(PARTS, shared, either, strict=True)}
     return row
 
