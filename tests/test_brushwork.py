@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.brushwork.kernels import RADIUS, refine, vote
 from core.brushwork.ground import ground_of
+from core.brushwork.kernels import RADIUS, refine, vote
 from core.brushwork.painted import painted, with_clear_eyes, with_strands
 from core.brushwork.palette import Palette, flatness, keep_lightness, laplacian_bands, lightness, matched_bands
 from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels

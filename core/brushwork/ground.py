@@ -9,7 +9,7 @@ import numpy as np
 
 from core.brushwork.palette import blurred, blurred_within, resized
 from core.brushwork.regions import CHIN, Regions
-from core.brushwork.synthesize import COARSEST_PX, Reference, continued
+from core.brushwork.synthesize import Reference, continued
 
 _KNOWN_PX = 512
 _ODD = 12.0  # in LAB, from the ground around, beyond which a colour may be the person's
@@ -34,7 +34,7 @@ def ground_of(reference: Reference, size_px: int, threads: int = 1) -> np.ndarra
 
 
 def mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the mean colour [3] of a picture [S, S, 3] under a mask [S, S]; of all of it where that is nearly empty."""
+    """Return the mean colour [3] of a picture [S, S, 3] under a mask [S, S]; of all of it if that is nearly empty."""
     weight = mask if mask.mean() > _LITTLE / 2 else np.ones_like(mask)
     return np.asarray((pixels * weight[..., None]).sum((0, 1)) / weight.sum(), dtype=np.float32)
 

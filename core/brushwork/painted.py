@@ -9,7 +9,7 @@ import numpy as np
 
 from core.brushwork.palette import blurred, laplacian_bands, luminance, resized
 from core.imaging.layout import FaceLayout
-from core.procedural.techniques.fields import noise, soft_step
+from core.procedural.techniques.fields import Array, noise, soft_step
 from core.procedural.techniques.flow import edge_flow, smooth_along
 from core.procedural.techniques.portrait import Portrait
 from core.procedural.techniques.study import draw_eye, iris_colour
@@ -79,12 +79,13 @@ def with_strands(pixels: np.ndarray, hair: np.ndarray) -> np.ndarray:
         return pixels
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     flow = edge_flow(resized(pixels, _FLOW_PX), 2.0)
-    tangents = cv2.resize(flow.tangents, (size, size), interpolation=cv2.INTER_NEAREST)[window]
+    tangents: Array = cv2.resize(flow.tangents, (size, size), interpolation=cv2.INTER_NEAREST)[window]  # type: ignore[assignment]
     clear = soft_step(resized(flow.strength, size)[window], 0.3, 0.4)
-    smooth = smooth_along(pixels[window], tangents, _ALONG * size / 512)
-    streaks = noise(smooth.shape[:2], 1.2 * size / 512, np.random.default_rng(0))
-    streaks = smooth_along(streaks, tangents, _STRAND * size / 512, step_px=2.0)
+    scale = size / 512
+    streaks = noise(clear.shape, 1.2 * scale, np.random.default_rng(0))
+    streaks = smooth_along(streaks, tangents, _STRAND * scale, step_px=2.0 * scale)
     relief = np.exp(_RELIEF * clear * streaks / max(float(streaks.std()), 1e-6))
+    smooth = smooth_along(pixels[window], tangents, _ALONG * scale, step_px=max(1.0, scale))
     drawn = pixels.copy()
     drawn[window] += hair[window][..., None] * ((smooth * relief[..., None]).clip(0, 1) - pixels[window])
     return drawn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -34,6 +35,7 @@ from core.imaging.layout import FaceLayout
 
 LINE_ART_CHROMA, LINE_ART_LIGHT = 12.0, 70.0  # skin of less chroma that is lighter is paper, whose white belongs to it:
 LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
+_KEPT = 8  # references whose palette and flatness are remembered
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
@@ -66,6 +68,8 @@ _SETTLED_PX = 256
 _EMPHASIS = 1.3  # of the photo's light and shade at eyes, mouth and glasses
 _FEATURE_SIGMA = 0.02  # of the side
 _PAINTED_RADIUS = 6  # at 512 px
+_BARE = 22.0  # in LAB, from the skin, within which a shoulder isn't clothed
+_FEW_CLOTHES = 0.015  # share of a picture
 _CRISPEST = 2.0, 1.7, 1.5  # times which bands of 0.8, 1.6 and 3.2 px may be strengthened
 _EDGES = 0.93  # quantile of a band's strength that stands for edges
 _FAINT = 0.012  # strength of detail below which it isn't strengthened
@@ -88,12 +92,18 @@ class Reach:
 
     def over(self, reference: Reference) -> Reach:
         """Widen it as far as a reference is of flat colours."""
-        if mean_chroma(reference.pixels) < LINE_ART_CHROMA:
-            return self
-        size = 512
-        flat = flatness(resized(reference.pixels, size), reference.regions.at(size).skin)
-        share = float(np.clip((flat - _FLAT[0]) / (_FLAT[1] - _FLAT[0]), 0, 1))
+        share = _flat_share(reference)
         return Reach(self.features * (1 + share / 3), self.skin * (1 + 2.5 * share))
+
+
+@lru_cache(maxsize=_KEPT)
+def _flat_share(reference: Reference) -> float:
+    """Say how far a reference is of flat colours, 0..1; line art is not."""
+    if mean_chroma(reference.pixels) < LINE_ART_CHROMA:
+        return 0.0
+    size = 512
+    flat = flatness(resized(reference.pixels, size), reference.regions.at(size).skin)
+    return float(np.clip((flat - _FLAT[0]) / (_FLAT[1] - _FLAT[0]), 0, 1))
 
 
 @dataclass(frozen=True)
@@ -151,9 +161,8 @@ class _Palettes:
     whole: Palette
 
     @classmethod
-    def of(cls, reference: Reference, settings: PortraitSettings) -> _Palettes:
-        size = settings.size_px
-        bands = settings.bands + (size > 512)
+    @lru_cache(maxsize=_KEPT)
+    def of(cls, reference: Reference, size: int, bands: int) -> _Palettes:
         here, own = resized(reference.pixels, size), _sampled(reference, size)
         cover = 1 - reference.regions.at(size).background
         regions = Palette.of(here, own, bands=bands, cover=cover)
@@ -161,11 +170,21 @@ class _Palettes:
 
 
 def _sampled(portrait: Sitter | Reference, size: int) -> tuple[np.ndarray, ...]:
-    """Leave out what would spoil a region's palette: the lips, whose red would go to foreheads; the ground's edge."""
+    """Leave out what would spoil a region's palette: lips, whose red would go to foreheads; bare necks; ground's edge.
+
+    Where nearly all is bare, clothes take the colours of hair and ground.
+    """
     regions = portrait.regions.at(size)
     lips = np.clip(2 * blurred(portrait.layout.mask("lips", size), size / 90), 0, 1)
+    skin = regions.skin * (1 - lips)
     ground = cv2.erode(regions.background, np.ones((size // 32, size // 32), np.uint8))
-    return regions.skin * (1 - lips), regions.hair, regions.clothes, ground
+    clothes = regions.clothes
+    if (skin > 0.8).any():
+        lab = cv2.cvtColor(resized(portrait.pixels, size).clip(0, 1), cv2.COLOR_RGB2LAB)
+        clothes = clothes * (np.linalg.norm(lab - np.median(lab[skin > 0.8], axis=0), axis=-1) > _BARE)
+        if clothes.mean() < _FEW_CLOTHES:
+            clothes = np.maximum(regions.hair, ground) if isinstance(portrait, Reference) else regions.clothes
+    return skin, regions.hair, clothes, ground
 
 
 def portrait_levels(
@@ -173,7 +192,7 @@ def portrait_levels(
 ) -> Iterator[np.ndarray]:
     """Draw a portrait: rough ones of 64 px and more first, the finished one last; [S, S, 3] float32 RGB in 0..1."""
     size = settings.size_px
-    palettes, reach = _Palettes.of(reference, settings), settings.reach.over(reference)
+    palettes, reach = _Palettes.of(reference, size, settings.bands + (size > 512)), settings.reach.over(reference)
     photo = resized(sitter.pixels, size)
     hair = sitter.regions.at(size).hair
     calm = settings.painted * (1 - hair)[..., None]

@@ -139,7 +139,7 @@ def voted_details(level: Level, pictures: Sequence[np.ndarray], settings: BrushS
 
 
 def continued(
-    pixels: np.ndarray, known: np.ndarray, base: np.ndarray, first: np.ndarray, *, threads: int, settings: BrushSettings | None = None
+    pixels: np.ndarray, known: np.ndarray, base: np.ndarray, first: np.ndarray, *, threads: int = 1
 ) -> np.ndarray:
     """Continue a picture by its own patches where it isn't known.
 
@@ -147,13 +147,13 @@ def continued(
         pixels: [S, S, 3] float32 RGB in 0..1; S is 64 times a power of two.
         known: [H, H] of 0 or 1: what stays, and what patches come from.
         base: [H, H, 3] colours that the rest shall have roughly.
+        first: [H, H, 3] what the rest is thought to be, before patches are looked for.
         threads: that share the rows.
-        settings: weight of crowding and window.
 
     Returns:
         [S, S, 3].
     """
-    settings = settings or BrushSettings(threads=threads, crowding=_GROUND_CROWDING)
+    settings = BrushSettings(threads=threads, crowding=_GROUND_CROWDING)
     last, size = pixels.shape[0], COARSEST_PX
     sources, estimate = np.zeros((0, 0, 2), np.int32), resized(first, size)
     while size <= last:
@@ -163,7 +163,7 @@ def continued(
         place = own_place(size) * np.sqrt(_GROUND_PLACE)
         guide, own = np.dstack([soft, place, nowhere]), np.dstack([soft, place, outside])
         own_patches = _patches(here, nowhere)
-        itself = np.stack(np.mgrid[:size, :size], axis=-1).astype(np.int32)
+        itself = np.dstack(tuple(np.indices((size, size), dtype=np.int32)))
         if size > COARSEST_PX:
             sources = np.where(stays[..., None] > 0, itself, _doubled(sources, size))
             estimate = _voted(sources, np.ones((size, size), np.float32), here, settings, 1)

@@ -45,7 +45,7 @@ class LabelledFaces:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees: pictures [B, 3, 256, 256] in [-1, 1]; landmarks; masks [B, 8, 64, 64]; presence, trust [B]."""
+    """What a step sees: pictures [B, 3, 256, 256] in [-1, 1]; landmarks; masks [B, 8, 64, 64]; presence, trust [B]."""
 
     pictures: Tensor
     landmarks: Tensor
@@ -172,7 +172,7 @@ def _cloth(picture: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _ground(other: Tensor, rng: torch.Generator) -> Tensor:
-    """Make a ground [3, 256, 256] in [-1, 1]: one colour or two that run into each other, or an enlarged, blurred corner."""
+    """Make a ground [3, 256, 256] in [-1, 1]: a colour, two that run together, or an enlarged, blurred corner."""
     kind = float(torch.rand((), generator=rng))
     if kind < 0.4:
         grain = int(torch.randint(20, 200, (), generator=rng))

@@ -58,9 +58,8 @@ def describe(studio: Studio, engine: str | None = None, *, problem: StyleIdentit
     """Return the ready line of an engine of an open Studio; `problem` is why it isn't the one that was asked for."""
     about = studio.describe(engine)
     where = t(
-        "{model}, {side} px, on {device}. Your pictures are deleted after you leave.",
+        "{model}, on {device}. Your pictures are deleted after you leave.",
         model=t(about.title),
-        side=about.resolution_px,
         device=device_name(about.device),
     )
     where = f"{where} {t(STUDY.votes_kept())}".rstrip()
