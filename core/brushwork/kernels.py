@@ -158,7 +158,7 @@ def vote(
 
 @_compiled
 def match_values(
-    bands: np.ndarray,
+    band: np.ndarray,
     weights: np.ndarray,
     starts: np.ndarray,
     scales: np.ndarray,
@@ -167,37 +167,36 @@ def match_values(
     first: int,
     last: int,
 ) -> None:
-    """Send every value of the rows first..last through its region's table, and add up bands and regions.
+    """Send every value of the rows first..last through its regions' tables, and add the results to `out`.
 
     Args:
-        bands: [B, H, W, 3] float32 values.
+        band: [H, W, 3] float32 values.
         weights: [R, H, W] float32 share of each region.
-        starts, scales: [B, R, 3] float32: a table's cell is (value - start) * scale; its ends go on straight.
-        tables: [B, R, 3, N] float32 new values.
-        out: [H, W, 3] float32, zeros.
+        starts, scales: [R, 3] float32: a table's cell is (value - start) * scale; its ends go on straight.
+        tables: [R, 3, N] float32 new values.
+        out: [H, W, 3] float32.
         first, last: rows.
     """
-    cells = tables.shape[3] - 1
+    cells = tables.shape[2] - 1
     for y in range(first, last):
-        for x in range(bands.shape[2]):
+        for x in range(band.shape[1]):
             for r in range(weights.shape[0]):
                 share = weights[r, y, x]
                 if share <= np.float32(0.004):
                     continue
-                for b in range(bands.shape[0]):
-                    for c in range(3):
-                        value = bands[b, y, x, c]
-                        start, scale = starts[b, r, c], scales[b, r, c]
-                        place = (value - start) * scale
-                        if place <= 0:
-                            new = tables[b, r, c, 0] + value - start
-                        elif place >= cells:
-                            new = tables[b, r, c, cells] + value - start - cells / scale
-                        else:
-                            i = int(place)
-                            low = tables[b, r, c, i]
-                            new = low + (place - i) * (tables[b, r, c, i + 1] - low)
-                        out[y, x, c] += share * new
+                for c in range(3):
+                    value = band[y, x, c]
+                    start, scale = starts[r, c], scales[r, c]
+                    place = (value - start) * scale
+                    if place <= 0:
+                        new = tables[r, c, 0] + value - start
+                    elif place >= cells:
+                        new = tables[r, c, cells] + value - start - cells / scale
+                    else:
+                        i = int(place)
+                        low = tables[r, c, i]
+                        new = low + (place - i) * (tables[r, c, i + 1] - low)
+                    out[y, x, c] += share * new
 
 
 def in_rows(work: Callable[[int, int], None], rows: int, threads: int) -> None:

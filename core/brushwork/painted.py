@@ -102,7 +102,7 @@ def with_clear_eyes(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
         [H, H, 3] float32.
     """
     size = 512
-    bands = laplacian_bands(luminance(resized(pixels, size))[..., None], 4)
+    bands = list(laplacian_bands(luminance(resized(pixels, size))[..., None], 4))
     eyes = blurred(layout.mask("eyes", size), size / 85) > 0.3
     if eyes.sum() < 64:
         return pixels

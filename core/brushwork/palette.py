@@ -6,8 +6,9 @@ opponent colours. The last step, the skin's lightness, is ours: a style should n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -35,17 +36,17 @@ def chroma_of(pixels: np.ndarray) -> np.ndarray:
     return coloured
 
 
-def laplacian_bands(pixels: np.ndarray, count: int, cover: np.ndarray | None = None) -> list[np.ndarray]:
+def laplacian_bands(pixels: np.ndarray, count: int, cover: np.ndarray | None = None) -> Iterator[np.ndarray]:
     """Split [H, H, C] into `count` bands of full size and what is left; their sum is the picture.
 
     With a cover [H, H] in 0..1 what it hides and what it shows are split apart: no band has the edge between them.
     """
-    bands, rest = [], pixels
+    rest = pixels
     for band in range(count):
         smooth = blurred_apart(pixels, cover, 0.8 * 2**band) if cover is not None else blurred(pixels, 0.8 * 2**band)
-        bands.append(rest - smooth)
+        yield rest - smooth
         rest = smooth
-    return [*bands, rest]
+    yield rest
 
 
 def resized(pixels: np.ndarray, size_px: int) -> np.ndarray:
@@ -99,15 +100,10 @@ class Palette:
         cls, pixels: np.ndarray, regions: Sequence[np.ndarray], *, bands: int, cover: np.ndarray | None = None
     ) -> Palette:
         """Read a picture [K, K, 3] RGB in 0..1 with masks [K, K]; a region that is nearly empty takes the whole."""
+        inside = [mask > 0.5 for mask in regions]
+        inside = [mask if mask.mean() >= 0.004 else np.ones_like(mask) for mask in inside]
         planes = laplacian_bands(pixels @ _OPPONENT.T, bands, cover)
-        curves = np.empty((bands + 1, len(regions), 3, len(_SHARES)), np.float32)
-        for number, mask in enumerate(regions):
-            inside = mask > 0.5
-            if inside.mean() < 0.004:
-                inside = np.ones_like(inside)
-            for band, plane in enumerate(planes):
-                curves[band, number] = _quantiles(plane[inside])
-        return cls(curves)
+        return cls(np.stack([np.stack([_quantiles(plane[mask]) for mask in inside]) for plane in planes]))
 
 
 def matched_bands(
@@ -137,29 +133,21 @@ def matched_bands(
     """
     weights = np.stack(regions)
     weights = weights / np.maximum(weights.sum(0), 1e-6)
-    planes = np.stack(laplacian_bands(pixels @ _OPPONENT.T, len(palette.curves) - 1, cover))
-    low = np.zeros_like(palette.curves)
-    for number, weight in enumerate(weights if sampled is None else sampled):
-        inside = weight > 0.5
-        if inside.sum() < 16:
-            inside = weights[number] > 0.05
-        if inside.any():
-            for band, plane in enumerate(planes):
-                low[band, number] = _quantiles(plane[inside])
-    high = palette.curves if most is None else _gentler(low, palette.curves, np.asarray(most, np.float32))
-    starts, scales, tables = _tables(low, high)
+    inside = [plane > 0.5 for plane in (weights if sampled is None else sampled)]
+    inside = [mask if mask.sum() >= 16 else weight > 0.05 for mask, weight in zip(inside, weights, strict=True)]
     result = np.zeros_like(pixels)
-
-    def work(first: int, last: int) -> None:
-        match_values(planes, weights, starts, scales, tables, result, first, last)
-
-    in_rows(work, len(result), threads)
+    bands = laplacian_bands(pixels @ _OPPONENT.T, len(palette.curves) - 1, cover)
+    for plane, wanted in zip(bands, palette.curves, strict=True):
+        low = np.stack([_quantiles(plane[mask]) if mask.any() else np.zeros_like(wanted[0]) for mask in inside])
+        high = wanted if most is None else _gentler(low, wanted, np.asarray(most, np.float32))
+        add = partial(match_values, plane, weights, *_tables(low, high), result)
+        in_rows(add, len(result), threads)
     back: np.ndarray = result @ _OPPONENT
     return back
 
 
 def _gentler(low: np.ndarray, high: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Keep the curves' medians and let them rise [R] times as fast as the picture's own at most: [B, R, 3, Q]."""
+    """Keep the curves' medians and let them rise [R] times as fast as the picture's own at most: [R, 3, Q]."""
     rise = np.minimum(np.diff(high), most[:, None, None] * np.maximum(np.diff(low), 1e-7))
     risen = np.concatenate([np.zeros_like(high[..., :1]), np.cumsum(rise, axis=-1)], axis=-1)
     middle = high.shape[-1] // 2
@@ -168,12 +156,12 @@ def _gentler(low: np.ndarray, high: np.ndarray, most: np.ndarray) -> np.ndarray:
 
 
 def _tables(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lay the monotonous curves that take quantiles [B, R, 3, Q] to others out as tables with even steps."""
+    """Lay the monotonous curves that take quantiles [R, 3, Q] to others out as tables with even steps."""
     starts, ends = low[..., 0], np.maximum(low[..., -1], low[..., 0] + 1e-6)
-    tables = np.empty((*low.shape[:3], _CELLS + 1), np.float32)
+    tables = np.empty((*low.shape[:2], _CELLS + 1), np.float32)
     even = np.linspace(0, 1, _CELLS + 1)
-    for index in np.ndindex(*low.shape[:3]):
-        rising = np.maximum.accumulate(low[index] + np.arange(low.shape[3]) * 1e-7)
+    for index in np.ndindex(*low.shape[:2]):
+        rising = np.maximum.accumulate(low[index] + np.arange(low.shape[2]) * 1e-7)
         tables[index] = np.interp(starts[index] + even * (ends[index] - starts[index]), rising, high[index])
     return starts.copy(), (_CELLS / (ends - starts)).astype(np.float32), tables
 
