@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from core.studio import Studio
 
 TITLE = "StyleIdentity"
-PROMISE = "Bring a style in a few pictures. Stay yourself."
+PROMISE = "Your portrait in any art style. Still you."
 QUEUE_RESERVE = 50  # admission control refuses new work before Gradio has to, with a better sentence
 CACHE_SWEEP_S, CACHE_AGE_S = 3600, 86400  # a second net: `core.ui.server.uploads` deletes sooner, and by visitor
 

@@ -255,7 +255,7 @@ def test_headline() -> None:
     level = votes_of(14, preferences=(0.1, 0.3, 0.1, 0.3, 0.2), seed=2)
     assert re.fullmatch(
         r"(Few-shot, ours|Few-shot, JoJoGAN): preferred in \d+ % of 154 choices, \d+-\d+ %; "
-        r"not yet told apart from few-shot, (ours|JoJoGAN)",
+        r"no clear difference to few-shot, (ours|JoJoGAN) yet",
         quick_report(level).headline,
     )
 

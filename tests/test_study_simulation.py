@@ -18,7 +18,7 @@ from core.study.analysis import statistics
 from core.study.analysis.export import export
 from core.study.analysis.report import report
 from core.study.protocol.design import position_orders
-from core.study.protocol.flow import Study
+from core.study.protocol.flow import CONSENT_VERSION, Study
 from core.study.protocol.packs import Pack
 from core.study.records import LABELS, Screen, VoteRow
 from tests.made_votes import tallies_of
@@ -211,7 +211,7 @@ def test_a_small_crowd_through_the_real_store(tmp_path: Path) -> None:
 def test_zero_votes_in_the_real_store(tmp_path: Path) -> None:
     study = study_on(tmp_path / "votes.sqlite3", small_pack(tmp_path))
     assert report(study.store.votes()).main_table is None
-    study.begin("small", group="viewer", consent_version="1")
+    study.begin("small", group="viewer", consent_version=CONSENT_VERSION)
     assert report(study.store.votes()).headline.startswith("No results yet: 0 finished")
 
 

@@ -47,7 +47,10 @@ from tests.study_parts import ARM_TITLES, ARMS
 from tests.test_ui_theme import contrast
 
 # Of every consent text that somebody agreed to. A new text needs a new version in flow.py and a line here.
-CONSENTS = {"1": "56bd806f7c7717bac9918ebce1e74964c2f26f600cf230a64dcc9161cd81f533"}
+CONSENTS = {
+    "1": "56bd806f7c7717bac9918ebce1e74964c2f26f600cf230a64dcc9161cd81f533",
+    "2": "4a90d310206ab9e92ad4729abeba8f18b3bf96fbb9fec371b9b81f65ed42ed7c",
+}
 NAMES = re.compile(r"jojogan|\bours\b|one-shot|few-shot|-one\b|-few\b", re.IGNORECASE)
 
 
@@ -511,9 +514,9 @@ def test_results_wait_during_a_run() -> None:
 @pytest.mark.parametrize("runs", [None, {"codes": []}, {"codes": ["0000-0000-0000"]}])
 def test_results_wait_for_the_own_choices(runs: dict[str, list[str]] | None) -> None:
     top, settings, body = results_of(runs, False)
-    assert "Choose for yourself first" in top and 'data-pick="vote"' in top
+    assert "The results show once" in top and 'data-pick="vote"' in top
     assert not settings["visible"] and body == ""
-    with pytest.raises(gr.Error, match="Choose for yourself first"):
+    with pytest.raises(gr.Error, match="The results show once"):
         results_handlers.download(runs, SimpleNamespace(session_hash="s"))
     close_every_study()
     assert "No results yet: 0 finished" in results_of(runs, False)[0]

@@ -22,7 +22,7 @@ FIRST_GAP_PX = 28  # between the face and its drawings
 FACES = 2
 MAX_STYLES = 6
 PAPER, INK, QUIET = "#faf6ee", "#1f1b16", "#62594d"  # the page's light colours
-TITLE, PROMISE = "StyleIdentity", "Bring a style in a few pictures. Stay yourself."
+TITLE, PROMISE = "StyleIdentity", "Your portrait in any art style. Still you."
 COLOURS = 256  # of the file's palette; dithering hides the rest
 
 

@@ -285,7 +285,7 @@ def headline(made: Report) -> str:
         return sentence
     name = _headline_title(second)
     name = name[0].lower() + name[1:] if name in _HEADLINE_TITLES.values() else name
-    return Sentence("{sentence}; not yet told apart from {second}", sentence=sentence, second=Sentence(name))
+    return Sentence("{sentence}; no clear difference to {second} yet", sentence=sentence, second=Sentence(name))
 
 
 def _headline_title(row: ArmResult) -> str:

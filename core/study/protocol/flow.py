@@ -33,7 +33,7 @@ from core.study.records import (
 )
 from core.study.storage.store import Store, Transaction
 
-CONSENT_VERSION = "1"
+CONSENT_VERSION = "2"
 
 
 class Study:

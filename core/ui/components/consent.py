@@ -20,7 +20,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ),
     (
         "What we never keep",
-        "Your name, your address on the internet, any photo of you, or anything you type.",
+        "Your name, your IP address, any photo of you, or anything you type.",
     ),
     (
         "What it is for",
@@ -30,7 +30,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     (
         "Leaving",
         "Taking part is voluntary. You get a code: with it you can withdraw at any time, during or after, without a "
-        "reason. Your answers then count in no result; copies that were downloaded before can't be called back.",
+        "reason. Your answers are then removed from all results; copies already downloaded can't be recalled.",
     ),
 )
 AGREE = "I have read this and want to take part."

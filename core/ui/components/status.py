@@ -49,24 +49,20 @@ def device_name(device: object) -> str:
     return names.get(kind, t("a graphics card"))
 
 
-def status_html(text: str, *, kind: str = "busy", why: str = "") -> Markup:
-    """Return the line; `kind` is "busy", "ready" or "failed" and colours the dot. Phones leave `why` out."""
-    return render("page.html", "status", text=text, kind=kind, why=why)
+def status_html(text: str, *, kind: str = "busy", about: str = "") -> Markup:
+    """Return the line; `kind` is "busy", "ready" or "failed" and colours the dot. `about` unfolds on demand."""
+    return render("page.html", "status", text=text, kind=kind, about=about)
 
 
 def describe(studio: Studio, engine: str | None = None, *, problem: StyleIdentityError | None = None) -> Markup:
     """Return the ready line of an engine of an open Studio; `problem` is why it isn't the one that was asked for."""
     about = studio.describe(engine)
-    where = t(
-        "{model}, on {device}. Your pictures are deleted after you leave.",
-        model=t(about.title),
-        device=device_name(about.device),
-    )
-    where = f"{where} {t(STUDY.votes_kept())}".rstrip()
+    ready = t("Ready. Your pictures are deleted after you leave.")
+    where = t("{model}, on {device}.", model=t(about.title), device=device_name(about.device))
     reason = about.reason.strip()
-    why = f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
-    why = why if problem is None else problem.sentence
-    return status_html(where, kind="ready", why=why)
+    why = t(f"{reason[:1].upper()}{reason[1:].rstrip('.')}.") if reason else ""
+    facts = " ".join(fact for fact in (where, why, t(STUDY.votes_kept())) if fact)
+    return status_html(ready if problem is None else problem.sentence, kind="ready", about=facts)
 
 
 def failed(error: Exception) -> Markup:

@@ -88,7 +88,7 @@ def show(runs: Runs | None, leave_out: bool) -> ResultsPage:
 def download(runs: Runs | None, request: gr.Request) -> Any:
     """Write the answers under pseudonyms, with their codebook, as one file to download."""
     if why := why_not_yet(runs):
-        raise PageProblem(why, title="Not yet")
+        raise PageProblem(why, title="Vote first, then see the results")
     hidden, store = {card.slug for card in _hidden_from(runs)}, STUDY.opened().store
     votes = [row for row in store.votes() if row.pack not in hidden]
     # Read last: a withdrawal in between counts.

@@ -17,7 +17,7 @@ from core.ui.i18n import t
 
 TEMPLATE = "results.html"
 UNFINISHED = "You are in the middle of a run. The results wait until it is finished, so that they can't sway you."
-NOT_BEGUN = "Choose for yourself first: the results show once you have finished a run, so that they can't sway you."
+NOT_BEGUN = "The results show once you have finished a set, so that they can't sway you."
 _DASH = "–"
 _SIGNIFICANT = 0.05
 
@@ -84,7 +84,7 @@ def _strength(value: float, ends: tuple[float, float]) -> Cell:
 
 def hidden(why: str) -> Markup:
     """Return what stands here before the visitor may look: `UNFINISHED` or `NOT_BEGUN`."""
-    return render(TEMPLATE, "hidden", why=why, button="Take part" if why == NOT_BEGUN else "Go on voting")
+    return render(TEMPLATE, "hidden", why=why, button="Take part" if why == NOT_BEGUN else "Keep voting")
 
 
 def head(report: Report) -> Markup:
@@ -255,10 +255,12 @@ def _best(table: Table) -> str:
         high=high,
     )
     if two.separated:
-        return f"{gap} {t('told apart.')}"
+        return f"{gap} {t('clear difference.')}"
     if two.participants_still_needed is None:
-        return f"{gap} {t('not told apart.')}"
-    needed = t("not told apart; about {people} more would be needed.", people=people(two.participants_still_needed))
+        return f"{gap} {t('no clear difference.')}"
+    needed = t(
+        "no clear difference; about {people} more would be needed.", people=people(two.participants_still_needed)
+    )
     return f"{gap} {needed}"
 
 

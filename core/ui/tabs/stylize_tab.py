@@ -160,7 +160,7 @@ def _result_column() -> ResultColumn:
                     add(alike[start : start + 2])
         with gr.Row(elem_classes="si-row"):
             add(switches)
-            blend = gr.Checkbox(False, label=label("Put back into my photo"), elem_id="into-photo", min_width=150)
+            blend = gr.Checkbox(False, label=label("Blend into original photo"), elem_id="into-photo", min_width=150)
         download = gr.DownloadButton(label("Download the portrait"), interactive=False, elem_id="download")
         with gr.Accordion(label("Advanced"), open=False):
             add(item for item in items if item not in (*shares, *choices, *switches))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from core.imaging.align import AlignedFace
 
 CARD_PX = 224
-STEP_TITLES = ("Drop your pictures", "Choose what it should become", "Train, then use it")
+STEP_TITLES = ("Drop your pictures", "Choose a look", "Train, then use it")
 PRESET_TITLES = {"sketch": "Sketch: lines and tone, quickest", "cartoon": "Cartoon: new shapes and colours"}
 LEARNS_NO_STYLES = "This engine draws in its own styles and learns no new ones. Choose another engine to make one."
 STOPPED = TrainingStopped().sentence

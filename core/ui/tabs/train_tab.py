@@ -93,11 +93,11 @@ def _step_two(head: I18nData) -> StepTwo:
         )
         anchor = gr.Radio(
             [
-                (label("Everyone: use it on any photo"), "style"),
-                (label("One person: closest to your photo"), "photo"),
+                (label("Any face"), "style"),
+                (label("Only my photo"), "photo"),
             ],
             value="style",
-            label=label("Made for"),
+            label=label("Works on"),
             visible=first is not None and asks_for_anchor(first),
             elem_id="anchor",
         )

@@ -83,7 +83,7 @@ def _intro() -> Intro:
                     group=gr.Radio(
                         [
                             (label("I am good at portrait drawing"), "artist"),
-                            (label("I am not skilled in art drawing"), "viewer"),
+                            (label("I don't draw"), "viewer"),
                         ],
                         value=None,
                         label=label("Which is true of you?"),

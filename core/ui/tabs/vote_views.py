@@ -22,7 +22,7 @@ TEMPLATE = "vote.html"
 ASK = "Select the best portrait"
 UNDECIDED = "Can't decide"
 FOR_GOOD = "They then count in no result. This can't be undone."
-WELCOME_BACK = "Welcome back. Your earlier answers are kept; we go on where you stopped."
+WELCOME_BACK = "Welcome back. Your earlier answers are kept; pick up where you left off."
 NO_PACKS = "There is no set of pictures to vote on yet. Please come back later."
 # What the page says by itself (vote.js).
 PAGE_TEXTS = {
