@@ -24,10 +24,11 @@ _GUIDED_PX, _GUIDED_RADIUS, _GUIDED_EPS = 256, 5, 1e-4
 CHIN, _BROWS, _LEFT, _RIGHT = 152, (105, 334), 234, 454
 _ROUNDS = 6
 _TRUST = 0.8  # power of the colours' likelihood: neighbouring pixels are no independent witnesses
+_PERHAPS = 0.3  # from which a place is thought to be the person until colours say otherwise
 _LOST = 0.18  # share of a head whose loss tells that colours don't tell it from the ground
 _STUBBLE, _RIM = 0.05, 0.25  # hair as a share of the face: none to speak of; perhaps the shaded rim of a bald head,
 _SHADED = 1.4  # whose colours lie so near to the face's
-_DECIDED = 1.7  # power by which what is likely becomes likelier in the end
+_DECIDED = 4.0  # power by which what is likely becomes likelier in the end
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,10 @@ def _cut_out(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
         bins = _bins(lab)
         like, unlike = (_density(bins, mask.astype(np.float32)) for mask in (crown, away))
         maybe = np.maximum(maybe, beside * (like > 4 * unlike) * (person > 0.15))
-    found = _grab_cut(lab, sure, maybe > 0.5, away)
+    found = _grab_cut(lab, sure, maybe > _PERHAPS, away)
     likely = (np.maximum(person, hair) > 0.6) & (head > 0.35)
     if (likely & (found < 0.5)).sum() > _LOST * likely.sum():  # white hair on white paper
-        found = _grab_cut(lab, sure | _eroded(likely), maybe > 0.5, away)
+        found = _grab_cut(lab, sure | _eroded(likely), maybe > _PERHAPS, away)
     return found
 
 
@@ -138,27 +139,29 @@ def _in_one_piece(found: np.ndarray, sure: np.ndarray) -> np.ndarray:
 
 
 def _by_complexion(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> np.ndarray:
-    """Compare skin and hair [3, S, S] with the colours that the face has between brows and chin, in their own spread.
+    """Compare skin, hair and clothes [3, S, S] with the face's colours between brows and chin, in their own spread.
 
     Skin of another colour goes to the hair: a fringe, a hat's brim or a beard. Hair of the skin's colour, where the
-    layout isn't sure of it, goes to the skin; all of it, where there is little and it is hardly darker: a bald head.
-    In a face lit in many colours, little is strange.
+    layout isn't sure of it, goes to the skin, as clothes of that colour under the chin do; all of it, where there is
+    little and it is hardly darker: a bald head. In a face lit in many colours, little is strange.
     """
     features = cv2.dilate(features_of(layout, WORK_PX), np.ones((7, 7), np.uint8))
     points = layout.landmarks * WORK_PX
     rows = np.arange(WORK_PX)[:, None]
     inner = _inside(points, WORK_PX) * (1 - features)
     strange, familiar = (_away(lab, core > 0.7) for core in (inner * (rows > points[list(_BROWS), 1].mean()), inner))
-    unsure = np.clip((0.85 - layout.mask("hair", WORK_PX)) / 0.25, 0, 1) * (rows < points[CHIN, 1])
+    unsure = np.clip((0.55 - layout.mask("hair", WORK_PX)) / 0.25, 0, 1) * (rows < points[CHIN, 1])
     to_hair = belief[0] * np.clip((strange - 3) / 2, 0, 1) * (1 - features)
     to_skin = belief[1] * np.clip((2.2 - familiar) / 1.2, 0, 1) * unsure
     moved = to_hair - to_skin
-    skin, hair = belief[0] - moved, belief[1] + moved
+    middle, width = _breadth(points)
+    bare = belief[2] * np.clip(2.5 - familiar, 0, 1) * (np.abs(np.arange(WORK_PX) - middle) < 0.45 * width)
+    skin, hair, clothes = belief[0] - moved + bare, belief[1] + moved, belief[2] - bare
     found = (hair > 0.5) & (rows < points[CHIN, 1])
     little = found.sum() / max(int((layout.mask("face", WORK_PX) > 0.5).sum()), 1)
     if little < _STUBBLE or (little < _RIM and float(np.median(familiar[found])) < _SHADED):
-        return np.stack([skin + hair, np.zeros_like(hair), belief[2]])
-    return np.stack([skin, hair, belief[2]])
+        return np.stack([skin + hair, np.zeros_like(hair), clothes])
+    return np.stack([skin, hair, clothes])
 
 
 def _away(lab: np.ndarray, core: np.ndarray) -> np.ndarray:
@@ -223,9 +226,11 @@ def _prior(layout: FaceLayout) -> np.ndarray:
     neck = below * np.exp(-(((columns - middle) / (0.42 * width)) ** 2)) * np.exp(-np.maximum(rows - chin, 0) / width)
     inner = _inside(points, WORK_PX) * (rows > brow - 0.1 * width)
     near = np.clip(4 - 4 * np.abs(columns - middle) / width, 0, 1)
-    maybe_skin = near * ((1 - below) * np.maximum(face, 0.35) + 0.04) + 0.6 * neck + 1e-3
-    maybe_hair = np.maximum(hair, 0.03) * (1 - 0.5 * below) + 0.1 * (1 - below) + 0.25 * _tresses(points, WORK_PX)
-    clothes = below * (1 - 0.6 * neck) * 0.9 + 0.005
+    fringe = 0.3 * near * np.clip((brow - 0.1 * width - rows) / (0.1 * width), 0, 1)
+    maybe_skin = near * ((1 - below) * np.maximum(face * (1 - fringe), 0.35 * (1 - hair)) + 0.04) + 0.9 * neck + 1e-3
+    falling = 0.1 + 0.25 * _tresses(points, WORK_PX)
+    maybe_hair = (np.maximum(hair, 0.03) + falling + fringe) * (1 - below) + (0.5 * hair**2 + 0.2 * falling) * below
+    clothes = below * (1 - 0.85 * neck) * 0.9 + 0.005
     planes = np.stack([np.maximum(maybe_skin, inner), maybe_hair * (1 - inner), clothes * (1 - inner)]) + 1e-4
     shares: np.ndarray = planes / planes.sum(0)
     return shares
