@@ -47,8 +47,8 @@ TRAIN_TAB, STYLIZE_TAB = "new-style", "stylize"
 
 
 def example_paths() -> list[Path]:
-    """Return this project's own example photos, at most three."""
-    return sorted((ASSETS_DIR / "examples").glob("*.png"))[:3]
+    """Return this project's own example photos, at most four."""
+    return sorted((ASSETS_DIR / "examples").glob("*.png"))[:4]
 
 
 def warm_up(studio: Studio) -> None:
