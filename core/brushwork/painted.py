@@ -18,7 +18,8 @@ _SECTORS = 8
 _SHARPNESS = 8.0  # power by which the calmest sector wins
 _NOISE = 0.012  # deviation of luminance that counts as calm
 _SOFT = 0.2, 0.32  # finest detail in the eyes against four times coarser: quite blurred, and sharp
-_DRAWN = 0.7  # of an eye that is drawn anew
+_DRAWN = 0.5  # of an eye that is drawn anew
+_CALM_RADIUS = 4  # at 512 px
 _FLOW_PX = 256
 _ALONG, _STRAND = 10.0, 18.0  # sigma along the hair of its tones and of a strand, at 512 px
 _RELIEF = 0.16  # of strands, in the logarithm of the light
@@ -91,8 +92,11 @@ def with_strands(pixels: np.ndarray, hair: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def with_clear_eyes(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
-    """Draw the eyes of a blurred photo anew, with iris, pupil, light and lashes; a sharp one stays as it is.
+def cleaned(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
+    """Make a blurred photo, small or compressed, fit to be drawn: calm patches, and eyes drawn anew.
+
+    Blocks of compression would become scars, and nobody can draw a smear by its light and shade. How blurred a photo
+    is, its eyes say; a sharp one stays as it is.
 
     Args:
         pixels: [H, H, 3] float32 RGB in 0..1.
@@ -101,19 +105,26 @@ def with_clear_eyes(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
     Returns:
         [H, H, 3] float32.
     """
+    blur = _blur(pixels, layout)
+    if blur == 0:
+        return pixels
+    size = pixels.shape[0]
+    none = np.zeros((size, size), np.float32)
+    face, calm = Portrait(layout.landmarks68(size), none, none, none), painted(pixels, round(_CALM_RADIUS * size / 512))
+    calm = pixels + np.float32(blur) * (calm - pixels)
+    drawn, iris = calm, iris_colour(pixels, face)
+    for eye in face.eyes:
+        drawn = draw_eye(drawn, eye, pixels, iris)
+    clean: np.ndarray = calm + np.float32(_DRAWN * blur) * (drawn - calm)
+    return clean
+
+
+def _blur(pixels: np.ndarray, layout: FaceLayout) -> float:
+    """Say how blurred a photo is, 0..1, by how strong the finest detail in the eyes is beside a coarser one."""
     size = 512
     bands = list(laplacian_bands(luminance(resized(pixels, size))[..., None], 4))
     eyes = blurred(layout.mask("eyes", size), size / 85) > 0.3
     if eyes.sum() < 64:
-        return pixels
+        return 0.0
     fine, coarse = (float(np.sqrt((bands[number][..., 0][eyes] ** 2).mean())) for number in (0, 3))
-    amount = _DRAWN * float(np.clip((_SOFT[1] - fine / max(coarse, 1e-6)) / (_SOFT[1] - _SOFT[0]), 0, 1))
-    if amount == 0:
-        return pixels
-    none = np.zeros(pixels.shape[:2], np.float32)
-    face = Portrait(layout.landmarks68(pixels.shape[0]), none, none, none)
-    drawn, iris = pixels, iris_colour(pixels, face)
-    for eye in face.eyes:
-        drawn = draw_eye(drawn, eye, pixels, iris)
-    clear: np.ndarray = pixels + np.float32(amount) * (drawn - pixels)
-    return clear
+    return float(np.clip((_SOFT[1] - fine / max(coarse, 1e-6)) / (_SOFT[1] - _SOFT[0]), 0, 1))

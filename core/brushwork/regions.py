@@ -157,11 +157,22 @@ def _by_complexion(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> n
     middle, width = _breadth(points)
     bare = belief[2] * np.clip(2.5 - familiar, 0, 1) * (np.abs(np.arange(WORK_PX) - middle) < 0.45 * width)
     skin, hair, clothes = belief[0] - moved + bare, belief[1] + moved, belief[2] - bare
+    lone = hair * _lone(hair > 0.5, _eroded(belief.sum(0) > 0.5))
+    skin, hair = skin + lone, hair - lone
     found = (hair > 0.5) & (rows < points[CHIN, 1])
     little = found.sum() / max(int((layout.mask("face", WORK_PX) > 0.5).sum()), 1)
     if little < _STUBBLE or (little < _RIM and float(np.median(familiar[found])) < _SHADED):
         return np.stack([skin + hair, np.zeros_like(hair), clothes])
     return np.stack([skin, hair, clothes])
+
+
+def _lone(mask: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """Find the pieces of a mask [S, S] that lie wholly within another, as a light on a bald head: [S, S] bool."""
+    count, pieces = cv2.connectedComponents(mask.astype(np.uint8))
+    outside = np.bincount(pieces[~within], minlength=count) > 0
+    outside[0] = True
+    lone: np.ndarray = ~outside[pieces]
+    return cv2.dilate(lone.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
 
 
 def _away(lab: np.ndarray, core: np.ndarray) -> np.ndarray:
