@@ -70,7 +70,6 @@ _FEATURE_SIGMA = 0.02  # of the side
 _PAINTED_RADIUS = 6  # at 512 px
 _BARE = 22.0  # in LAB, from the skin, within which a shoulder isn't clothed
 _FEW_CLOTHES = 0.015  # share of a picture
-_OWN_SHAPES = 0.4  # how far hair and clothes keep strands and folds of their own
 _CRISPEST = 2.0, 1.7, 1.5  # times which bands of 0.8, 1.6 and 3.2 px may be strengthened
 _EDGES = 0.93  # quantile of a band's strength that stands for edges
 _FAINT = 0.012  # strength of detail below which it isn't strengthened
@@ -231,17 +230,10 @@ def _stroked(
     strokes = voted_details(level, details, settings.brush)
     calm = _calm(strokes[0], details[0], sitter, reference)
     wide = _COLOUR_SIGMA * scale
-    regions = sitter.regions.at(size)
-    around = blurred(regions.hair + regions.clothes, size / 128)  # their shapes are the person's
-    lips = blurred(sitter.layout.mask("lips", size), size / 64).clip(0, 1)  # lipstick is not everybody's
-    moved = (
-        settings.place_colour
-        * (1 - np.maximum(0.6 * lips, _OWN_SHAPES * around))[..., None]
-        * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
-    )
+    lips = blurred(sitter.layout.mask("lips", size), size / 64).clip(0, 1)[..., None]  # lipstick is not everybody's
+    moved = settings.place_colour * (1 - 0.6 * lips) * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
     shares = (np.ones((size, size), np.float32), _finely(sitter, size))
-    lines = settings.own_lines * _own_lines(luminance(tones), sitter)
-    own = np.maximum.reduce([lines, _unlike(level, sitter), _OWN_SHAPES * around])[..., None]
+    own = np.maximum(settings.own_lines * _own_lines(luminance(tones), sitter), _unlike(level, sitter))[..., None]
     made = np.zeros_like(tones)
     for sigma, stroke, share in zip(sigmas, strokes, shares, strict=True):
         smooth = blurred_apart(tones, cover, sigma)
