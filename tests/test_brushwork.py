@@ -146,6 +146,14 @@ def test_the_ground_goes_on_with_what_is_seen_of_it(artwork: Reference) -> None:
     assert np.array_equal(ground, ground_of(seen, 256))
 
 
+def test_a_strip_of_ground_narrower_than_a_patch_goes_on_in_its_colour(artwork: Reference) -> None:
+    behind = np.zeros((512, 512), np.float32)
+    behind[:, :26] = 1  # of which the part beside the model isn't trusted
+    regions = replace(artwork.regions, skin=1 - behind, hair=0 * behind, clothes=0 * behind, background=behind)
+    pixels = np.where(behind[..., None] > 0, (0.2, 0.5, 0.4), (0.8, 0.1, 0.6)).astype(np.float32)
+    assert np.abs(ground_of(Reference(pixels, artwork.layout, regions), 128) - (0.2, 0.5, 0.4)).max() < 0.05
+
+
 def test_loose_hair_beside_the_model_is_no_ground(artwork: Reference) -> None:
     cover = 1 - artwork.regions.at(256).background[..., None]
     pixels = np.where(cover > 0.5, (0.5, 0.2, 0.1), (0.4, 0.7, 0.8))

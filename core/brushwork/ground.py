@@ -33,7 +33,7 @@ def ground_of(reference: Reference, size_px: int, threads: int = 1) -> np.ndarra
     return kept[size_px].astype(np.float32) / 255
 
 
-def mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the mean colour [3] of a picture [S, S, 3] under a mask [S, S]; of all of it if that is nearly empty."""
     weight = mask if mask.mean() > _LITTLE / 2 else np.ones_like(mask)
     return np.asarray((pixels * weight[..., None]).sum((0, 1)) / weight.sum(), dtype=np.float32)
@@ -43,7 +43,7 @@ def _continued(reference: Reference, size_px: int, threads: int) -> np.ndarray:
     pixels = resized(reference.pixels, _KNOWN_PX)
     known = _surely_ground(pixels, reference.regions.at(_KNOWN_PX), float(reference.layout.landmarks[CHIN, 1]))
     if known.mean() < _LITTLE:
-        plain: np.ndarray = np.broadcast_to(mean_colour(pixels, known), (size_px, size_px, 3))
+        plain: np.ndarray = np.broadcast_to(_mean_colour(pixels, known), (size_px, size_px, 3))
         return plain
     base = _base(pixels, known)
     first = base + _moved_in(pixels - base, known)
@@ -94,7 +94,7 @@ def _nearest(lab: np.ndarray, colours: np.ndarray) -> np.ndarray:
 def _base(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Carry the ground's colours on softly, from near where there is some: [S, S, 3]."""
     size = pixels.shape[0]
-    base = np.broadcast_to(mean_colour(pixels, known), pixels.shape)
+    base = np.broadcast_to(_mean_colour(pixels, known), pixels.shape)
     for sigma in (size / 4, size / 8, size / 16):
         weight = blurred(known, sigma)[..., None]
         base = base + np.clip(weight * 4, 0, 1) * (blurred_within(pixels, known, sigma) - base)

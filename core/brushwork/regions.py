@@ -92,10 +92,10 @@ def _cut_out(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
     maybe = np.maximum.reduce([person, face, 0.8 * hair, 0.55 * shoulders])
     sure = _eroded((person > 0.9) & (np.maximum(head, shoulders) > 0.3))
     sure |= (_inside(layout.landmarks * size, size) > 0.6) | bust
-    reach = np.maximum.reduce([person, 0.8 * hair, 0.5 * shoulders, 0.3 * _tresses(layout.landmarks * size, size)])
+    beside, crown = _tresses(layout.landmarks * size, size), sure & (hair > 0.7)
+    reach = np.maximum.reduce([person, 0.8 * hair, 0.5 * shoulders, 0.3 * beside])
     away = cv2.dilate((reach > 0.12).astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
     lab = cv2.cvtColor(resized(pixels, size).clip(0, 1), cv2.COLOR_RGB2LAB)
-    beside, crown = _tresses(layout.landmarks * size, size), sure & (hair > 0.7)
     if crown.sum() > 64:
         bins = _bins(lab)
         like, unlike = (_density(bins, mask.astype(np.float32)) for mask in (crown, away))

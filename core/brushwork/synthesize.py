@@ -160,6 +160,9 @@ def continued(
         here, stays = resized(pixels, size), (resized(known, size) > 0.99).astype(np.float32)
         soft, nowhere = resized(base, size) * np.sqrt(_GROUND_BASE), np.zeros((size, size), np.float32)
         outside = cv2.dilate(1 - stays, np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)) * 10
+        if size == COARSEST_PX and outside.all():  # what is known is narrower than a patch
+            estimate = resized(base, last)
+            break
         place = own_place(size) * np.sqrt(_GROUND_PLACE)
         guide, own = np.dstack([soft, place, nowhere]), np.dstack([soft, place, outside])
         own_patches = _patches(here, nowhere)
