@@ -24,6 +24,7 @@ SAME = 2.0  # mean difference of 8-bit levels: threads may sum up in another ord
 LIGHT_S = 0.3
 WATCH_S, SETTLING_S = 1.0, 60.0
 FLOOR_S, GROWTH = 30.0, 0.05  # windows for the lowest memory, and how much of it may come on top in the whole run
+FEWEST_FLOORS = 4  # through fewer of them no line tells a leak from caches that fill
 STRENGTHS = (100, 60, 30)
 RELOADING = 0.1  # share of drawings after which the page is loaded anew
 SEED = 1
@@ -210,13 +211,13 @@ def resident_mb(pid: int) -> float:
 
 
 def _memory(seen: Seen, seconds: float) -> dict[str, Any]:
-    """Whether the floor of memory rises after the first minute; a run of under two minutes can't tell.
+    """Whether the floor of memory rises after the first minute; a run of under three minutes can't tell.
 
     The floor is the least within each half minute, since training takes memory for a while and a leak never gives it
     back; its rise is that of a straight line through all of them.
     """
     peak = {"peak_mb": round(max(mb for _, mb in seen.memory))}
-    if seconds < 2 * SETTLING_S:
+    if seconds < SETTLING_S + FEWEST_FLOORS * FLOOR_S:
         return peak
     windows = collections.defaultdict(list)
     for at, mb in seen.memory:
