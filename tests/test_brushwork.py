@@ -378,7 +378,8 @@ def test_kernels_work_in_a_forked_process() -> None:
     """ZeroGPU's workers are forks of a process that may have drawn before."""
     program = """
 import os, numpy as np
-from core.brushwork.kernels import in_rows, vote
+from core.brushwork.kernels import vote
+from core.threads import in_rows
 def draw():
     picture = np.random.default_rng(0).random((32, 32, 3)).astype(np.float32)
     rows, columns = np.mgrid[:32, :32]

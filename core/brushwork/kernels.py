@@ -1,7 +1,8 @@
 """Compiled loops of patch search and palette: serial kernels without Python's lock, each for some rows of the picture.
 
 numba's own threads are not used: its thread layers die in a forked worker, or when two threads of the app call them.
-`in_rows` shares the rows of one call over a few threads that end with it. Compiled code is kept in the data folder.
+`core.threads.in_rows` shares the rows of one call over a few threads that end with it. Compiled code is kept in the
+data folder.
 
 Arrays have a margin of `RADIUS` pixels on each side, so that a patch around any pixel lies inside. Patches have four
 channels: red, green, blue, and the luminance that guides.
@@ -11,8 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 import numba
@@ -197,14 +196,3 @@ def match_values(
                         low = tables[r, c, i]
                         new = low + (place - i) * (tables[r, c, i + 1] - low)
                     out[y, x, c] += share * new
-
-
-def in_rows(work: Callable[[int, int], None], rows: int, threads: int) -> None:
-    """Call `work(first, last)` for bands of rows, in as many threads."""
-    if threads <= 1:
-        work(0, rows)
-        return
-    edges = np.linspace(0, rows, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, int(a), int(b)) for a, b in pairwise(edges)]:
-            done.result()

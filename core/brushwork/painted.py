@@ -20,6 +20,7 @@ _NOISE = 0.012  # deviation of luminance that counts as calm
 _SOFT = 0.2, 0.32  # finest detail in the eyes against four times coarser: quite blurred, and sharp
 _DRAWN = 0.5  # of an eye that is drawn anew
 _CALM_RADIUS = 4  # at 512 px
+_CLEANED_PX = 512  # a blurred photo has no detail beyond
 _FLOW_PX = 256
 _ALONG, _STRAND = 10.0, 18.0  # sigma along the hair of its tones and of a strand, at 512 px
 _RELIEF = 0.16  # of strands, in the logarithm of the light
@@ -64,12 +65,13 @@ def _sectors(radius_px: int) -> list[np.ndarray]:
     return kernels
 
 
-def with_strands(pixels: np.ndarray, hair: np.ndarray) -> np.ndarray:
+def with_strands(pixels: np.ndarray, hair: np.ndarray, *, threads: int = 1) -> np.ndarray:
     """Draw hair anew in strands: tones smoothed along its flow, with a relief of long, fine streaks.
 
     Args:
         pixels: [S, S, 3] float32 RGB in 0..1.
         hair: [S, S] in 0..1.
+        threads: that share the rows.
 
     Returns:
         [S, S, 3] float32.
@@ -84,9 +86,9 @@ def with_strands(pixels: np.ndarray, hair: np.ndarray) -> np.ndarray:
     clear = soft_step(resized(flow.strength, size)[window], 0.3, 0.4)
     scale = size / 512
     streaks = noise(clear.shape, 1.2 * scale, np.random.default_rng(0))
-    streaks = smooth_along(streaks, tangents, _STRAND * scale, step_px=2.0 * scale)
+    streaks = smooth_along(streaks, tangents, _STRAND * scale, step_px=2.0 * scale, threads=threads)
     relief = np.exp(_RELIEF * clear * streaks / max(float(streaks.std()), 1e-6))
-    smooth = smooth_along(pixels[window], tangents, _ALONG * scale, step_px=max(1.0, scale))
+    smooth = smooth_along(pixels[window], tangents, _ALONG * scale, step_px=max(1.0, scale), threads=threads)
     drawn = pixels.copy()
     drawn[window] += hair[window][..., None] * ((smooth * relief[..., None]).clip(0, 1) - pixels[window])
     return drawn
@@ -108,9 +110,10 @@ def cleaned(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
     blur = _blur(pixels, layout)
     if blur == 0:
         return pixels
-    size = pixels.shape[0]
+    size, small = pixels.shape[0], resized(pixels, min(pixels.shape[0], _CLEANED_PX))
     none = np.zeros((size, size), np.float32)
-    face, calm = Portrait(layout.landmarks68(size), none, none, none), painted(pixels, round(_CALM_RADIUS * size / 512))
+    face = Portrait(layout.landmarks68(size), none, none, none)
+    calm = resized(painted(small, round(_CALM_RADIUS * small.shape[0] / 512)), size)
     calm = pixels + np.float32(blur) * (calm - pixels)
     drawn, iris = calm, iris_colour(pixels, face)
     for eye in face.eyes:

@@ -13,7 +13,8 @@ from functools import partial
 import cv2
 import numpy as np
 
-from core.brushwork.kernels import in_rows, match_values
+from core.brushwork.kernels import match_values
+from core.threads import in_rows
 
 # Luminance, blue against yellow, red against green; orthogonal, so that the way back is the transpose.
 _OPPONENT = np.array([[1, 1, 1], [-1, -1, 2], [1, -1, 0]], dtype=np.float32)

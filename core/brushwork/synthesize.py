@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 
 from core.brushwork.guides import GuideWeights, at_home, guide_stack, own_place, place_map
-from core.brushwork.kernels import CHANNELS, RADIUS, in_rows, refine, vote
+from core.brushwork.kernels import CHANNELS, RADIUS, refine, vote
 from core.brushwork.palette import blurred, luminance, resized
 from core.brushwork.regions import Regions, find_regions
 from core.imaging.layout import FaceLayout
+from core.threads import in_rows
 
 COARSEST_PX = 64
 ROUNDS = {64: 4, 128: 3, 256: 2, 512: 1, 1024: 1}

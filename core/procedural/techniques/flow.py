@@ -16,6 +16,7 @@ from numba import njit
 from scipy import ndimage
 
 from core.procedural.techniques.fields import Array, blur, bound, luma, mix, soft_step
+from core.threads import in_rows
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ def edge_flow(picture: Array, sigma_px: float, *, reach: float = 4.0) -> Flow:
 
 @njit(nogil=True, cache=True)
 def _walk(
-    values: Array, tangents: Array, weights: Array, out: Array, step: float
+    values: Array, tangents: Array, weights: Array, out: Array, step: float, first: int, last: int
 ) -> None:  # pragma: no cover - compiled
     height, width, channels = values.shape
     steps = weights.shape[0]
     total = np.zeros(channels, np.float32)
-    for row in range(height):
+    for row in range(first, last):
         for column in range(width):
             mass = weights[0]
             for c in range(channels):
@@ -105,7 +106,7 @@ def _walk(
                 out[row, column, c] = total[c] / mass
 
 
-def smooth_along(values: Array, tangents: Array, sigma_px: float, *, step_px: float = 1.0) -> Array:
+def smooth_along(values: Array, tangents: Array, sigma_px: float, *, step_px: float = 1.0, threads: int = 1) -> Array:
     """Average along streamlines with a Gaussian weight.
 
     Args:
@@ -113,12 +114,18 @@ def smooth_along(values: Array, tangents: Array, sigma_px: float, *, step_px: fl
         tangents: [H, W, 2]; a `Flow`'s normals smooth across edges instead.
         sigma_px: of the weight; it ends at 2.4 sigma.
         step_px: of the walk.
+        threads: that share the rows.
     """
     steps = max(2, math.ceil(2.4 * sigma_px / step_px) + 1)
     weights = np.exp(-0.5 * (np.arange(steps) * step_px / sigma_px) ** 2).astype(np.float32)
     deep = np.ascontiguousarray(values.reshape(*values.shape[:2], -1), dtype=np.float32)
     out = np.empty_like(deep)
-    _walk(deep, np.ascontiguousarray(tangents, dtype=np.float32), weights, out, step_px)
+    ways = np.ascontiguousarray(tangents, dtype=np.float32)
+
+    def work(first: int, last: int) -> None:
+        _walk(deep, ways, weights, out, step_px, first, last)
+
+    in_rows(work, len(deep), threads)
     return out.reshape(values.shape)
 
 
