@@ -78,7 +78,7 @@ async def use_the_second_engine(address: str) -> None:
             "&#x27;", "'"
         )
         assert visitor.value("engine") == NAME, "the engine before stays in use"
-        assert all(outcome.succeeded for outcome in await visitor.fire("draw", "click"))
+        assert all(outcome.succeeded for outcome in await visitor.choose("keep-colour", True))
 
         assert all(outcome.succeeded for outcome in await visitor.choose("engine", "fewshot_gan"))
         assert 'data-pick="my-' not in visitor.value("styles"), "the other engine can't draw in that style"

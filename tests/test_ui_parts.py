@@ -420,13 +420,20 @@ def events_of(page: gr.Blocks, handler: str) -> list[gr.blocks.BlockFunction]:
     return [event for event in page.fns.values() if event.name == handler]
 
 
+def first_of(page: gr.Blocks, event: gr.blocks.BlockFunction) -> gr.blocks.BlockFunction:
+    """The event of the chain that an event is in which a visitor causes."""
+    return event if event.trigger_after is None else first_of(page, page.fns[event.trigger_after])
+
+
 def test_another_photo_and_stop_end_the_drawing_they_replace(page: gr.Blocks) -> None:
-    draws = {event._id for handler in ("draw", "redraw") for event in events_of(page, handler)}
+    draws = [event for handler in ("draw", "redraw", "try_styles") for event in events_of(page, handler)]
     parts = {getattr(block, "elem_id", None): block._id for block in page.blocks.values()}
-    assert len(draws) > 10
-    for elem_id, name in (("photo", "change"), ("examples", "click"), ("photo-view", "submit")):
-        ended = {i for event in page.fns.values() if (parts[elem_id], name) in event.targets for i in event.cancels}
-        assert ended == draws, elem_id
+    photos = [(parts["photo"], "change"), (parts["examples"], "click")]
+    others = {event._id for event in draws if first_of(page, event).targets[0] not in photos}
+    assert 10 < len(others) < len(draws)
+    for cause in (*photos, (parts["photo-view"], "submit")):
+        ended = {i for event in page.fns.values() if cause in event.targets for i in event.cancels}
+        assert ended == others, "a photo's own drawing is ended by its handler"
     (several,) = events_of(page, "draw_several")
     stops = [event.cancels for event in page.fns.values() if (parts["several-stop"], "click") in event.targets]
     assert [several._id] in stops
@@ -487,9 +494,57 @@ def test_a_newer_drawing_ends_the_one_before_after_its_level(
 
 
 def test_every_drawing_ends_the_one_before(page: gr.Blocks) -> None:
-    for event in (*events_of(page, "draw"), *events_of(page, "redraw")):
+    for event in (*events_of(page, "draw"), *events_of(page, "redraw"), *events_of(page, "try_styles")):
         assert event.trigger_mode == "always_last"
-        assert page.fns[event.trigger_after].name == "supersede" and not page.fns[event.trigger_after].queue
+        before = page.fns[event.trigger_after]
+        before = page.fns[before.trigger_after] if before.name == "try_styles" else before
+        assert before.name == "supersede" and not before.queue
+
+
+def test_leaving_a_photo_ends_its_drawing(stylize: StylizeTab, draw: Callable[[], Iterator[dict[Any, Any]]]) -> None:
+    running = draw()
+    next(running)
+    page = stylize.leave_photo(SimpleNamespace(session_hash="visitor"))
+    assert list(running) == [], "nothing of the photo that was left comes after it"
+    assert page[stylize.state.portrait] is None and page[stylize.left.gallery]["faces"]["of"] is None
+
+
+def test_a_face_is_tried_in_every_style_once(
+    stylize: StylizeTab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    style = tmp_path / "ink.safetensors"
+    style.touch()
+    face = AlignedFace(Image.new("RGB", (64, 64)), np.zeros((4, 2)), None, "a.png")
+    asked: list[jobs.CompareStyles] = []
+
+    def compare(job: jobs.CompareStyles) -> jobs.Comparison:
+        asked.append(job)
+        return jobs.Comparison(face, Prepared("flat", face), tuple(Image.new("RGB", (64, 64)) for _ in job.style_paths))
+
+    monkeypatch.setattr(stylize_handlers, "EXECUTOR", SimpleNamespace(result=compare))
+    tiles = [widgets.Tile(slug, slug, "data:,", 1) for slug in ("ink", "gone")]
+    monkeypatch.setattr(stylize_handlers.style_gallery, "tiles", lambda *_: tiles)
+    monkeypatch.setattr(
+        stylize_handlers.style_gallery, "find", lambda slug, *_: (slug, str(tmp_path / f"{slug}.safetensors"))
+    )
+    shown = {part: getattr(part, "value", None) for part in stylize.drawn_from}
+    photo = session.ChosenPhoto("a.png", "a.png", 64, 64, "data:,")
+    shown |= {stylize.state.photo: dataclasses.replace(photo, problem="no face"), stylize.state.mine: ()}
+
+    def quiet(*_: object, **__: object) -> None:
+        """Tell nobody of progress."""
+
+    assert stylize.try_styles(shown, quiet) == gr.skip() and not asked, "without a face there is nothing to try"
+    shown[stylize.state.photo] = photo
+    page = stylize.try_styles(shown, quiet)
+    faces = page[stylize.left.gallery]["faces"]
+    assert [job.style_paths for job in asked] == [(style,)] and list(faces["pictures"]) == ["ink"]
+    assert faces["pictures"]["ink"].startswith("data:image/") and asked[0].options.brush == 0
+    shown[stylize.state.portrait] = page[stylize.state.portrait]
+    assert stylize.try_styles(shown, quiet) == gr.skip() and len(asked) == 1, "the tiles show this face already"
+    shown[stylize.state.crop] = session.Crop("manual")
+    other = stylize.try_styles(shown, quiet)[stylize.left.gallery]["faces"]
+    assert len(asked) == 2 and other["of"] != faces["of"], "another crop is another face"
 
 
 def test_what_a_drawing_needs_most_is_not_folded(page: gr.Blocks) -> None:

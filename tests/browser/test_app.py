@@ -214,9 +214,12 @@ def test_phone_stacks_without_sideways_scrolling(visit: Visit, screenshots: Path
     page.click("#styles button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    gap = """() => document.querySelector("#result").getBoundingClientRect().top
-        - document.querySelector("#draw").getBoundingClientRect().bottom"""
-    page.wait_for_function(f"() => {{ const gap = ({gap})(); return gap >= 0 && gap < 40; }}")  # directly under it
+    page.wait_for_function(
+        """() => {
+          const [result, styles] = ['#result', '#styles'].map((s) => document.querySelector(s).getBoundingClientRect());
+          return result.top >= 0 && result.top < 40 && styles.bottom <= window.innerHeight;
+        }"""
+    )  # portrait and styles share the screen
     page.screenshot(path=screenshots / "phone.png", full_page=True)
     page.locator("button[role=tab][data-tab-id=new-style]").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -74,7 +74,7 @@ def lead_reference(hand: Hand, sitter: Sitter) -> Reference:
     """
     if len(hand.references) == 1:
         return decoded(hand.references[0])
-    own = _tones(sitter)
+    own = _tones(sitter.pixels, sitter.layout)
     return decoded(min(hand.references, key=lambda reference: _unlikeness(sitter.layout, own, reference)))
 
 
@@ -97,7 +97,7 @@ def decoded(reference: HandReference) -> Reference:
 
 @lru_cache(maxsize=64)
 def _tones_of(reference: HandReference) -> tuple[float, float]:
-    return _tones(Reference.of(resized(_pixels(reference), 256), reference.layout))
+    return _tones(_pixels(reference), reference.layout)
 
 
 def _pixels(reference: HandReference) -> np.ndarray:
@@ -121,8 +121,7 @@ def _unlikeness(layout: FaceLayout, tones: tuple[float, float], reference: HandR
     return 20 * points + sum(abs(a - b) / 100 for a, b in zip(tones, _tones_of(reference), strict=True))
 
 
-def _tones(portrait: Sitter | Reference) -> tuple[float, float]:
-    """Return the mean L* of skin and hair."""
-    light = lightness(resized(portrait.pixels, 128))
-    regions = portrait.regions.at(128)
-    return mean_in(light, regions.skin), mean_in(light, regions.hair)
+def _tones(pixels: np.ndarray, layout: FaceLayout) -> tuple[float, float]:
+    """Return the mean L* of face and hair."""
+    light = lightness(resized(pixels, 128))
+    return mean_in(light, layout.mask("face", 128)), mean_in(light, layout.mask("hair", 128))

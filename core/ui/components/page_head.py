@@ -9,7 +9,7 @@ from core.ui.components.theme import STATIC
 from core.ui.i18n import CHINESE, ENGLISH, in_chinese
 
 PATIENCE_S = 3  # after which the page shows itself in any case
-PARTS = ("#photo button", "#examples img", "#styles .si-tile", "#empty .si-empty", "#draw", "#strength input")
+PARTS = ("#photo button", "#examples img", "#styles .si-tile", "#empty .si-empty", "#strength input")
 WAITING = {
     "next": "You are next in line.",
     "place": "Number {place} of {size} in line.",

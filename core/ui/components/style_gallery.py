@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 from markupsafe import Markup
 
 from core.errors import PhotoUnreadable, Sentence, StyleFileInvalid
@@ -60,6 +62,16 @@ def gallery(
     """Return the gallery's HTML; own styles can be removed, and the last removal can be undone."""
     shown = widgets.style_gallery(tiles(mine, engine), chosen, own={style.slug for style in mine})
     return shown if removed is None else widgets.style_removed(removed.slug, removed.title) + shown
+
+
+def with_faces(pictures: Mapping[str, str], *, of: object) -> dict[str, Any]:
+    """Return the update that puts pictures of the visitor's face on tiles, without drawing the gallery anew.
+
+    Args:
+        pictures: data addresses by slug; other tiles keep theirs.
+        of: what decides the face; those of another face leave their tiles. None takes all of them away.
+    """
+    return gr.update(faces={"of": None if of is None else str(hash(of)), "pictures": dict(pictures)})
 
 
 def find(slug: str | None, mine: Sequence[MyStyle], engine: str | None = None) -> tuple[str, str] | None:

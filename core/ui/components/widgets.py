@@ -31,6 +31,20 @@ element.addEventListener('click', (event) => {
   trigger(button.dataset.event || 'click', {pick: button.dataset.pick});
 });
 """
+# Puts the visitor's face on the tiles that `props.faces` has pictures for; the other tiles show what they came with.
+FACES = """
+let worn = {};
+const wear = () => {
+  const faces = props.faces || {};
+  if (worn.of !== faces.of) worn = {of: faces.of, pictures: {}};
+  if (faces.of) Object.assign(worn.pictures, faces.pictures);
+  element.querySelectorAll('.si-tile[data-pick] img').forEach((picture) => {
+    picture.dataset.own = picture.dataset.own || picture.src;
+    picture.src = (worn.pictures || {})[picture.closest('[data-pick]').dataset.pick] || picture.dataset.own;
+  });
+};
+watch(['value', 'faces'], wear);
+"""
 PHOTO_HEIGHT_PX = 208
 PHOTO_AREA_PX = 252  # with the line under it; the uploader is as tall, so that nothing jumps
 NEW_STYLE = "new"
@@ -153,9 +167,12 @@ def examples(pictures: Iterable[str]) -> Markup:
     return render(TEMPLATE, "examples", pictures=pictures)
 
 
-def no_portrait(pictures: Iterable[str]) -> Markup:
-    """Return what stands in the portrait's place before there is one; its text is the component's value."""
-    return render(TEMPLATE, "no_portrait", pictures=pictures)
+def no_portrait(photo: str, drawings: Sequence[str]) -> Markup:
+    """Return what stands in the portrait's place before there is one: a photo, half covered by drawing after drawing.
+
+    The pictures are data addresses; the text is the component's value.
+    """
+    return render(TEMPLATE, "no_portrait", photo=photo, drawings=drawings)
 
 
 def no_portrait_text() -> Markup:

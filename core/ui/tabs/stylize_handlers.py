@@ -86,6 +86,11 @@ def portrait_key(photo: ChosenPhoto, crop: Crop, engine: str | None) -> tuple[ob
     return photo.path, photo.face_index if crop.mode == "detect" else 0, crop, engine
 
 
+def has_face(photo: ChosenPhoto | None, crop: Crop) -> bool:
+    """Tell whether there is a face to draw: one was found, or a part of the photo was chosen."""
+    return photo is not None and (crop.mode != "detect" or not photo.problem)
+
+
 def as_seen(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop, engine: str | None) -> dict[str, Any]:
     """Return what a drawing job needs of a photo: the face that is kept, if it still fits, and how to find it."""
     kept = portrait if portrait is not None and portrait.key == portrait_key(photo, crop, engine) else None
@@ -131,6 +136,7 @@ class StylizeTab(StylizeParts):
             crop.panel: gr.update(visible=bool(chosen.problem)),
             crop.mode: "detect",
             crop.manual: gr.update(visible=False),
+            left.gallery: style_gallery.with_faces({}, of=None),
             **self.no_result(),
         }
 
@@ -158,12 +164,20 @@ class StylizeTab(StylizeParts):
         path = uploaded_path(payload, request.session_hash)
         if path is None:
             return unchanged()
+        self.supersede(request)
         progress(0.3, desc=t("Looking for faces"))
         return self._photo(*read_photo(path, engine))
 
     @friendly
-    def pick_example(self, engine: str | None, event: gr.EventData, progress: gr.Progress = gr.Progress()) -> Changes:
+    def pick_example(
+        self,
+        engine: str | None,
+        event: gr.EventData,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),
+    ) -> Changes:
         """Take one of the example photos."""
+        self.supersede(request)
         progress(0.3, desc=t("Looking for faces"))
         return self._example(int(event.pick), engine)
 
@@ -172,13 +186,16 @@ class StylizeTab(StylizeParts):
         """Take the first example where a style was chosen before a photo."""
         return unchanged() if photo is not None or not example_paths() else self._example(0, engine)
 
-    def leave_photo(self) -> Changes:
+    def leave_photo(self, request: gr.Request) -> Changes:
         """Go back to the uploader."""
+        self.supersede(request)
         return {
             self.state.photo: None,
+            self.state.portrait: None,
             self.left.uploader: gr.update(value=None, visible=True),
             self.left.view: gr.update(value="", visible=False),
             self.left.crop.panel: gr.update(visible=False),
+            self.left.gallery: style_gallery.with_faces({}, of=None),
             **self.no_result(),
         }
 
@@ -186,7 +203,7 @@ class StylizeTab(StylizeParts):
     def click_photo(self, photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> Changes:
         """Choose a face or show the crop settings."""
         if photo is None:
-            return self.leave_photo()
+            return unchanged()
         if event.pick == "crop":
             return {self.left.crop.panel: gr.update(visible=True)}
         chosen = replace(photo, face_index=min(int(event.pick), len(photo.boxes) - 1), problem="")
@@ -301,12 +318,38 @@ class StylizeTab(StylizeParts):
 
     @friendly
     def redraw(self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[Changes]:
-        """Draw again after a setting changed; nothing happens before the first portrait."""
-        portrait = shown[self.state.portrait]
-        if shown[self.state.photo] is None or portrait is None or portrait.prepared is None:
-            yield unchanged()
-        else:
+        """Draw after photo, crop or a setting changed; nothing happens without a face."""
+        if has_face(shown[self.state.photo], shown[self.state.crop]):
             yield from self._draw(shown, request, progress)
+        else:
+            yield unchanged()
+
+    @friendly
+    def try_styles(self, shown: Shown, progress: gr.Progress = gr.Progress()) -> Changes:
+        """Draw the visitor's face quickly in every style, for the styles' tiles, unless they show it already."""
+        photo, crop, engine = (shown[part] for part in (self.state.photo, self.state.crop, self.state.engine))
+        seen = portrait_key(photo, crop, engine) if has_face(photo, crop) else None
+        kept: Portrait | None = shown[self.state.portrait]
+        if seen is None or (kept is not None and kept.key == seen and kept.prepared is not None):
+            return unchanged()
+        progress(0.3, desc=t("Drawing"))
+        slugs = [tile.slug for tile in style_gallery.tiles(shown[self.state.mine], engine)]
+        found = {slug: style_gallery.find(slug, shown[self.state.mine], engine) for slug in slugs}
+        paths = {slug: Path(style[1]) for slug, style in found.items() if style and Path(style[1]).is_file()}
+        job = CompareStyles(
+            style_paths=tuple(paths.values()),
+            options=DrawOptions(brush=0, shape=0),
+            **as_seen(photo, kept, crop, engine),
+        )
+        drawn = EXECUTOR.result(job)
+        pictures = {
+            slug: widgets.data_address(drawing, side_px=style_gallery.THUMBNAIL_PX)
+            for slug, drawing in zip(paths, drawn.drawings, strict=True)
+        }
+        return {
+            self.state.portrait: Portrait(seen, drawn.face, drawn.prepared),
+            self.left.gallery: style_gallery.with_faces(pictures, of=seen),
+        }
 
     def _draw(self, shown: Shown, request: gr.Request, progress: gr.Progress) -> Iterator[Changes]:
         """Show what is there so far, level by level, then the finished portrait; its file comes with that one."""
@@ -322,18 +365,20 @@ class StylizeTab(StylizeParts):
         progress(0.3, desc=t("Drawing"))
         seen = as_seen(photo, shown[self.state.portrait], crop, engine)
         job = DrawPortrait(style_path=Path(path), options=options, blend=bool(shown[self.right.blend]), **seen)
-        drawn = None
+        drawn, key = None, portrait_key(photo, crop, engine)
         with DRAWINGS.begin(request.session_hash) as is_superseded:
             for drawn in EXECUTOR.stream(job):
-                yield self._so_far(drawn, portrait_key(photo, crop, engine))
                 if is_superseded():
                     return
+                yield self._so_far(drawn, key)
         if drawn is None:
             raise RuntimeError("a drawing gave nothing")
         file = SESSIONS.folder(request.session_hash) / f"portrait-{style_gallery.file_name(title)}.png"
         save_png(drawn.after, file)
         download = published(file, request.session_hash, "portrait")
+        tile = widgets.data_address(drawn.drawing.image, side_px=style_gallery.THUMBNAIL_PX)
         yield {
+            self.left.gallery: style_gallery.with_faces({str(shown[self.state.chosen]): tile}, of=key),
             self.right.slider: before_after(drawn.before, drawn.after),
             self.right.download: gr.update(value=download, interactive=True),
         }

@@ -45,7 +45,7 @@ class CropSettings:
 
 @dataclass(frozen=True, eq=False)
 class InputColumn:
-    """Photo and style, and the button that draws."""
+    """Photo and style."""
 
     uploader: gr.Image
     view: gr.HTML
@@ -53,7 +53,6 @@ class InputColumn:
     crop: CropSettings
     style_file: gr.UploadButton
     gallery: gr.HTML
-    button: gr.Button
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +89,8 @@ class StylizeParts:
 
     @property
     def result(self) -> list[Block]:
-        """The portrait and what shows it."""
-        return [self.state.portrait, self.right.slider, self.right.empty, self.right.download]
+        """The portrait and what shows it; the style's tile does, too."""
+        return [self.state.portrait, self.right.slider, self.right.empty, self.right.download, self.left.gallery]
 
     @property
     def photo_page(self) -> list[Block]:

@@ -21,12 +21,14 @@ from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab, example_paths
 from core.ui.tabs.stylize_parts import CropSettings, InputColumn, ResultColumn, Several, VisitorState
 
+SHOWN_STYLES = ("watercolour", "cross-hatching", "cel", "paper-cut", "charcoal", "halftone")  # on the first screen
 PAIR_PX = 220  # width of a slider that shares its line with another
 
-# On a phone the portrait is below the styles: bring it into view.
+# On a phone portrait, photo and styles share the screen: bring them into view.
 SHOW_RESULT = """() => {
   const result = document.querySelector('#result');
-  if (result && window.innerWidth < 700) result.scrollIntoView({behavior: 'smooth', block: 'center'});
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  if (result && window.innerWidth <= 640) result.scrollIntoView({behavior: still ? 'auto' : 'smooth', block: 'start'});
 }"""
 
 
@@ -55,11 +57,12 @@ def _examples() -> gr.HTML | None:
 
 
 def _empty_result() -> gr.HTML:
-    """Return what stands in the portrait's place before there is one: a photo, a drawing, and what to do."""
-    photos, drawings = example_paths()[:1], sorted((ASSETS_DIR / "styles").glob("*.webp"))[:1]
-    pictures = [_data_address(path, side_px=200) for path in (*photos, *drawings)]
+    """Return what stands in the portrait's place before there is one: a photo that goes through the styles."""
+    drawings = [ASSETS_DIR / "styles" / f"{slug}.webp" for slug in SHOWN_STYLES]
+    paths = [*example_paths()[:1], *(path for path in drawings if path.exists())]
+    photo, *drawn = [_data_address(path, side_px=384) for path in paths] or [""]
     text = fragment(widgets.no_portrait_text)
-    return gr.HTML(text, html_template=widgets.no_portrait(pictures), elem_id="empty")
+    return gr.HTML(text, html_template=widgets.no_portrait(photo, drawn), elem_id="empty")
 
 
 def _data_address(path: Path, *, side_px: int) -> str:
@@ -134,9 +137,10 @@ def _input_column() -> InputColumn:
             style_file = gr.UploadButton(
                 label("Open a style file"), file_types=[".safetensors"], size="sm", elem_id="open-style", min_width=150
             )
-        gallery = gr.HTML(widgets.styles_loading(), js_on_load=widgets.CLICKS, elem_id="styles")
-        button = gr.Button(label("Draw my portrait"), variant="primary", size="lg", elem_id="draw")
-    return InputColumn(uploader, view, examples, crop, style_file, gallery, button)
+        gallery = gr.HTML(
+            widgets.styles_loading(), faces={}, js_on_load=widgets.CLICKS + widgets.FACES, elem_id="styles"
+        )
+    return InputColumn(uploader, view, examples, crop, style_file, gallery)
 
 
 def _result_column() -> ResultColumn:
@@ -177,7 +181,7 @@ def build(tabs: gr.Tabs, engine: gr.State) -> StylizeTab:
         chosen=gr.State(None),
         mine=gr.State(()),
     )
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_id="stylize"):
         tab = StylizeTab(state, _input_column(), _result_column(), tabs)
     draws = [*_connect_crop(tab), *_connect_styles(tab)]
     _connect_photo(tab, draws)
@@ -204,17 +208,30 @@ def drawing_after(tab: StylizeTab, event: Callable[..., Any], handler: Callable[
     return event(tab.supersede, None, None, **DIRECT).success(handler, trigger_mode="always_last", **_drawing(tab))
 
 
+def _trying_after(tab: StylizeTab, event: Callable[..., Any], handler: Callable[..., Any]) -> list[Any]:
+    """Let an event that may have changed the face draw: quickly in every style, then the portrait in the chosen one.
+
+    Returns:
+        The events that draw.
+    """
+    tried = drawing_after(tab, event, tab.try_styles)
+    return [tried, tried.success(handler, trigger_mode="always_last", **_drawing(tab))]
+
+
 def _looking(tab: StylizeTab) -> Options:
     return {"outputs": tab.photo_page, "show_progress_on": [tab.left.uploader, tab.left.view], **PRIVATE, **FACES}
 
 
 def _connect_photo(tab: StylizeTab, draws: list[Any]) -> None:
     left, engine = tab.left, tab.state.engine
-    left.uploader.change(
+    chosen = left.uploader.change(
         tab.upload_photo, [left.uploader, engine], cancels=draws, **{**_looking(tab), **AS_SENT}
-    ).failure(lambda: None, None, left.uploader, **DIRECT)
+    )
+    chosen.failure(lambda: None, None, left.uploader, **DIRECT)
+    _trying_after(tab, chosen.success, tab.redraw)
     if left.examples is not None:
-        left.examples.click(tab.pick_example, engine, cancels=draws, **_looking(tab))
+        picked = left.examples.click(tab.pick_example, engine, cancels=draws, **_looking(tab))
+        _trying_after(tab, picked.success, tab.redraw)
     left.view.submit(tab.leave_photo, None, tab.photo_page, cancels=draws, **DIRECT)
 
 
@@ -222,13 +239,13 @@ def _connect_crop(tab: StylizeTab) -> list[Any]:
     """Connect what cuts the face out; return the events that draw."""
     left, state, crop = tab.left, tab.state, tab.left.crop
     clicked = left.view.click(tab.click_photo, [state.photo, state.crop], tab.photo_page, **DIRECT)
-    draws = [drawing_after(tab, clicked.success, tab.redraw)]
+    draws = _trying_after(tab, clicked.success, tab.redraw)
     sliders = (crop.across, crop.down, crop.size)
     for event in (crop.mode.input, *(slider.release for slider in sliders)):
         changed = event(
             tab.change_crop, [state.photo, crop.mode, *sliders], [state.crop, left.view, crop.manual], **DIRECT
         )
-        draws.append(drawing_after(tab, changed.success, tab.redraw))
+        draws += _trying_after(tab, changed.success, tab.redraw)
     return draws
 
 
@@ -246,9 +263,8 @@ def _connect_styles(tab: StylizeTab) -> list[Any]:
     opened = left.style_file.upload(
         tab.open_style, [left.style_file, state.mine, state.engine], styles, **AS_SENT, **FACES
     )
-    asked = [drawing_after(tab, event, tab.draw) for event in (picked.success, left.button.click)]
-    for draw in asked:
-        draw.success(None, js=SHOW_RESULT)
+    asked = _trying_after(tab, picked.success, tab.draw)
+    asked[-1].success(None, js=SHOW_RESULT)
     parts = (*right.drawing.by_option.values(), right.blend)
     changed = [drawing_after(tab, _settled(part), tab.redraw) for part in parts]
     drawn = drawing_after(tab, opened.success, tab.redraw)
