@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from core.config import ASSETS_DIR
 from core.ui import api
 from core.ui.components import page_head, status, theme
 from core.ui.i18n import for_browser, fragment, label
-from core.ui.server import gradio_adapter, serving
+from core.ui.server import gradio_adapter, link_preview, serving
 from core.ui.server.limits import ZERO_GPU, limits
 from core.ui.server.runtime import LOADER, OPENER
 from core.ui.server.study_service import STUDY
@@ -82,6 +83,7 @@ def launch_options() -> dict[str, Any]:
         "max_file_size": limits().upload_bytes,
         "i18n": for_browser(),
         "head": page_head.head(),
+        "favicon_path": ASSETS_DIR / "icon.png",
         "footer_links": ["api"],
         "mcp_server": True,
         "run_history": False,
@@ -99,6 +101,7 @@ def main() -> None:
     # ZeroGPU's workers are forked from this process, so the weights must be placed first, and from this thread.
     opening = LOADER.open_here(open_studio) if ZERO_GPU else LOADER.open_in_background(open_studio, warm_up=warm_up)
     STUDY.open_in_background()
+    gradio_adapter.use_link_preview(page_head.link_preview(TITLE, PROMISE, link_preview.address()))
     server = serving.Server(build(), votes=STUDY.votes_kept, on_stop=STUDY.close)
     server.launch(**launch_options())
     server.log_when_open(opening)

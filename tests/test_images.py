@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image, ImageCms
 
 from core.config import PhotoLimits
 from core.errors import DiskFull, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
-from core.imaging.photo import load_photo, save_png, to_image, to_tensor
+from core.imaging.photo import load_photo, save_png, save_portrait, to_image, to_tensor
 
 RED, WHITE = (220, 30, 40), (255, 255, 255)
 
@@ -243,3 +244,26 @@ def test_save_png_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DiskFull, match=r"'out\.png'"):
         save_png(image, path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+@pytest.mark.parametrize("blended", [False, True])
+def test_a_portrait_says_that_ai_made_it(tmp_path: Path, ending: str, blended: bool) -> None:
+    path = tmp_path / f"portrait{ending}"
+    image = Image.effect_noise((96, 64), 90).convert("RGB")
+    image.info = {"comment": b"taken at home"}
+    save_portrait(image, path, blended=blended)
+    with Image.open(path) as saved:
+        told = saved.info.get("xmp", b"")
+        told = told.decode() if isinstance(told, bytes) else told
+        source = re.search(r'DigitalSourceType="([^"]+)"', told or saved.info.get("XML:com.adobe.xmp", ""))
+        assert source is not None and "cv.iptc.org/newscodes/digitalsourcetype/" in source[1]
+        assert source[1].endswith("compositeWithTrainedAlgorithmicMedia" if blended else "/trainedAlgorithmicMedia")
+        assert saved.size == (96, 64) and not saved.getexif()
+    assert b"taken at home" not in path.read_bytes()
+    assert load_photo(path).image.size == (96, 64)
+
+
+def test_a_portrait_has_one_of_two_formats(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ends in \.png or \.jpg, got 'portrait\.gif'"):
+        save_portrait(Image.new("RGB", (8, 8)), tmp_path / "portrait.gif")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +44,7 @@ from core.execution.jobs import (
     TrainStyle,
 )
 from core.execution.local import LocalAccelerator
+from core.execution.turns import Turns
 from core.execution.zero_gpu import DRAWING_S, PRACTICE_S, START_S, drawing_seconds, training_seconds
 from core.imaging.align import AlignedFace
 from core.studio import Studio
@@ -382,3 +386,49 @@ def test_declared_time_grows_with_steps_pictures_and_pixels() -> None:
     assert training_seconds(FinetuneConfig(steps=500), 1, 256) > seconds(500, 1, 256) + 10 * PRACTICE_S
     sizes = DrawOptions(brush=0), DrawOptions(), DrawOptions(size="1024")
     assert DRAWING_S == drawing_seconds(sizes[0]) < drawing_seconds(sizes[1]) < drawing_seconds(sizes[2])
+
+
+def steps(count: int, done: list[int]) -> Iterator[int]:
+    """Work that notes every step."""
+    for number in range(count):
+        done.append(number)
+        yield number
+
+
+def test_long_work_stops_between_its_steps_while_quick_work_runs() -> None:
+    turns, done = Turns(clock=itertools.count(0.0, 100.0).__next__), []  # every step takes 100 s, so it may stop long
+    quick = turns.at_once(iter("abc"))
+    assert next(quick) == "a"
+    training = threading.Thread(target=list, args=[turns.between(steps(3, done))])
+    training.start()
+    training.join(0.2)
+    assert training.is_alive() and done == [0], "its first step is done, the second one waits"
+    assert list(quick) == ["b", "c"]
+    training.join(5)
+    assert done == [0, 1, 2]
+
+
+def test_long_work_keeps_a_share_however_much_quick_work_there_is() -> None:
+    turns, done = Turns(clock=itertools.count(0.0, 0.01).__next__), []
+    quick = turns.at_once(iter("abc"))
+    next(quick)
+    started = time.monotonic()
+    assert list(turns.between(steps(4, done))) == done == [0, 1, 2, 3]
+    assert 4 * 0.04 * 0.9 < time.monotonic() - started < 2, "after a step of 10 ms it stops for 40 ms"
+
+
+def test_work_that_is_given_up_ends_at_once() -> None:
+    turns, ended = Turns(), []
+
+    def work() -> Iterator[int]:
+        try:
+            yield from itertools.count()
+        finally:
+            ended.append(True)
+
+    for kind in (turns.between, turns.at_once):
+        results = kind(work())
+        next(results)
+        results.close()
+    assert ended == [True, True]
+    assert list(turns.between(steps(2, []))) == [0, 1], "nobody is thought to be working still"

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import logging
+import re
 import signal
 import threading
 import time
@@ -334,6 +335,18 @@ def test_a_sweep_that_fails_doesn_t_end_the_server(monkeypatch: pytest.MonkeyPat
     assert told[0]["failure"]["kind"] == "FileNotFoundError"
 
 
+def check_identity(address: str) -> None:
+    """The page's own name, icon and picture are what links and home screens show."""
+    page = httpx.get(address).text
+    told = dict(re.findall(r'<meta\s+(?:property|name)="((?:og|twitter):\w+)"\s+content="([^"]*)"', page))
+    assert told["og:title"] == "StyleIdentity" and told["og:description"].startswith("Your portrait in any art style")
+    assert not any("radio" in text for text in told.values()), "nothing of Gradio's own"
+    kinds = {"preview.png": "image/png", "favicon.ico": "image/png", "pwa_icon/192": "image/png"}
+    assert {path: httpx.get(address + path).headers["content-type"] for path in kinds} == kinds
+    manifest = httpx.get(f"{address}manifest.json").json()
+    assert manifest["name"] == "StyleIdentity" and all("pwa_icon" in icon["src"] for icon in manifest["icons"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "module", "fresh"), [(signal.SIGTERM, "app", True), (signal.SIGINT, "tests.tiny_app", False)]
@@ -343,6 +356,8 @@ def test_a_signal_ends_the_server_and_leaves_no_uploads(number: int, module: str
         reply = httpx.get(f"{server.address}health")
         assert reply.status_code == 200
         assert reply.json()["status"] == "ok" and reply.json()["backbone"] == "mini"
+        if module == "app":
+            check_identity(server.address)
         photo = {"files": ("holiday-of-anna.png", b"not a picture")}
         assert httpx.post(f"{server.address}gradio_api/upload", files=photo).status_code == 200
         assert len(list((server.data / "uploads").rglob("*.png"))) == 1

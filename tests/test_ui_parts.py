@@ -481,6 +481,46 @@ def test_a_portrait_is_shown_as_it_grows_and_can_be_downloaded_when_finished(
         assert saved.size == (512, 512)
 
 
+def test_portraits_of_a_visit_can_be_gone_back_to(
+    stylize: StylizeTab, draw: Callable[[], Iterator[dict[Any, Any]]]
+) -> None:
+    request, right, state = SimpleNamespace(session_hash="visitor"), stylize.right, stylize.state
+    *_, first = draw()
+    (portrait,) = first[state.kept]
+    assert first[state.shown] is portrait and portrait.picture in first[right.strip]
+    *_, again = draw()
+    assert len(again[state.kept]) == 1, "the same face in the same style takes the earlier one's place"
+    other = dataclasses.replace(portrait, of=("another",))
+    page = stylize.look_back((again[state.shown], other), "png", SimpleNamespace(pick="1"), request)
+    assert page[state.shown] is other and page[right.download]["value"] == other.after
+    assert stylize.look_back((other,), "png", SimpleNamespace(pick="4"), request) == gr.skip()
+    assert stylize.save_as(None, "png", request) == gr.skip(), "there is no portrait yet"
+
+
+@pytest.mark.parametrize(
+    ("form", "size", "kind"),
+    [
+        ("png", (512, 512), "PNG"),
+        ("jpeg", (512, 512), "JPEG"),
+        ("print", (2048, 2048), "JPEG"),
+        ("pair", (1034, 512), "JPEG"),
+    ],
+)
+def test_a_portrait_is_saved_as_the_visitor_wants_it(
+    stylize: StylizeTab,
+    draw: Callable[[], Iterator[dict[Any, Any]]],
+    form: str,
+    size: tuple[int, int],
+    kind: str,
+) -> None:
+    *_, finished = draw()
+    saved = stylize.save_as(finished[stylize.state.shown], form, SimpleNamespace(session_hash="visitor"))
+    assert saved["interactive"]
+    with Image.open(saved["value"]) as picture:
+        assert (picture.size, picture.format) == (size, kind)
+        assert b"rainedAlgorithmicMedia" in Path(saved["value"]).read_bytes(), "it says that AI made it"
+
+
 def test_a_newer_drawing_ends_the_one_before_after_its_level(
     stylize: StylizeTab, draw: Callable[[], Iterator[dict[Any, Any]]]
 ) -> None:

@@ -238,7 +238,7 @@ def _draw_photos(
     from core.execution.in_process import InProcessExecutor
     from core.execution.jobs import DrawPortrait, PictureFile
     from core.execution.local import LocalAccelerator
-    from core.imaging.photo import save_png
+    from core.imaging.photo import save_portrait
 
     executor = InProcessExecutor(lambda: studio, LocalAccelerator(lambda: studio))
     drawn = []
@@ -249,11 +249,11 @@ def _draw_photos(
             job = DrawPortrait(PictureFile(item.path), style_file, options, face=item.face, blend=blend)
             portrait = executor.result(job)
             seconds = time.perf_counter() - started
-            save_png(portrait.drawing.image, item.target)
+            save_portrait(portrait.drawing.image, item.target)
             files = [item.target]
             if blend:
                 files.append(_blended(item.target))
-                save_png(portrait.after, files[-1])
+                save_portrait(portrait.after, files[-1], blended=True)
         except StyleIdentityError as error:
             failed.append(FailedPhoto(str(item.path), str(error)))
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from core.progress import Progress
 
@@ -100,7 +100,13 @@ class Accelerated(Protocol):
 
 
 class Job(Protocol[Result]):
-    """A piece of work as a frozen value that can be pickled."""
+    """A piece of work as a frozen value that can be pickled.
+
+    Attributes:
+        is_long: it takes more than a few seconds, and gives way to work that doesn't.
+    """
+
+    is_long: ClassVar[bool]
 
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[Result]:
         """Work, and give what is finished as soon as it is; closing the iterator ends the work at its next step."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from core.config import PhotoLimits
 from core.engines.base import DrawOptions
@@ -73,6 +73,8 @@ class FindFaces:
     source: PictureFile
     engine: str | None = None
 
+    is_long: ClassVar[bool] = False
+
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[FoundFaces]:
         """Work."""
         photo = self.source.load()
@@ -128,6 +130,8 @@ class DrawPortrait:
     blend: bool = False
     engine: str | None = None
 
+    is_long: ClassVar[bool] = False
+
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[Portrait]:
         """Work."""
         from core.imaging.paste import reduced
@@ -182,6 +186,8 @@ class CompareStyles:
     crop: Crop = "detect"
     engine: str | None = None
 
+    is_long: ClassVar[bool] = False
+
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[Comparison]:
         """Work."""
         face = self.face
@@ -208,6 +214,8 @@ class DrawPhotos:
     style_path: Path
     options: DrawOptions = DrawOptions()
     engine: str | None = None
+
+    is_long: ClassVar[bool] = True
 
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[Update[DrawnPhoto]]:
         """Work."""
@@ -262,6 +270,8 @@ class ReadReferences:
     pictures: tuple[ReferencePicture, ...]
     engine: str | None = None
 
+    is_long: ClassVar[bool] = True
+
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[Update[ReadReference]]:
         """Work."""
         faces = {picture.key: picture.face for picture in self.pictures if picture.face is not None}
@@ -312,6 +322,8 @@ class TrainStyle:
     preview: PictureFile | None = None
     face_index: int = 0
     engine: str | None = None
+
+    is_long: ClassVar[bool] = True
 
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[TrainingStep]:
         """Work."""

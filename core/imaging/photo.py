@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from core.config import PhotoLimits
 from core.errors import NotAPicture, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
@@ -24,6 +24,16 @@ from core.files import replacing
 
 # Raster formats that Pillow decodes by itself; the others (EPS, PDF, WMF ...) would start other programs.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "TGA", "ICO")
+_JPEG_QUALITY = 95
+# IPTC's NewsCodes for what AI made, alone and in a photo, and the packet that carries them.
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_DRAWN, _IN_A_PHOTO = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
+_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" Iptc4xmpExt:DigitalSourceType="{source}"/>'
+    '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
 # What Pillow's plugins raise over damaged files: whatever they stumble over, but for want of memory.
 _DECODE_ERRORS = (
     OSError,
@@ -142,6 +152,34 @@ def save_png(image: Image.Image, path: str | Path) -> None:
     plain = Image.fromarray(np.asarray(image)) if image.info else image
     with replacing(Path(path)) as part:
         plain.save(part, format="PNG")
+
+
+def save_portrait(image: Image.Image, path: str | Path, *, blended: bool = False) -> None:
+    """Write a drawing as the file's ending says, PNG or JPEG, marked as made by AI; whole or not at all.
+
+    The mark is IPTC's digital source type in XMP, which other programs read; a file tells nothing else.
+
+    Args:
+        image: RGB.
+        path: ends in .png, .jpg or .jpeg.
+        blended: the drawing lies in a photo.
+
+    Raises:
+        DiskFull: space runs out.
+        ValueError: another ending.
+    """
+    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(Path(path).suffix.lower())
+    if kind is None:
+        raise ValueError(f"expected a name that ends in .png or .jpg, got {Path(path).name!r}")
+    mark = _XMP.format(source=_SOURCE_TYPES + (_IN_A_PHOTO if blended else _DRAWN))
+    plain = Image.fromarray(np.asarray(image))
+    with replacing(Path(path)) as part:
+        if kind == "PNG":
+            marks = PngImagePlugin.PngInfo()
+            marks.add_itxt("XML:com.adobe.xmp", mark)
+            plain.save(part, format=kind, pnginfo=marks)
+        else:
+            plain.save(part, format=kind, quality=_JPEG_QUALITY, subsampling=0, xmp=mark.encode())
 
 
 def _known_formats() -> list[str]:

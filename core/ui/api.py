@@ -33,7 +33,7 @@ from core.ui.friendly_errors import PageProblem
 from core.ui.server import gradio_adapter
 from core.ui.server.fetching import UNREACHABLE
 from core.ui.server.limits import check_training, limits
-from core.ui.server.runtime import ACCELERATOR, EXECUTOR, forget_styles, studio
+from core.ui.server.runtime import ACCELERATOR, EXECUTOR, LONG_WORK, forget_styles, studio
 from core.ui.server.uploads import uploaded_path
 from core.ui.server.visitors import SESSIONS
 
@@ -157,7 +157,7 @@ def stylize(
     Returns:
         The picture, a PNG file.
     """
-    from core.imaging.photo import save_png
+    from core.imaging.photo import save_portrait
 
     number = _read(FaceChoice, FACE, face, "face")
     drawing = DrawOptions(**{name: _read(DrawOptions, *given) for name, given in _given(DRAWING, options).items()})
@@ -167,7 +167,7 @@ def stylize(
         job = DrawPortrait(source, Path(path), drawing, face_index=number - 1, blend=whole, engine=drawer)
         image = EXECUTOR.result(job).after
     target = _result_path(f"portrait-{style_gallery.file_name(title)}.png")
-    save_png(image, target)
+    save_portrait(image, target, blended=whole)
     return FileData(path=str(target), orig_name=target.name, mime_type="image/png")
 
 
@@ -320,5 +320,5 @@ def endpoints() -> dict[str, Callable[..., Any]]:
 def add_endpoints() -> None:
     """Register the public endpoints in the current `gr.Blocks`; every event of the page itself is private."""
     for name, handler in endpoints().items():
-        lane = {"queue": False} if name == "list_styles" else ACCELERATOR
+        lane = {"list_styles": {"queue": False}, "train": LONG_WORK}.get(name, ACCELERATOR)
         gr.api(handler, api_name=name, **lane)  # type: ignore[attr-defined]

@@ -123,8 +123,8 @@ async def _draw(server: Running, number: int, scenes: list[Marked], plan: Plan, 
             ready = await _choose_photo(visitor, marked, seen)
             while ready and time.monotonic() < ends and turns < plan.turns:
                 turns += 1
-                await _draw_once(visitor, number, scenes, seen)
                 await _look_around(visitor, rng, seen)
+                await _draw_once(visitor, number, scenes, seen)
                 if rng.random() < RELOADING:
                     break
             seen.take(visitor)

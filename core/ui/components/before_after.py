@@ -2,6 +2,7 @@
 
 Both pictures travel inside the HTML, so the page keeps no copy of them as files. The cut is a range input laid over the
 pictures, which mouse, touch and arrow keys move; its place is kept on the component's element and so outlives redraws.
+Where a browser can, the portrait is copied or shared from here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ROUGH_PX = 128  # drawings of this side or less are rough levels of a finer one,
 SOFT_PX = 512  # what they are enlarged to first
 _LANCZOS, _BICUBIC = 1, 3
 
-CUT = """
+SCRIPT = """
 const place = () => {
   const range = element.querySelector('input[type=range]');
   const frame = element.querySelector('.si-compare');
@@ -35,14 +36,46 @@ element.addEventListener('input', (event) => {
   element.dataset.cut = event.target.value;
   place();
 });
-element.addEventListener('click', (event) => {
-  if (!event.target.closest('[data-full]')) return;
+const full = () => {
   const frame = element.querySelector('.si-compare');
   if (document.fullscreenElement) document.exitFullscreen();
   else if (frame.requestFullscreen) frame.requestFullscreen();
+};
+// The finished file where it is known, since it carries its mark; else the picture that is shown.
+const file = async (type) => {
+  const offered = document.querySelector('#download a[href], a#download[href]');
+  const reply = await fetch(offered ? offered.href : element.querySelector('img.after').src);
+  const blob = await reply.blob();
+  if (!type || blob.type === type) return blob;
+  const picture = await createImageBitmap(blob);
+  const canvas = Object.assign(document.createElement('canvas'), {width: picture.width, height: picture.height});
+  canvas.getContext('2d').drawImage(picture, 0, 0);
+  return new Promise((done) => canvas.toBlob(done, type));
+};
+const named = (blob) => new File([blob], `portrait.${blob.type === 'image/png' ? 'png' : 'jpg'}`, {type: blob.type});
+const copy = (button) => navigator.clipboard
+  .write([new ClipboardItem({'image/png': file('image/png')})])
+  .then(() => { button.dataset.done = ''; setTimeout(() => delete button.dataset.done, 2000); });
+const share = async () => navigator.share({files: [named(await file())]});
+element.addEventListener('click', (event) => {
+  const pressed = event.target.closest('[data-full], [data-copy], [data-share]');
+  if (!pressed) return;
+  if ('full' in pressed.dataset) full();
+  else ('copy' in pressed.dataset ? copy(pressed) : share()).catch(() => {});  // refused, or changed their mind
 });
-watch('value', place);
-place();
+const offer = () => {
+  place();
+  const can = {
+    '[data-copy]': navigator.clipboard && window.ClipboardItem,
+    '[data-share]': navigator.canShare && navigator.canShare({files: [named(new Blob([], {type: 'image/png'}))]}),
+  };
+  for (const [part, able] of Object.entries(can)) {
+    const button = element.querySelector(part);
+    if (button) button.hidden = !able;
+  }
+};
+watch('value', offer);
+offer();
 """
 
 

@@ -35,6 +35,11 @@ def head() -> Markup:
     )
 
 
+def link_preview(name: str, promise: str, picture: str) -> Markup:
+    """Return the HTML that says what a link to the page shows; `picture` is an address."""
+    return render("page.html", "link_preview", name=name, promise=promise, picture=picture)
+
+
 def title(name: str, promise: str) -> Markup:
     """Return the page's own headline."""
     return render("page.html", "title", name=name, promise=promise)

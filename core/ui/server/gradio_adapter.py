@@ -6,6 +6,7 @@ when another release changes one; then this is the only module to mend.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,16 +16,18 @@ from typing import Any
 import gradio as gr
 import httpx
 import safehttpx
-from gradio import processing_utils
+from gradio import processing_utils, routes
 from gradio.context import LocalContext
 from gradio.queueing import Event
 from gradio.route_utils import API_PREFIX
 from gradio.server_messages import ProcessCompletedMessage
 from gradio.utils import get_upload_folder
+from jinja2 import BaseLoader, Environment
 
 API = API_PREFIX  # where Gradio's own routes begin
 UPLOAD_FOLDER_ENV = "GRADIO_TEMP_DIR"
 MIN_SALT_BYTES = 16
+_PREVIEW_TAG = re.compile(r"<meta\s+(?:property=\"og:|name=\"twitter:)[^>]*>")
 # `launch` calls its own address unless told not to, and fails where returning visitors crowd that call out.
 LAUNCH_WITHOUT_CALLING_ITSELF: Mapping[str, object] = {"_frontend": False}
 # A table of the last events is worked through after each one, for a page that is closed here.
@@ -141,6 +144,35 @@ def forget_shown_values(page: gr.Blocks, session_hash: str | None) -> None:
     session = page.state_holder.session_data.get(session_hash or "")
     if session is not None:
         session.config_values.clear()
+
+
+# --- the page's own file -----------------------------------------------------------------------------------
+
+
+def use_link_preview(tags: str) -> None:
+    """Let the page's file itself say what a link to it shows, in place of Gradio's words: programs run no scripts.
+
+    Args:
+        tags: HTML for the head; braces would be Jinja's.
+    """
+    env = routes.templates.env
+    inner = env.loader.inner if isinstance(env.loader, _PageLoader) else env.loader
+    if inner is not None:
+        env.loader = _PageLoader(inner, tags)
+        if env.cache is not None:
+            env.cache.clear()
+
+
+class _PageLoader(BaseLoader):
+    """Gradio's templates with other words for links in their heads."""
+
+    def __init__(self, inner: BaseLoader, tags: str) -> None:
+        self.inner, self.tags = inner, tags
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
+        """Return a template's source, its file and whether it is up to date."""
+        source, file, fresh = self.inner.get_source(environment, template)
+        return _PREVIEW_TAG.sub("", source).replace("<head>", f"<head>{self.tags}", 1), file, fresh
 
 
 # --- files -------------------------------------------------------------------------------------------------

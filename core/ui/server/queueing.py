@@ -10,9 +10,7 @@ import gradio as gr
 
 from core.ui.server import gradio_adapter
 from core.ui.server.gradio_adapter import Call
-from core.ui.server.runtime import ACCELERATOR
-
-JOBS: str = ACCELERATOR["concurrency_id"]  # the lane of what needs the accelerator
+from core.ui.server.runtime import JOBS
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,11 @@ def jobs_of(page: gr.Blocks, session_hash: str) -> int:
 
 def is_job(page: gr.Blocks, handler_number: object) -> bool:
     """Whether an event handler of the page needs the accelerator."""
-    return gradio_adapter.lane_of(page, handler_number) == JOBS
+    return gradio_adapter.lane_of(page, handler_number) in JOBS
 
 
 def _jobs(calls: Sequence[Call]) -> int:
-    return sum(call.lane == JOBS for call in calls)
+    return sum(call.lane in JOBS for call in calls)
 
 
 async def leave_line(session_hash: str | None, handler: Callable[..., Any]) -> int:

@@ -20,7 +20,12 @@ from core.ui.server.visitors import SESSIONS
 if TYPE_CHECKING:
     from core.studio import Studio
 
+# Lanes of the queue. What needs the accelerator shares one lane on ZeroGPU. In one process, long work has lanes of its
+# own, and gives way by itself (`core.execution.turns`).
 ACCELERATOR: dict[str, Any] = {"concurrency_id": "accelerator", "concurrency_limit": 1}
+LONG_WORK = ACCELERATOR if ZERO_GPU else {"concurrency_id": "long work", "concurrency_limit": 1}
+READING = ACCELERATOR if ZERO_GPU else {"concurrency_id": "reading", "concurrency_limit": 1}
+JOBS = frozenset(lane["concurrency_id"] for lane in (ACCELERATOR, LONG_WORK, READING))
 FACES: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 2}
 
 LOGGER = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from starlette.middleware import Middleware
 from core.config import VERSION, data_dir
 from core.engines.allocator import keep_freed_memory
 from core.errors import DataFolderUnwritable, StyleIdentityError
-from core.ui.server import fetching, gradio_adapter, health, logs, queueing, study_pictures
+from core.ui.server import fetching, gradio_adapter, health, link_preview, logs, queueing, study_pictures
 from core.ui.server.admission import AdmissionControl
 from core.ui.server.limits import ZERO_GPU, limits
 from core.ui.server.study_service import STUDY
@@ -98,13 +98,14 @@ class Server:
         self._asked = threading.Event()
 
     def app_options(self) -> dict[str, Any]:
-        """Return `launch`'s `app_kwargs`: admission control, `/health` and the study's pictures."""
+        """Return `launch`'s `app_kwargs`: admission control, `/health`, and pictures."""
         stopping = self._asked.is_set
         return {
             "middleware": [Middleware(AdmissionControl, page=lambda: self.page, limits=limits(), stopping=stopping)],
             "routes": [
                 health.route(lambda: self.page, votes=self.votes, stopping=stopping),
                 study_pictures.route(STUDY.pictures),
+                link_preview.route(),
             ],
         }
 

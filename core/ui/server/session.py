@@ -62,6 +62,26 @@ class Portrait:
 
 
 @dataclass(frozen=True)
+class KeptPortrait:
+    """A finished portrait that the visitor can go back to.
+
+    Attributes:
+        of: what decides it: face and style; a newer one of the same takes its place.
+        title: of the style.
+        before, after: files of the photo and the portrait, in the same framing.
+        picture: data address of a small copy.
+        blended: the drawing lies in the whole photo.
+    """
+
+    of: tuple[object, ...]
+    title: str
+    before: str
+    after: str
+    picture: str
+    blended: bool = False
+
+
+@dataclass(frozen=True)
 class Reference:
     """One style picture on the New style page; `problem` is empty when `face` can be trained on.
 

@@ -25,14 +25,14 @@ from core.execution.jobs import (
     PictureFile,
 )
 from core.execution.jobs import Portrait as DrawnPortrait
-from core.ui.components import style_gallery, widgets
+from core.ui.components import kept_portraits, style_gallery, widgets
 from core.ui.components.before_after import before_after
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
 from core.ui.server.limits import limits
 from core.ui.server.newest import DRAWINGS
 from core.ui.server.runtime import EXECUTOR
-from core.ui.server.session import ChosenPhoto, Crop, CropMode, MyStyle, Portrait
+from core.ui.server.session import ChosenPhoto, Crop, CropMode, KeptPortrait, MyStyle, Portrait
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
 from core.ui.tabs.events import Changes, Shown, unchanged
@@ -146,6 +146,7 @@ class StylizeTab(StylizeParts):
             self.right.slider: gr.update(value=None, visible=False),
             self.right.empty: gr.update(visible=True),
             self.right.download: gr.update(value=None, interactive=False),
+            self.state.shown: None,
         }
 
     def _example(self, number: int, engine: str | None) -> Changes:
@@ -353,8 +354,6 @@ class StylizeTab(StylizeParts):
 
     def _draw(self, shown: Shown, request: gr.Request, progress: gr.Progress) -> Iterator[Changes]:
         """Show what is there so far, level by level, then the finished portrait; its file comes with that one."""
-        from core.imaging.photo import save_png
-
         photo, crop, engine = (shown[part] for part in (self.state.photo, self.state.crop, self.state.engine))
         if photo is None:
             raise PageProblem(
@@ -373,14 +372,43 @@ class StylizeTab(StylizeParts):
                 yield self._so_far(drawn, key)
         if drawn is None:
             raise RuntimeError("a drawing gave nothing")
-        file = SESSIONS.folder(request.session_hash) / f"portrait-{style_gallery.file_name(title)}.png"
-        save_png(drawn.after, file)
-        download = published(file, request.session_hash, "portrait")
+        slug = str(shown[self.state.chosen])
+        folder, blended = SESSIONS.folder(request.session_hash), bool(shown[self.right.blend])
+        made = kept_portraits.keep(folder, drawn.before, drawn.after, of=(*key, slug), title=title, blended=blended)
+        kept = kept_portraits.with_newest(shown[self.state.kept] or (), made)
         tile = widgets.data_address(drawn.drawing.image, side_px=style_gallery.THUMBNAIL_PX)
         yield {
-            self.left.gallery: style_gallery.with_faces({str(shown[self.state.chosen]): tile}, of=key),
+            self.left.gallery: style_gallery.with_faces({slug: tile}, of=key),
             self.right.slider: before_after(drawn.before, drawn.after),
-            self.right.download: gr.update(value=download, interactive=True),
+            self.right.download: self._download(made, shown[self.right.form], request),
+            self.right.strip: kept_portraits.strip(kept),
+            self.state.kept: kept,
+            self.state.shown: made,
+        }
+
+    def _download(self, portrait: KeptPortrait, form: str | None, request: gr.Request) -> Any:
+        file = kept_portraits.saved(portrait, form)
+        return gr.update(value=published(file, request.session_hash, "portrait"), interactive=True)
+
+    @friendly
+    def save_as(self, portrait: KeptPortrait | None, form: str | None, request: gr.Request) -> Any:
+        """Offer the portrait that is shown in another form."""
+        return gr.skip() if portrait is None else self._download(portrait, form, request)
+
+    @friendly
+    def look_back(
+        self, kept: tuple[KeptPortrait, ...], form: str | None, event: gr.EventData, request: gr.Request
+    ) -> Changes:
+        """Show an earlier portrait of this visit again."""
+        number = int(event.pick)
+        if number >= len(kept):
+            return unchanged()
+        before, after = kept_portraits.read(kept[number])
+        return {
+            self.state.shown: kept[number],
+            self.right.slider: gr.update(value=before_after(before, after), visible=True),
+            self.right.empty: gr.update(visible=False),
+            self.right.download: self._download(kept[number], form, request),
         }
 
     def _so_far(self, drawn: DrawnPortrait, key: tuple[object, ...]) -> Changes:
@@ -399,7 +427,7 @@ class StylizeTab(StylizeParts):
 
         A photo that can't be drawn becomes a note beside the others.
         """
-        from core.imaging.photo import save_png
+        from core.imaging.photo import save_portrait
 
         several, engine = self.right.several, shown[self.state.engine]
         uploads = uploaded_paths(shown[several.uploads] or [], request.session_hash)
@@ -425,7 +453,7 @@ class StylizeTab(StylizeParts):
                 continue
             name = f"{style_gallery.file_name(update.value.name)}-{style_gallery.file_name(title)}"
             file = folder / f"{len(files) + 1:02d}-{name}.png"
-            save_png(update.value.image, file)
+            save_portrait(update.value.image, file)
             files.append(file)
             addresses.append(published(file, request.session_hash, f"photo {len(files)}"))
             yield {several.results: gr.update(value=list(addresses), visible=True), several.notes: notes}

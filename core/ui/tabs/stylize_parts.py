@@ -21,6 +21,8 @@ class VisitorState:
         crop: how the face is cut out.
         chosen: slug of the chosen style.
         mine: their own styles.
+        kept: the portraits of this visit, the newest first.
+        shown: the one of them that can be downloaded.
     """
 
     engine: gr.State
@@ -29,6 +31,8 @@ class VisitorState:
     crop: gr.State
     chosen: gr.State
     mine: gr.State
+    kept: gr.State
+    shown: gr.State
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +79,9 @@ class ResultColumn:
     slider: gr.HTML
     drawing: Controls
     blend: gr.Checkbox
+    form: gr.Radio
     download: gr.DownloadButton
+    strip: gr.HTML
     several: Several
 
 
@@ -90,7 +96,9 @@ class StylizeParts:
     @property
     def result(self) -> list[Block]:
         """The portrait and what shows it; the style's tile does, too."""
-        return [self.state.portrait, self.right.slider, self.right.empty, self.right.download, self.left.gallery]
+        right, state = self.right, self.state
+        kept = [state.kept, state.shown, right.strip]
+        return [state.portrait, right.slider, right.empty, right.download, *kept, self.left.gallery]
 
     @property
     def photo_page(self) -> list[Block]:
@@ -104,4 +112,4 @@ class StylizeParts:
         """What a portrait is drawn from."""
         state = self.state
         chosen = {state.engine, state.photo, state.portrait, state.crop, state.chosen, state.mine}
-        return {*chosen, self.right.blend, *self.right.drawing.components()}
+        return {*chosen, state.kept, self.right.blend, self.right.form, *self.right.drawing.components()}

@@ -12,10 +12,10 @@ from gradio.components import Component
 from core.config import ASSETS_DIR
 from core.engines.base import DrawOptions
 from core.options import Option
-from core.ui.components import before_after, settings, widgets
+from core.ui.components import before_after, kept_portraits, settings, widgets
 from core.ui.components.settings import Controls
 from core.ui.i18n import fragment, label
-from core.ui.server.runtime import ACCELERATOR, FACES
+from core.ui.server.runtime import ACCELERATOR, FACES, LONG_WORK
 from core.ui.server.session import Crop
 from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab, example_paths
@@ -157,7 +157,7 @@ def _result_column() -> ResultColumn:
     switches = [item for item in items if item.type is bool]
     with gr.Column(scale=6, min_width=320):
         empty = _empty_result()
-        slider = gr.HTML("", visible=False, js_on_load=before_after.CUT, elem_id="result")
+        slider = gr.HTML("", visible=False, js_on_load=before_after.SCRIPT, elem_id="result")
         for alike in (shares, choices):
             for start in range(0, len(alike), 2):
                 with gr.Row(equal_height=True):
@@ -165,10 +165,16 @@ def _result_column() -> ResultColumn:
         with gr.Row(elem_classes="si-row"):
             add(switches)
             blend = gr.Checkbox(False, label=label("Blend into original photo"), elem_id="into-photo", min_width=150)
-        download = gr.DownloadButton(label("Download the portrait"), interactive=False, elem_id="download")
+        with gr.Row(elem_classes="si-row"):
+            forms = [(label(title), form) for form, title in kept_portraits.FORMS.items()]
+            form = gr.Radio(forms, value="png", label=label("Save as"), elem_id="save-as", min_width=320)
+            download = gr.DownloadButton(
+                label("Download the portrait"), variant="primary", interactive=False, elem_id="download"
+            )
+        strip = gr.HTML(fragment(lambda: kept_portraits.strip(())), js_on_load=widgets.CLICKS, elem_id="strip")
         with gr.Accordion(label("Advanced"), open=False):
             add(item for item in items if item not in (*shares, *choices, *switches))
-        return ResultColumn(empty, slider, Controls(DrawOptions, made), blend, download, _several())
+        return ResultColumn(empty, slider, Controls(DrawOptions, made), blend, form, download, strip, _several())
 
 
 def build(tabs: gr.Tabs, engine: gr.State) -> StylizeTab:
@@ -180,11 +186,14 @@ def build(tabs: gr.Tabs, engine: gr.State) -> StylizeTab:
         crop=gr.State(Crop()),
         chosen=gr.State(None),
         mine=gr.State(()),
+        kept=gr.State(()),
+        shown=gr.State(None),
     )
     with gr.Row(equal_height=False, elem_id="stylize"):
         tab = StylizeTab(state, _input_column(), _result_column(), tabs)
     draws = [*_connect_crop(tab), *_connect_styles(tab)]
     _connect_photo(tab, draws)
+    _connect_kept(tab)
     _connect_several(tab)
     return tab
 
@@ -272,6 +281,13 @@ def _connect_styles(tab: StylizeTab) -> list[Any]:
     return [*asked, *changed, drawn]
 
 
+def _connect_kept(tab: StylizeTab) -> None:
+    right, state = tab.right, tab.state
+    right.form.input(tab.save_as, [state.shown, right.form], right.download, **DIRECT)
+    shown: list[Any] = [state.shown, right.slider, right.empty, right.download]
+    right.strip.click(tab.look_back, [state.kept, right.form], shown, **DIRECT)
+
+
 def _settled(part: Component) -> Any:
     """Return the event that tells of a control's new value: of a number, when it was typed to the end."""
     return part.submit if isinstance(part, (gr.Number, gr.Textbox)) else part.input  # type: ignore[attr-defined]
@@ -287,7 +303,7 @@ def _connect_several(tab: StylizeTab) -> None:
         [several.results, several.archive, several.notes],
         show_progress_on=several.notes,
         **AS_SENT,
-        **ACCELERATOR,
+        **LONG_WORK,
     )
     running.then(lambda: gr.update(visible=False), None, several.stop, **DIRECT)
     several.stop.click(None, cancels=running, **DIRECT)

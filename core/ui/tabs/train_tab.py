@@ -14,7 +14,7 @@ from core.ui.components import example_sets, settings, widgets
 from core.ui.components.settings import Controls
 from core.ui.i18n import fragment, label
 from core.ui.server.limits import limits
-from core.ui.server.runtime import ACCELERATOR, FACES
+from core.ui.server.runtime import FACES, LONG_WORK, READING
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab
 from core.ui.tabs.stylize_tab import drawing_after, photo_input
@@ -158,7 +158,7 @@ def _connect_pictures(tab: TrainTab) -> None:
     """Connect what collects the pictures, and their kind."""
     first, second, engine = tab.first, tab.second, tab.stylize.state.engine
     known: list[Any] = [tab.references, tab.removed]
-    shown: Options = {**PRIVATE, **ACCELERATOR, "show_progress_on": first.drop}
+    shown: Options = {**PRIVATE, **READING, "show_progress_on": first.drop}
     dropped = [first.drop, *known, first.aligned, engine]
     first.drop.upload(tab.add_references, dropped, [first.drop, *tab.page], **shown | AS_SENT)
     first.cards.select(tab.take_set, [*known, engine], tab.page, **shown)
@@ -197,7 +197,7 @@ def _connect_training(tab: TrainTab) -> None:
         show_progress="minimal",
         show_progress_on=third.run,
         **PRIVATE,
-        **ACCELERATOR,
+        **LONG_WORK,
     )
     training.failure(lambda: tab.stopped(""), None, tab.run, **DIRECT)
     training.success(**_adding(tab))
