@@ -180,12 +180,12 @@ def test_hair_is_drawn_in_strands_along_its_flow() -> None:
 def test_only_a_blurred_photo_is_cleaned_and_its_eyes_drawn_anew(sitter: Sitter) -> None:
     from core.brushwork.palette import blurred, resized
 
-    sharp = resized(sitter.pixels, 512)
+    sharp, hair = resized(sitter.pixels, 512), sitter.regions.at(512).hair
     rows, columns = np.mgrid[:512, :512]
     sharp = (sharp * (0.9 + 0.1 * ((rows + columns) % 2))[..., None]).astype(np.float32)  # detail to the last pixel
-    assert np.array_equal(cleaned(sharp, sitter.layout), sharp)
+    assert np.array_equal(cleaned(sharp, sitter.layout, hair), sharp)
     soft = blurred(sharp, 4.0)
-    clean, eyes = cleaned(soft, sitter.layout), sitter.layout.mask("eyes", 512) > 0.6
+    clean, eyes = cleaned(soft, sitter.layout, hair), sitter.layout.mask("eyes", 512) > 0.6
     assert clean[eyes].std() > 1.1 * soft[eyes].std()
     far = blurred(sitter.layout.mask("eyes", 512), 16.0) < 0.005
     assert 0 < np.abs(clean - soft)[far].mean() < 0.02

@@ -18,9 +18,10 @@ _SECTORS = 8
 _SHARPNESS = 8.0  # power by which the calmest sector wins
 _NOISE = 0.012  # deviation of luminance that counts as calm
 _SOFT = 0.2, 0.32  # finest detail in the eyes against four times coarser: quite blurred, and sharp
-_DRAWN = 0.5  # of an eye that is drawn anew
+_DRAWN = 0.75  # of an eye that is drawn anew
+_COMBED = 0.8  # of hair that is drawn anew
 _CALM_RADIUS = 4  # at 512 px
-_CLEANED_PX = 512  # a blurred photo has no detail beyond
+_RESTORED_PX = 512  # a blurred photo has no detail beyond
 _FLOW_PX = 256
 _ALONG, _STRAND = 10.0, 18.0  # sigma along the hair of its tones and of a strand, at 512 px
 _RELIEF = 0.16  # of strands, in the logarithm of the light
@@ -94,15 +95,15 @@ def with_strands(pixels: np.ndarray, hair: np.ndarray, *, threads: int = 1) -> n
     return drawn
 
 
-def cleaned(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
-    """Make a blurred photo, small or compressed, fit to be drawn: calm patches, and eyes drawn anew.
+def cleaned(pixels: np.ndarray, layout: FaceLayout, hair: np.ndarray) -> np.ndarray:
+    """Make a blurred photo, small or compressed, fit to be drawn, as far as it is blurred: its eyes say that.
 
-    Blocks of compression would become scars, and nobody can draw a smear by its light and shade. How blurred a photo
-    is, its eyes say; a sharp one stays as it is.
+    A sharp one stays as it is to the bit.
 
     Args:
         pixels: [H, H, 3] float32 RGB in 0..1.
         layout: of the same crop.
+        hair: [H, H] in 0..1.
 
     Returns:
         [H, H, 3] float32.
@@ -110,16 +111,34 @@ def cleaned(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
     blur = _blur(pixels, layout)
     if blur == 0:
         return pixels
-    size, small = pixels.shape[0], resized(pixels, min(pixels.shape[0], _CLEANED_PX))
-    none = np.zeros((size, size), np.float32)
-    face = Portrait(layout.landmarks68(size), none, none, none)
-    calm = resized(painted(small, round(_CALM_RADIUS * small.shape[0] / 512)), size)
-    calm = pixels + np.float32(blur) * (calm - pixels)
-    drawn, iris = calm, iris_colour(pixels, face)
-    for eye in face.eyes:
-        drawn = draw_eye(drawn, eye, pixels, iris)
-    clean: np.ndarray = calm + np.float32(_DRAWN * blur) * (drawn - calm)
+    clean: np.ndarray = pixels + np.float32(blur) * (restored(pixels, layout, hair) - pixels)
     return clean
+
+
+def restored(pixels: np.ndarray, layout: FaceLayout, hair: np.ndarray) -> np.ndarray:
+    """Draw a blurred photo anew: calm patches, hair in strands, eyes with iris, highlight and lashes.
+
+    Blocks of compression would become scars, and nobody can draw a smear by its light and shade.
+
+    Args:
+        pixels: [H, H, 3] float32 RGB in 0..1.
+        layout: of the same crop.
+        hair: [H, H] in 0..1.
+
+    Returns:
+        [H, H, 3] float32, without detail finer than `_RESTORED_PX` has it.
+    """
+    size = min(pixels.shape[0], _RESTORED_PX)
+    small, hair = resized(pixels, size).clip(0, 1), resized(hair, size)
+    drawn = painted(small, round(_CALM_RADIUS * size / 512))
+    drawn += _COMBED * hair[..., None] * (with_strands(small, hair) - drawn)
+    none = np.zeros((size, size), np.float32)
+    face, eyes = Portrait(layout.landmarks68(size), none, none, none), drawn
+    iris = iris_colour(small, face)
+    for eye in face.eyes:
+        eyes = draw_eye(eyes, eye, small, iris)
+    drawn += np.float32(_DRAWN) * (eyes - drawn)
+    return resized(drawn, pixels.shape[0]).clip(0, 1)
 
 
 def _blur(pixels: np.ndarray, layout: FaceLayout) -> float:

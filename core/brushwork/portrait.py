@@ -150,7 +150,8 @@ class Sitter:
     @classmethod
     def of(cls, pixels: np.ndarray, layout: FaceLayout) -> Sitter:
         """Read the regions of a photo; a blurred one is cleaned."""
-        return cls(cleaned(pixels, layout), layout, find_regions(pixels, layout))
+        regions = find_regions(pixels, layout)
+        return cls(cleaned(pixels, layout, regions.at(pixels.shape[0]).hair), layout, regions)
 
 
 @dataclass(frozen=True)
