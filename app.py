@@ -19,7 +19,7 @@ import gradio as gr
 
 from core.config import ASSETS_DIR
 from core.ui import api
-from core.ui.components import page_head, status, theme
+from core.ui.components import page_head, status, theme, widgets
 from core.ui.i18n import for_browser, fragment, label
 from core.ui.server import gradio_adapter, link_preview, serving
 from core.ui.server.limits import ZERO_GPU, limits
@@ -27,6 +27,7 @@ from core.ui.server.runtime import LOADER, OPENER
 from core.ui.server.study_service import STUDY
 from core.ui.server.visitors import SESSIONS
 from core.ui.tabs import engine_choice, photo_vote_tab, results_tab, stylize_tab, train_tab, vote_tab
+from core.ui.tabs.events import DIRECT
 from core.ui.tabs.stylize_handlers import STYLIZE_TAB, TRAIN_TAB, warm_up
 from core.ui.tabs.vote_handlers import RESULTS_TAB, VOTE_TAB
 
@@ -50,7 +51,8 @@ def build() -> gr.Blocks:
     with page:
         api.add_endpoints()  # first, so that no event of the page takes their names
         gr.HTML(fragment(lambda: page_head.title(TITLE, PROMISE)))
-        status_line = gr.HTML(fragment(lambda: status.status_html(status.LOADING)), elem_id="status")
+        loading = fragment(lambda: status.status_html(status.LOADING))
+        status_line = gr.HTML(loading, js_on_load=widgets.CLICKS, elem_id="status")
         engine = engine_choice.build()
         runs = vote_tab.memory()
         with gr.Tabs() as tabs:
@@ -64,6 +66,12 @@ def build() -> gr.Blocks:
             with gr.Tab(label("Results"), id=RESULTS_TAB) as results:
                 results_tab.build(results, tabs, runs)
         engine_choice.EngineChoice(engine, status_line, stylize, train).connect(page)
+
+        def forget(request: gr.Request) -> None:
+            SESSIONS.forget(request.session_hash)
+            gradio_adapter.forget_shown_values(page, request.session_hash)
+
+        status_line.delete(forget, None, None, **DIRECT).success(None, js="() => location.reload()")
 
         def leave(request: gr.Request) -> None:
             SESSIONS.leave(request.session_hash)

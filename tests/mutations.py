@@ -32,7 +32,7 @@ def pictures() -> dict[str, bytes]:
     image = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     kinds: dict[str, dict[str, Any]] = {
         "PNG": {}, "JPEG": {"quality": 60}, "WEBP": {}, "GIF": {}, "BMP": {}, "TIFF": {"compression": "tiff_lzw"},
-        "PPM": {}, "TGA": {}, "ICO": {"sizes": [(SIDE, SIDE)]},
+        "PPM": {}, "TGA": {}, "ICO": {"sizes": [(SIDE, SIDE)]}, "HEIF": {},
     }  # fmt: skip
     if features.check("jpg_2000"):
         kinds["JPEG2000"] = {}

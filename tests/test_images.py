@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from core.config import PhotoLimits
 from core.errors import DiskFull, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
@@ -74,6 +74,16 @@ def test_damaged_exif_is_ignored() -> None:
     image = scene()
     image.getexif()[0x0112] = ("not", "a number")
     assert load_photo(image).image.size == (120, 80)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_heic_photo_of_a_phone_is_read_upright(orientation: int) -> None:
+    image = scene()
+    image.getexif()[ExifTags.Base.Orientation] = orientation
+    read = load_photo(encode(image, "HEIF", quality=90, exif=image.getexif().tobytes())).image
+    assert read.size == ((120, 80) if orientation == 1 else (80, 120)) and read.mode == "RGB"
+    expected = scene() if orientation == 1 else scene().transpose(Image.Transpose.ROTATE_270)
+    assert difference(read, expected) < 6
 
 
 def test_transparency_lies_on_white() -> None:

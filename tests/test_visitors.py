@@ -525,3 +525,25 @@ def test_closing_leaves_nothing(own_data_dir: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_process_has_one_of_each() -> None:
     assert isinstance(visitors.SESSIONS, Sessions) and uploads.UPLOADS.path is None
+
+
+def test_a_visitor_can_have_everything_deleted_at_once(sessions: Sessions, folder: uploads.UploadFolder) -> None:
+    assert folder.path is not None
+    gone: list[Path] = []
+    sessions.when_removed(gone.append)
+    mine, theirs, shared = (folder.path / name / "photo.png" for name in "abc")
+    for path in (mine, theirs, shared):
+        path.parent.mkdir()
+        path.touch()
+    sessions.keep_style(own_style(sessions.folder("abc")))
+    sessions.keep_style(own_style(sessions.folder("another")))
+    for session, path in (("abc", mine), ("another", theirs), ("abc", shared), ("another", shared)):
+        sessions.claim(session, path)
+    flag = sessions.begin_run("abc")
+    own = sessions.folder("abc")
+    sessions.forget("abc")
+    assert not own.exists() and gone == [own] and not flag.exists()
+    assert not mine.exists() and theirs.exists() and shared.exists(), "what somebody else uses stays"
+    assert sessions.styles("abc") == () and len(sessions.styles("another")) == 1
+    assert sessions.folder("abc").is_dir(), "the visitor may go on"
+    sessions.forget("nobody")

@@ -117,7 +117,7 @@ class DrawPortrait:
         face: the aligned face, where it is known.
         prepared: what the engine made of it before.
         face_index, crop: which face, and how it is cut out, where `face` is None.
-        blend: lay the drawing into the whole photo.
+        blend: lay the drawing into the whole photo, whose background it keeps.
     """
 
     source: PictureFile
@@ -140,7 +140,9 @@ class DrawPortrait:
         if face is None:
             source = self.source.load() if photo is None else photo
             face = studio.align(source, face_index=self.face_index, crop=self.crop, engine=self.engine)
-        levels = accelerated.draw_levels(face, self.prepared, self.style_path, self.options, self.engine)
+        # behind a drawing that lies in its photo there is the photo
+        options = self.options if photo is None else replace(self.options, background="photo")
+        levels = accelerated.draw_levels(face, self.prepared, self.style_path, options, self.engine)
         if photo is None:
             for drawn in levels:
                 yield Portrait(face, drawn.prepared, face.image, drawn.drawings[0].image, drawn.drawings[0])

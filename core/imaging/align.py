@@ -61,6 +61,11 @@ class AlignedFace:
     landmarks: np.ndarray | None
     name: str
 
+    def bounds(self) -> Box:
+        """Return (left, top, right, bottom) of the quad in whole pixels of the photo; it may reach beyond."""
+        (left, top), (right, bottom) = np.rint(self.quad.min(0)).astype(int), np.rint(self.quad.max(0)).astype(int)
+        return int(left), int(top), int(right), int(bottom)
+
 
 def looks_aligned(photo: Photo, face: DetectedFace) -> bool:
     """Tell whether a square picture has the FFHQ framing: the face's square nearly has the picture's corners."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import torch
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
@@ -22,8 +23,9 @@ from core.config import PhotoLimits
 from core.errors import NotAPicture, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
 from core.files import replacing
 
-# Raster formats that Pillow decodes by itself; the others (EPS, PDF, WMF ...) would start other programs.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "JPEG2000", "TGA", "ICO")
+pillow_heif.register_heif_opener(thumbnails=False)  # HEIC, as iPhones save photos
+# Raster formats that Pillow and libheif decode themselves; others (EPS, PDF, WMF ...) would start other programs.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "PPM", "JPEG2000", "TGA", "ICO")
 _JPEG_QUALITY = 95
 # IPTC's NewsCodes for what AI made, alone and in a photo, and the packet that carries them.
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -195,7 +197,6 @@ def _refusal(data: bytes, name: str) -> PhotoUnreadable:
         "an SVG drawing": start.startswith((b"<svg", b"<?xml")) and b"<svg" in start,
         "a web page": start.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")),
         "a PDF document": start.startswith(b"%pdf"),
-        "a HEIC photo": start[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1"),
         "a video": start[4:12] in (b"ftypisom", b"ftypmp42", b"ftypqt  ") or start.startswith(b"\x1aE\xdf\xa3".lower()),
     }
     kind = next((known for known, fits in kinds.items() if fits), None)

@@ -107,7 +107,7 @@ def before_after(before: Image.Image, after: Image.Image, *, rough: bool = False
     after = _softened(after) if rough else after
     size = _size(after)
     pictures = {"before": _address(before, size), "after": _address(after, size)}
-    return render(widgets.TEMPLATE, "before_after", **pictures, rough=rough)
+    return render(widgets.TEMPLATE, "before_after", **pictures, ratio=size[0] / size[1], rough=rough)
 
 
 def preview(image: Image.Image, *, practice: bool = False) -> Markup:

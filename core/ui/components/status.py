@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -16,6 +18,7 @@ from core.ui.server.study_service import STUDY
 if TYPE_CHECKING:
     from core.studio import Studio
 
+CONTACT_ENV = "STYLEIDENTITY_CONTACT"  # whom to write to, as the page shall say it
 LOADING = Sentence("Getting the model ready. You can already choose a photo.")
 
 
@@ -49,8 +52,11 @@ def device_name(device: object) -> str:
     return names.get(kind, t("a graphics card"))
 
 
-def status_html(text: str, *, kind: str = "busy", about: str = "") -> Markup:
-    """Return the line; `kind` is "busy", "ready" or "failed" and colours the dot. `about` unfolds on demand."""
+def status_html(text: str, *, kind: str = "busy", about: Sequence[str] = ()) -> Markup:
+    """Return the line; `kind` is "busy", "ready" or "failed" and colours the dot. `about` unfolds on demand.
+
+    With `about` goes the button that deletes a visitor's pictures ("delete").
+    """
     return render("page.html", "status", text=text, kind=kind, about=about)
 
 
@@ -61,7 +67,11 @@ def describe(studio: Studio, engine: str | None = None, *, problem: StyleIdentit
     where = t("{model}, on {device}.", model=t(about.title), device=device_name(about.device))
     reason = about.reason.strip()
     why = t(f"{reason[:1].upper()}{reason[1:].rstrip('.')}.") if reason else ""
-    facts = " ".join(fact for fact in (where, why, t(STUDY.votes_kept())) if fact)
+    machine = " ".join(fact for fact in (where, why, t(STUDY.votes_kept())) if fact)
+    contact = os.environ.get(CONTACT_ENV, "").strip()
+    facts = [machine, t("Draw only people who agreed to it, and children only if their parents did.")]
+    if contact:
+        facts.append(t("Questions and complaints: {contact}", contact=contact))
     return status_html(ready if problem is None else problem.sentence, kind="ready", about=facts)
 
 

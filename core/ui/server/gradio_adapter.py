@@ -172,7 +172,8 @@ class _PageLoader(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
         """Return a template's source, its file and whether it is up to date."""
         source, file, fresh = self.inner.get_source(environment, template)
-        return _PREVIEW_TAG.sub("", source).replace("<head>", f"<head>{self.tags}", 1), file, fresh
+        ours = iter([self.tags])  # in the place of the first one; the others go
+        return _PREVIEW_TAG.sub(lambda _: next(ours, ""), source), file, fresh
 
 
 # --- files -------------------------------------------------------------------------------------------------

@@ -244,6 +244,19 @@ class Sessions:
                 visitor.sessions.discard(session_hash or "")
                 visitor.left_s = None if visitor.sessions else self._clock()
 
+    def forget(self, session_hash: str | None) -> None:
+        """Delete everything of a visitor now, their styles too, and end their training; they may go on afterwards."""
+        self.stop_runs(session_hash)
+        name = self.name_of(session_hash)
+        with self._lock:
+            visitor = self._visitors.pop(name, None)
+            if visitor is not None and visitor.sessions:
+                self._visitor(name).sessions.update(visitor.sessions)
+        in_use = self.uploads_in_use()
+        for path in (set() if visitor is None else visitor.uploads) - in_use:
+            _forget_file(Path(path))
+        self._remove(sessions_dir() / name, "the folder of a visitor who asked for it")
+
     def sweep(self, *, keep_s: float = KEEP_S) -> None:
         """Delete what visitors left more than `keep_s` seconds ago; keep everything fresh that is in use."""
         now = self._clock()

@@ -73,7 +73,8 @@ class EngineChoice:
     ) -> Iterator[Changes]:
         """Tell how the Studio opens, then fill the style gallery.
 
-        `tab_key` is the browser tab's secret: after a reload, the tab finds its own styles again.
+        `tab_key` is the browser tab's secret: after a reload, the tab finds its own styles again. `?style=SLUG` in the
+        page's address chooses a style.
         """
         state = self.stylize.state
         SESSIONS.adopt(request.session_hash, tab_key)
@@ -86,6 +87,8 @@ class EngineChoice:
                 except Waiting:
                     yield {self.status_line: status.LOADING_LINE.html(), state.mine: mine}
             first = registry.entries()[0].name
+            asked = str(request.query_params.get("style", ""))  # a link may open the page with a style chosen
+            chosen = asked if style_gallery.find(asked, mine) else chosen
             yield {
                 self.status_line: status.describe(opened, problem=OPENER.problem),
                 self.parts.radio: opened.default if self.parts.radio.visible else gr.skip(),

@@ -71,7 +71,8 @@ def read_photo(path: str, engine: str | None, *, name: str | None = None) -> tup
     width, height = found.photo.image.size
     view = widgets.data_address(found.photo.image, side_px=VIEW_PX)
     problem = "" if found.problem is None else found.problem.sentence
-    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, boxes=found.boxes, problem=problem)
+    boxes = found.boxes if found.face is None or len(found.boxes) > 1 else (found.face.bounds(),)
+    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, boxes=boxes, problem=problem)
     key = portrait_key(chosen, Crop(), engine)
     return chosen, None if found.face is None else Portrait(key, found.face, None)
 
@@ -296,8 +297,9 @@ class StylizeTab(StylizeParts):
             return unchanged()
         SESSIONS.remove_style(request.session_hash, gone.slug)
         left = tuple(style for style in mine if style.slug != gone.slug)
-        chosen = style_gallery.first_style(engine) if chosen == gone.slug else chosen
-        return self.styles(left, chosen, engine, removed=gone)
+        if chosen != gone.slug:
+            return self.styles(left, chosen, engine, removed=gone)
+        return {**self.styles(left, style_gallery.first_style(engine), engine, removed=gone), **self.no_result()}
 
     @friendly
     def undo_remove(self, chosen: str | None, engine: str | None, event: gr.EventData, request: gr.Request) -> Changes:

@@ -94,11 +94,15 @@ class StylizeParts:
     right: ResultColumn
 
     @property
+    def shown(self) -> list[Block]:
+        """What shows a finished portrait."""
+        return [self.state.shown, self.right.slider, self.right.empty, self.right.download]
+
+    @property
     def result(self) -> list[Block]:
         """The portrait and what shows it; the style's tile does, too."""
-        right, state = self.right, self.state
-        kept = [state.kept, state.shown, right.strip]
-        return [state.portrait, right.slider, right.empty, right.download, *kept, self.left.gallery]
+        state = self.state
+        return [state.portrait, *self.shown, state.kept, self.right.strip, self.left.gallery]
 
     @property
     def photo_page(self) -> list[Block]:

@@ -165,12 +165,11 @@ def _result_column() -> ResultColumn:
         with gr.Row(elem_classes="si-row"):
             add(switches)
             blend = gr.Checkbox(False, label=label("Blend into original photo"), elem_id="into-photo", min_width=150)
-        with gr.Row(elem_classes="si-row"):
-            forms = [(label(title), form) for form, title in kept_portraits.FORMS.items()]
-            form = gr.Radio(forms, value="png", label=label("Save as"), elem_id="save-as", min_width=320)
-            download = gr.DownloadButton(
-                label("Download the portrait"), variant="primary", interactive=False, elem_id="download"
-            )
+        forms = [(label(title), form) for form, title in kept_portraits.FORMS.items()]
+        form = gr.Radio(forms, value="png", label=label("Save as"), elem_id="save-as")
+        download = gr.DownloadButton(
+            label("Download the portrait"), variant="primary", interactive=False, elem_id="download"
+        )
         strip = gr.HTML(fragment(lambda: kept_portraits.strip(())), js_on_load=widgets.CLICKS, elem_id="strip")
         with gr.Accordion(label("Advanced"), open=False):
             add(item for item in items if item not in (*shares, *choices, *switches))
@@ -267,7 +266,7 @@ def _connect_styles(tab: StylizeTab) -> list[Any]:
     picked = gallery.click(tab.pick_style, None, state.chosen, **DIRECT).success(
         tab.ensure_photo, [state.photo, state.engine], **_looking(tab)
     )
-    gallery.delete(tab.remove_style, own, styles, **DIRECT)
+    gallery.delete(tab.remove_style, own, [*styles, *tab.shown], **DIRECT)
     gallery.undo(tab.undo_remove, [state.chosen, state.engine], styles, **DIRECT)
     opened = left.style_file.upload(
         tab.open_style, [left.style_file, state.mine, state.engine], styles, **AS_SENT, **FACES
@@ -284,8 +283,7 @@ def _connect_styles(tab: StylizeTab) -> list[Any]:
 def _connect_kept(tab: StylizeTab) -> None:
     right, state = tab.right, tab.state
     right.form.input(tab.save_as, [state.shown, right.form], right.download, **DIRECT)
-    shown: list[Any] = [state.shown, right.slider, right.empty, right.download]
-    right.strip.click(tab.look_back, [state.kept, right.form], shown, **DIRECT)
+    right.strip.click(tab.look_back, [state.kept, right.form], tab.shown, **DIRECT)
 
 
 def _settled(part: Component) -> Any:
