@@ -183,6 +183,7 @@ def test_a_portrait_of_another_face_or_part(executor: Executor, crowd: PictureFi
 
 def test_a_portrait_in_its_photo(executor: Executor, crowd: PictureFile, styles: tuple[Path, Path]) -> None:
     portrait = executor.result(DrawPortrait(crowd, styles[0], face_index=1, blend=True))
+    assert portrait.drawing.provenance["background"] == "photo", "behind a drawing in its photo there is the photo"
     assert pixels(portrait.before) == pixels(crowd.load().image)
     assert portrait.after.size == portrait.before.size and pixels(portrait.after) != pixels(portrait.before)
     right = (320, 0, 640, 320)

@@ -66,12 +66,13 @@ def _sectors(radius_px: int) -> list[np.ndarray]:
     return kernels
 
 
-def with_strands(pixels: np.ndarray, hair: np.ndarray, *, threads: int = 1) -> np.ndarray:
+def with_strands(pixels: np.ndarray, hair: np.ndarray, *, seed: int = 0, threads: int = 1) -> np.ndarray:
     """Draw hair anew in strands: tones smoothed along its flow, with a relief of long, fine streaks.
 
     Args:
         pixels: [S, S, 3] float32 RGB in 0..1.
         hair: [S, S] in 0..1.
+        seed: of the streaks.
         threads: that share the rows.
 
     Returns:
@@ -86,7 +87,7 @@ def with_strands(pixels: np.ndarray, hair: np.ndarray, *, threads: int = 1) -> n
     tangents: Array = cv2.resize(flow.tangents, (size, size), interpolation=cv2.INTER_NEAREST)[window]  # type: ignore[assignment]
     clear = soft_step(resized(flow.strength, size)[window], 0.3, 0.4)
     scale = size / 512
-    streaks = noise(clear.shape, 1.2 * scale, np.random.default_rng(0))
+    streaks = noise(clear.shape, 1.2 * scale, np.random.default_rng(seed))
     streaks = smooth_along(streaks, tangents, _STRAND * scale, step_px=2.0 * scale, threads=threads)
     relief = np.exp(_RELIEF * clear * streaks / max(float(streaks.std()), 1e-6))
     smooth = smooth_along(pixels[window], tangents, _ALONG * scale, step_px=max(1.0, scale), threads=threads)

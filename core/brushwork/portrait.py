@@ -198,7 +198,7 @@ def portrait_levels(
     hair = sitter.regions.at(size).hair
     calm = settings.painted * (1 - hair)[..., None]
     plain = photo + calm * (painted(photo, round(_PAINTED_RADIUS * size / 512)) - photo)
-    plain = with_strands(plain, settings.painted * hair, threads=settings.brush.threads)
+    plain = with_strands(plain, settings.painted * hair, seed=settings.brush.seed, threads=settings.brush.threads)
     posed = _with_background(plain, sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings)
     for level in brush_levels(tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush):

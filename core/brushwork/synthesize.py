@@ -22,6 +22,7 @@ from core.imaging.layout import FaceLayout
 from core.threads import in_rows
 
 COARSEST_PX = 64
+_WHIM = 0.05  # what a source is charged at most for another seed
 ROUNDS = {64: 4, 128: 3, 256: 2, 512: 1, 1024: 1}
 _GROUND_ROUNDS = {64: 4, 128: 3, 256: 2, 512: 1, 1024: 1}
 _GROUND_BASE, _GROUND_PLACE, _GROUND_CROWDING = 0.3, 0.05, 1e-4
@@ -56,12 +57,14 @@ class BrushSettings:
         crowding: what it costs a source to be used as often as it is there once more.
         window_px: half side of the search around what neighbours found.
         threads: that share the rows of a level.
+        seed: 0 takes the patches that fit best; others start from ones that fit a little less, and draw otherwise.
     """
 
     weights: GuideWeights = field(default_factory=GuideWeights)
     crowding: float = 5e-4
     window_px: int = 2
     threads: int = 2
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def brush_levels(
             patches = _patches(estimate, grey * tone)
             crowd = _crowding(sources, size, settings.crowding) if sources.size else np.zeros((size, size), np.float32)
             if size == COARSEST_PX:
+                crowd = crowd + _whims(settings.seed, size)
                 sources, cost = _exact(patches, target_guide, own_patches, own_guide, crowd)
             else:
                 sources, cost = _refined(sources, patches, target_guide, own_patches, own_guide, crowd, settings)
@@ -186,6 +190,14 @@ def continued(
     edge = blurred(cv2.erode(resized(known, last), np.ones((5, 5), np.uint8)), last / 200)[..., None]
     whole: np.ndarray = estimate + edge * (pixels - estimate)
     return whole
+
+
+def _whims(seed: int, size_px: int) -> np.ndarray:
+    """Charge sources at random, the same for the same seed: [S, S] float32; nothing for seed 0."""
+    if seed == 0:
+        return np.zeros((size_px, size_px), np.float32)
+    drawn: np.ndarray = np.random.default_rng(seed).random((size_px, size_px), dtype=np.float32) * np.float32(_WHIM)
+    return drawn
 
 
 def _trust(cost: np.ndarray) -> np.ndarray:

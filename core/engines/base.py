@@ -149,7 +149,13 @@ class DrawOptions:
         help="Side of portraits with brushwork, in pixels.",
         choices={"512": "512 px", "1024": "1024 px"},
     )
-    seed: int = option(0, label="Seed", help="Same seed, same picture.", low=0, high=2**31 - 1)
+    seed: int = option(
+        0,
+        label="Seed",
+        help="Another number draws other strokes; the same one, the same picture.",
+        low=0,
+        high=2**31 - 1,
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -84,7 +84,7 @@ def brushed_levels(sitter: Sitter, hand: Hand, options: DrawOptions, *, threads:
         size_px=int(options.size),
         skin_tone=options.skin_tone,
         background=options.background,
-        brush=BrushSettings(threads=threads),
+        brush=BrushSettings(threads=threads, seed=options.seed),
     )
     return portrait_levels(sitter, lead_reference(hand, sitter), settings)
 
