@@ -64,7 +64,7 @@ def test_another_seed_draws_other_strokes_of_the_same_person(sitter: Sitter, art
         finished(sitter, artwork, replace(SMALL, brush=replace(SMALL.brush, seed=seed))) for seed in (0, 5, 5)
     )
     assert np.array_equal(other, again)
-    assert 0.002 < np.abs(first - other).mean() < 0.05 and _correlation(_blur(first), _blur(other)) > 0.9
+    assert 0.002 < np.abs(first - other).mean() < 0.08 and _correlation(_blur(first), _blur(other)) > 0.9
 
 
 def test_a_portrait_is_in_the_artworks_hand_and_of_the_sitter(sitter: Sitter, artwork: Reference) -> None:
