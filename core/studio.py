@@ -25,12 +25,22 @@ from core.engines.base import (
     TrainingStep,
 )
 from core.errors import StyleUnknown
-from core.imaging.align import AlignedFace, DetectedFace, align, align_one_of, crop_manually, use_as_aligned
+from core.imaging.align import (
+    AlignedFace,
+    DetectedFace,
+    Square,
+    align,
+    align_one_of,
+    crop_manually,
+    crop_square,
+    use_as_aligned,
+)
 from core.imaging.paste import paste_back
 from core.imaging.photo import Photo
 from core.progress import OnProgress, ignore_progress
 
-Crop = str | tuple[int, int, int, int]  # "detect", "aligned", or a box (left, top, right, bottom) in photo pixels
+# "detect", "aligned", or where in the photo's pixels: a box (left, top, right, bottom), or a square.
+Crop = str | tuple[int, int, int, int] | Square
 
 
 class Studio:
@@ -102,7 +112,7 @@ class Studio:
         Args:
             face_index: which face, the largest being 0.
             crop: "detect" finds it, "aligned" takes the picture's central square, a box (left, top, right, bottom)
-                in photo pixels takes that.
+                in photo pixels takes that, and so does a `Square`.
 
         Raises:
             NoFaceFound, FaceTooSmall, FaceCutOff, FaceIndexOutOfRange, PhotoTooSmall: with what to do about it.
@@ -115,6 +125,8 @@ class Studio:
             return use_as_aligned(photo, size_px=size_px)
         if isinstance(crop, str):
             raise ValueError(f"crop must be 'detect', 'aligned' or a box, got {crop!r}")
+        if isinstance(crop, Square):
+            return crop_square(photo, crop, size_px=size_px)
         return crop_manually(photo, crop, size_px=size_px)
 
     def align_found(

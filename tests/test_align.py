@@ -27,6 +27,7 @@ from core.imaging.align import (
     align,
     align_face,
     crop_manually,
+    crop_square,
     ffhq_quad,
     looks_aligned,
     use_as_aligned,
@@ -35,6 +36,7 @@ from core.imaging.align import (
 from core.imaging.geometry import box_quad, from_crop, peek, side_of, to_crop
 from core.imaging.paste import paste_back, soft_mask
 from core.imaging.photo import Photo, load_photo
+from core.imaging.square import Square
 
 PREDICTOR = ASSETS_DIR / "mini" / "landmarks68.dat"
 
@@ -325,3 +327,35 @@ def test_paste_back_is_quick_on_large_photos() -> None:
     started = time.perf_counter()
     paste_back(face.image, face, photo)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("turn", [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270])
+def test_a_photo_that_lies_on_its_side_gives_the_same_crop(
+    finder: FaceFinder, shared_dir: Path, turn: Image.Transpose
+) -> None:
+    photo = load_photo(shared_dir / "photos" / "portrait_01.jpg")
+    upright = align(photo, finder, size_px=128)
+    turned = Photo(photo.image.transpose(turn), photo.name)
+    (face,) = finder.find(turned)
+    assert 0 <= face.box[0] < face.box[2] <= turned.image.width and face.box[1] < face.box[3]
+    found = align(turned, finder, size_px=128)
+    apart = np.abs(np.asarray(found.image, dtype=float) - np.asarray(upright.image, dtype=float))
+    assert apart.mean() < 4, "upright again, and framed alike"
+
+
+def test_a_square_by_hand_is_cut_out_turned() -> None:
+    square = Square((100.0, 60.0), 80.0, 30.0)
+    quad = square.quad()
+    assert np.allclose(quad.mean(0), (100, 60)) and side_of(quad) == pytest.approx(80)
+    assert quad[3, 1] > quad[0, 1], "clockwise: its right upper corner lies lower"
+    again = Square.around(quad)
+    assert again.centre == pytest.approx(square.centre)
+    assert (again.side, again.degrees) == pytest.approx((80, 30))
+    photo = noise_photo(300, 200)
+    straight = crop_square(photo, Square((99.5, 59.5), 80), size_px=80)
+    assert (
+        np.abs(np.asarray(straight.image, float) - np.asarray(photo.image.crop((60, 20, 140, 100)), float)).mean() < 1
+    )
+    assert crop_square(photo, Square((0, 0), 80, 45), size_px=64).image.size == (64, 64), "it may reach beyond"
+    with pytest.raises(PhotoTooSmall):
+        crop_square(photo, Square((100, 60), 20), size_px=64)

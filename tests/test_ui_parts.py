@@ -26,6 +26,7 @@ from core.execution.base import Update
 from core.execution.choose import make_executor
 from core.execution.loader import StudioLoader
 from core.imaging.align import AlignedFace
+from core.imaging.square import Square
 from core.options import options_of
 from core.progress import Progress
 from core.ui import friendly_errors
@@ -93,16 +94,33 @@ def test_friendly_keeps_what_gradio_reads_from_the_signature(stylize: StylizeTab
     assert len(inputs) == 4
 
 
-@pytest.mark.parametrize(
-    ("crop", "expected"),
-    [
-        (session.Crop("manual", 50, 50, 50), (75, 25, 125, 75)),
-        (session.Crop("manual", 0, 0, 50), (0, 0, 50, 50)),
-        (session.Crop("manual", 100, 100, 100), (100, 0, 200, 100)),
-    ],
-)
-def test_a_manual_square_stays_inside_the_picture(crop: session.Crop, expected: session.Box) -> None:
-    assert crop.for_studio(200, 100) == expected
+def test_a_square_by_hand_is_the_frame_that_the_page_shows() -> None:
+    frame = session.Crop("manual", 25, 50, 40, 30)
+    square = frame.for_studio(200, 100)
+    assert square == Square((49.5, 49.5), 40, 30)
+    again = session.Crop.by_hand(Square.around(square.quad()), 200, 100)
+    assert dataclasses.astuple(again) == ("manual", *map(pytest.approx, (25, 50, 40, 30)))
+    assert session.Crop.told("25,50,40,30") == frame
+    assert session.Crop.told("-9,400,1,9999") == session.Crop("manual", 0, 100, 10, 360), "kept in its ranges"
+
+
+@pytest.mark.parametrize("told", ["", "1,2,3", "1,2,3,nan", "a,b,c,d", None, "1,2,3,4,5"])
+def test_a_frame_that_is_no_frame_is_refused(told: object) -> None:
+    with pytest.raises(ValueError):
+        session.Crop.told(told)
+
+
+def test_the_frame_can_be_moved_where_it_makes_sense() -> None:
+    photo = session.ChosenPhoto("a.png", "a.png", 200, 100, "data:,", boxes=((50, 20, 90, 60),))
+    shown = widgets.photo_view(photo, session.Crop())
+    assert '<span class="frame"' in shown and "Adjust crop" in shown, "it is shown, and waits"
+    moved = widgets.photo_view(photo, session.Crop("manual", 25, 50, 40, 30))
+    assert '<button type="button" class="frame"' in moved and "width:20.00%;--turn:30.00deg" in moved
+    assert "Find the face" in moved and "Use the whole picture" in moved
+    assert '<button type="button" class="frame"' in widgets.photo_view(photo, session.Crop(), editing=True)
+    faceless = dataclasses.replace(photo, boxes=(), problem="no face")
+    assert '<button type="button" class="frame"' in widgets.photo_view(faceless, session.Crop())
+    assert 'class="frame"' not in widgets.photo_view(faceless, session.Crop("aligned"))
 
 
 def test_other_crops_go_to_the_studio_by_name() -> None:
@@ -222,7 +240,6 @@ def test_faces_are_outlined_and_the_chosen_one_is_marked() -> None:
     assert shown.count('class="face"') == 2
     assert "left:50.00%;top:0.00%" in shown
     assert 'data-pick="1" aria-pressed="true"' in shown
-    assert 'class="square"' in widgets.photo_view(photo, session.Crop("manual"))
 
 
 @pytest.mark.parametrize(

@@ -464,7 +464,7 @@ def test_the_browsers_memory_survives_a_lost_disk_where_votes_do(
 def test_the_status_line_says_where_votes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     about = EngineDescription("fewshot_gan", "mini", "Built-in model", "0" * 16, 256, "cpu", "float32")
     studio = SimpleNamespace(describe=lambda engine=None: about)
-    assert "Votes" not in status.describe(studio), "not known yet"
+    assert "Votes are kept" not in status.describe(studio), "not known yet"
     STUDY.opened()
     assert "Votes are kept on this machine only." in status.describe(studio)
     STUDY.close()

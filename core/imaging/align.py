@@ -18,6 +18,7 @@ from core.config import PhotoLimits
 from core.errors import FaceCutOff, FaceIndexOutOfRange, FaceTooSmall, NoFaceFound, PhotoTooSmall
 from core.imaging.faces import DetectedFace, FaceFinder
 from core.imaging.geometry import Box, box_quad, ffhq_quad, warp_to_quad
+from core.imaging.square import Square
 
 if TYPE_CHECKING:
     from core.imaging.photo import Photo
@@ -34,10 +35,12 @@ __all__ = [
     "CropMode",
     "DetectedFace",
     "FaceFinder",
+    "Square",
     "align",
     "align_face",
     "align_one_of",
     "crop_manually",
+    "crop_square",
     "ffhq_quad",
     "looks_aligned",
     "use_as_aligned",
@@ -60,11 +63,6 @@ class AlignedFace:
     quad: np.ndarray
     landmarks: np.ndarray | None
     name: str
-
-    def bounds(self) -> Box:
-        """Return (left, top, right, bottom) of the quad in whole pixels of the photo; it may reach beyond."""
-        (left, top), (right, bottom) = np.rint(self.quad.min(0)).astype(int), np.rint(self.quad.max(0)).astype(int)
-        return int(left), int(top), int(right), int(bottom)
 
 
 def looks_aligned(photo: Photo, face: DetectedFace) -> bool:
@@ -144,6 +142,18 @@ def crop_manually(photo: Photo, box: Box, *, size_px: int) -> AlignedFace:
     left = min(max((left + right - side) // 2, 0), width - side)
     top = min(max((top + bottom - side) // 2, 0), height - side)
     return _crop(photo, (left, top, left + side, top + side), size_px)
+
+
+def crop_square(photo: Photo, square: Square, *, size_px: int) -> AlignedFace:
+    """Crop a square that a visitor laid over the photo; what reaches beyond is filled as around a found face.
+
+    Raises:
+        PhotoTooSmall: its side is shorter than `PhotoLimits.min_side_px`.
+    """
+    if square.side < PhotoLimits().min_side_px:
+        raise PhotoTooSmall(photo.name, int(square.side), PhotoLimits().min_side_px)
+    quad = square.quad()
+    return AlignedFace(warp_to_quad(photo.image, quad, size_px), quad, None, photo.name)
 
 
 def _crop(photo: Photo, box: Box, size_px: int) -> AlignedFace:

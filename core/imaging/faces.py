@@ -10,6 +10,7 @@ box and of the head's tilt.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -74,6 +75,10 @@ _ATTEMPTS = (
 )
 
 
+_SURE, _SURER = 0.4, 0.3  # the detector's score from which no turn is tried, and by how much a turned face must beat it
+_TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180)
+
+
 class FaceFinder:
     """Finds faces with the predictor file at `predictor_path`; dlib is loaded at the first use. Can be shared.
 
@@ -92,13 +97,23 @@ class FaceFinder:
     def find(self, photo: Photo) -> list[DetectedFace]:
         """Find the faces of a photo, the largest first; an empty list where there is none.
 
+        Where none is sure as the photo stands, it may lie on a side or on its head: the other three ways are tried.
+
         Raises:
             WeightsUnavailable: the predictor file is missing or damaged.
         """
         grey = ImageOps.grayscale(photo.image)
         with self._lock:  # dlib's detector keeps scratch memory between calls
             detector, predictor = self._load()
-            faces = [_landmarks(grey, box, predictor) for box in _search(grey, detector)]
+            found, turn = _search(grey, detector), None
+            if _surest(found) < _SURE:
+                for other in _TURNS:
+                    lying = _search(grey.transpose(other), detector, _ATTEMPTS[:2])
+                    if _surest(lying) > max(_surest(found), 0) + _SURER:
+                        found, turn = lying, other
+            seen = grey if turn is None else grey.transpose(turn)
+            faces = [_landmarks(seen, box, predictor) for _, box in found]
+        faces = faces if turn is None else [_turned_back(face, turn, grey.size) for face in faces]
         return sorted(faces, key=lambda face: -(face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
 
     def _load(self) -> tuple[dlib.fhog_object_detector, dlib.shape_predictor]:
@@ -115,9 +130,33 @@ class FaceFinder:
         return self._tools
 
 
-def _search(grey: Image.Image, detector: dlib.fhog_object_detector) -> list[np.ndarray]:
-    """Return boxes [4] (left, top, right, bottom) in the picture's pixels, from the first attempt that finds any."""
-    for attempt in _ATTEMPTS:
+def _turned_back(face: DetectedFace, turn: Image.Transpose, size: tuple[int, int]) -> DetectedFace:
+    """Bring a face of a turned picture into the pixels of the picture of this size, [W, H]."""
+    last_x, last_y = size[0] - 1, size[1] - 1
+
+    def back(points: np.ndarray) -> np.ndarray:
+        x, y = points[:, 0], points[:, 1]
+        if turn == Image.Transpose.ROTATE_90:  # counter-clockwise
+            return np.stack([last_x - y, x], axis=1)
+        if turn == Image.Transpose.ROTATE_270:
+            return np.stack([y, last_y - x], axis=1)
+        return np.stack([last_x - x, last_y - y], axis=1)
+
+    corners = back(np.array([face.box[:2], face.box[2:]], dtype=np.float64))
+    (left, top), (right, bottom) = (np.rint(found).astype(int) for found in (corners.min(0), corners.max(0)))
+    return DetectedFace((int(left), int(top), int(right), int(bottom)), back(face.landmarks))
+
+
+def _surest(found: Sequence[tuple[float, np.ndarray]]) -> float:
+    """Return the best score; far below every threshold where nothing was found."""
+    return max((score for score, _ in found), default=-10.0)
+
+
+def _search(
+    grey: Image.Image, detector: dlib.fhog_object_detector, attempts: Sequence[_Attempt] = _ATTEMPTS
+) -> list[tuple[float, np.ndarray]]:
+    """Return scores and boxes [4] (left, top, right, bottom) in the picture's pixels, of the first attempt with any."""
+    for attempt in attempts:
         scale = attempt.scale * min(MAX_ENLARGEMENT, WORK_SIDE_PX / max(grey.size))
         small = grey.resize([max(1, round(side * scale)) for side in grey.size], Image.Resampling.BILINEAR)
         pixels = np.asarray(_toned(small, attempt))
@@ -149,15 +188,15 @@ def _centre_inside(box: np.ndarray, size: tuple[int, int]) -> bool:
     return bool(0 <= x < size[0] and 0 <= y < size[1])
 
 
-def _merge(found: list[tuple[float, np.ndarray]]) -> list[np.ndarray]:
+def _merge(found: list[tuple[float, np.ndarray]]) -> list[tuple[float, np.ndarray]]:
     """Drop boxes that mostly share their area with a better one, and ones that are far less sure than the best."""
-    kept: list[np.ndarray] = []
+    kept: list[tuple[float, np.ndarray]] = []
     ordered = sorted(found, key=lambda item: -item[0])
     for score, box in ordered:
         if score < 0.1 and ordered[0][0] > 1.0:
             continue
-        if all(_shared(box, other) < 0.4 for other in kept):
-            kept.append(box)
+        if all(_shared(box, other) < 0.4 for _, other in kept):
+            kept.append((score, box))
     return kept
 
 

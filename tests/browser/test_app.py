@@ -45,7 +45,7 @@ def mean_chroma(values: np.ndarray) -> float:
 def upload_photo(page: Page, path: Path) -> None:
     """Upload a photo on the Stylize tab and wait for its face."""
     page.set_input_files(PHOTO_INPUT, str(path))
-    page.wait_for_selector("#photo-view .face")
+    page.wait_for_selector("#photo-view .frame")
 
 
 def test_photo_and_four_engravings_become_an_engraved_portrait(
@@ -115,8 +115,8 @@ def test_a_webcam_picture_becomes_a_portrait(
     page.click("#photo button[aria-label='Capture from camera']")
     page.get_by_text("Click to Access Webcam").click()
     page.click("#photo button[aria-label='capture photo']")
-    page.wait_for_selector("#photo-view .face")
-    assert page.locator("#photo-view .face").count() == 1
+    page.wait_for_selector("#photo-view .frame")
+    assert page.locator("#photo-view .frame").count() == 1
     page.click("#styles button[data-pick=charcoal]")
     page.wait_for_selector("#result img")
     page.screenshot(path=screenshots / "webcam.png")
@@ -157,8 +157,35 @@ def test_a_photo_without_a_face_gets_a_sentence_and_a_way_on(visit: Visit, tmp_p
     page = visit()
     page.set_input_files(PHOTO_INPUT, str(wall))
     page.get_by_text("We couldn't find a face in 'wall.png'.").wait_for()
-    page.wait_for_selector("#crop")
+    frame = page.wait_for_selector("#photo-view button.frame")
     page.screenshot(path=screenshots / "no-face.png")
+    frame.press("ArrowRight")
+    page.wait_for_selector("#result img")  # what the frame holds is drawn, whatever it is
+
+
+def test_the_crop_is_dragged_turned_and_drawn_again(visit: Visit, shared_dir: Path, screenshots: Path) -> None:
+    page = visit()
+    upload_photo(page, shared_dir / "photos" / "portrait_00.jpg")
+    page.wait_for_selector("#result img")
+    page.wait_for_selector("#download:not([disabled])")
+    page.click("#photo-view [data-pick=crop]")
+    frame, before = page.locator("#photo-view button.frame"), page.locator("#result img").first.get_attribute("src")
+    seen = frame.bounding_box()
+    middle = seen["x"] + seen["width"] / 2, seen["y"] + seen["height"] / 2
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 12, middle[1] - 6, steps=3)
+    page.mouse.up()
+    page.wait_for_function("(src) => (document.querySelector('#result img')?.src ?? src) !== src", arg=before)
+    handle = page.locator("#photo-view .frame .turn").bounding_box()
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + 40, handle["y"] + 12, steps=3)
+    page.mouse.up()
+    assert float(frame.get_attribute("data-degrees")) > 10
+    page.screenshot(path=screenshots / "crop.png")
+    page.click("#photo-view [data-pick=find]")
+    page.wait_for_selector("#photo-view span.frame")
 
 
 def test_an_own_style_is_removed_and_that_is_undone(visit: Visit, screenshots: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from core.ui.components.rendering import render
+from core.ui.components.theme import STATIC
 from core.ui.i18n import t
 from core.ui.server.session import Box, ChosenPhoto, Crop, Reference
 
@@ -31,20 +32,7 @@ element.addEventListener('click', (event) => {
   trigger(button.dataset.event || 'click', {pick: button.dataset.pick});
 });
 """
-# Puts the visitor's face on the tiles that `props.faces` has pictures for; the other tiles show what they came with.
-FACES = """
-let worn = {};
-const wear = () => {
-  const faces = props.faces || {};
-  if (worn.of !== faces.of) worn = {of: faces.of, pictures: {}};
-  if (faces.of) Object.assign(worn.pictures, faces.pictures);
-  element.querySelectorAll('.si-tile[data-pick] img').forEach((picture) => {
-    picture.dataset.own = picture.dataset.own || picture.src;
-    picture.src = (worn.pictures || {})[picture.closest('[data-pick]').dataset.pick] || picture.dataset.own;
-  });
-};
-watch(['value', 'faces'], wear);
-"""
+FRAME, FACES = ((STATIC / name).read_text(encoding="utf-8") for name in ("frame.js", "faces.js"))
 PHOTO_HEIGHT_PX = 208
 PHOTO_AREA_PX = 252  # with the line under it; the uploader is as tall, so that nothing jumps
 NEW_STYLE = "new"
@@ -144,21 +132,28 @@ def styles_loading(count: int = 7) -> Markup:
 # --- photo and portrait ------------------------------------------------------------------------------------
 
 
-def photo_view(photo: ChosenPhoto | None, crop: Crop) -> Markup:
-    """Return the photo with its faces outlined as buttons, or with the square of a manual crop."""
+def photo_view(photo: ChosenPhoto | None, crop: Crop, *, editing: bool = False) -> Markup:
+    """Return the photo with its faces outlined as buttons, or with the frame that cuts one out.
+
+    The frame can be moved where it was laid by hand, where no face was found, and where `editing` asks for it.
+    """
     if photo is None:
         return Markup()
-    finding, count = crop.mode == "detect", len(photo.boxes)
+    count, by_hand = len(photo.boxes), crop.mode == "manual"
+    editing = editing or by_hand or (crop.mode == "detect" and bool(photo.problem))
+    finding = crop.mode == "detect" and not editing
     several = t("{count} faces found. Click the one you want.", count=count)
     return render(
         TEMPLATE,
         "photo",
         photo=photo,
         width_px=round(PHOTO_HEIGHT_PX * photo.width / photo.height),
-        square=Mark.of(crop.square(photo.width, photo.height), photo) if crop.mode == "manual" else None,
-        faces=[Mark.of(box, photo) for box in photo.boxes] if finding else [],
+        frame=(crop if by_hand else photo.frame) if editing or (finding and count == 1) else None,
+        editing=editing,
+        shorter=min(photo.width, photo.height) / photo.width,
+        faces=[Mark.of(box, photo) for box in photo.boxes] if finding and count > 1 else [],
         foot=several if finding and count > 1 else photo.name,
-        problem=photo.problem if finding else "",
+        problem=photo.problem if crop.mode == "detect" else "",
     )
 
 

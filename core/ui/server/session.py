@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from core.imaging.square import Square
 
 if TYPE_CHECKING:
     from core.engines.base import Prepared
@@ -12,42 +15,72 @@ if TYPE_CHECKING:
 
 Box = tuple[int, int, int, int]
 CropMode = Literal["detect", "aligned", "manual"]
+FRAME_RANGES = ((0.0, 100.0), (0.0, 100.0), (10.0, 200.0), (-360.0, 360.0))  # across, down, size; degrees
 
 
 @dataclass(frozen=True)
 class Crop:
-    """How the face is cut out: found, the picture as it is, or a square.
+    """How the face is cut out: found, the picture as it is, or a square by hand.
 
-    The square's centre is in percent of the picture's width and height, its side in percent of the shorter one.
+    The square's centre is in percent of the picture's width and height, its side in percent of the shorter one; it is
+    turned clockwise.
     """
 
     mode: CropMode = "detect"
     across_percent: float = 50.0
     down_percent: float = 50.0
     size_percent: float = 70.0
+    degrees: float = 0.0
 
-    def square(self, width: int, height: int) -> Box:
-        """Return the manual square as (left, top, right, bottom) in pixels, kept inside the picture."""
-        side = max(1, round(min(width, height) * self.size_percent / 100))
-        left = min(max(0, round(width * self.across_percent / 100 - side / 2)), width - side)
-        top = min(max(0, round(height * self.down_percent / 100 - side / 2)), height - side)
-        return left, top, left + side, top + side
-
-    def for_studio(self, width: int, height: int) -> Literal["detect", "aligned"] | Box:
+    def for_studio(self, width: int, height: int) -> Literal["detect", "aligned"] | Square:
         """Return `Studio.align`'s `crop` argument."""
-        return self.square(width, height) if self.mode == "manual" else self.mode
+        if self.mode != "manual":
+            return self.mode
+        centre = width * self.across_percent / 100 - 0.5, height * self.down_percent / 100 - 0.5
+        return Square(centre, min(width, height) * self.size_percent / 100, self.degrees)
+
+    @classmethod
+    def by_hand(cls, square: Square, width: int, height: int) -> Crop:
+        """Describe a square on a picture of this size."""
+        across, down = (100 * (at + 0.5) / side for at, side in zip(square.centre, (width, height), strict=True))
+        return cls("manual", across, down, 100 * square.side / min(width, height), square.degrees)
+
+    @classmethod
+    def told(cls, numbers: object) -> Crop:
+        """Read what the page's frame tells: across, down, size and degrees, parted by commas; kept in their ranges.
+
+        Raises ValueError for anything else.
+        """
+        values = [float(number) for number in str(numbers).split(",")]
+        if len(values) != len(FRAME_RANGES) or not all(map(math.isfinite, values)):
+            raise ValueError(f"expected four numbers, got {numbers!r}")
+        across, down, size, degrees = (
+            min(max(value, low), high) for value, (low, high) in zip(values, FRAME_RANGES, strict=True)
+        )
+        return cls("manual", across, down, size, degrees)
 
 
 @dataclass(frozen=True)
 class ChosenPhoto:
-    """An uploaded photo: its file, upright size in pixels, faces (largest first), and a sentence if none was found."""
+    """An uploaded photo.
+
+    Attributes:
+        path, name: of the file.
+        width, height: upright, in pixels.
+        view: data address of a small copy for the page.
+        boxes: of the faces, the largest first.
+        frame: the crop of the largest, as a square by hand would be; a square in the middle where there is none.
+        face_index: the face that is drawn.
+        problem: a sentence if no face was found.
+    """
 
     path: str
     name: str
     width: int
     height: int
-    view: str  # data address of a small copy for the page
+    view: str
     boxes: tuple[Box, ...] = ()
+    frame: Crop = Crop("manual")
     face_index: int = 0
     problem: str = ""
 

@@ -25,6 +25,7 @@ from core.execution.jobs import (
     PictureFile,
 )
 from core.execution.jobs import Portrait as DrawnPortrait
+from core.imaging.square import Square
 from core.ui.components import kept_portraits, style_gallery, widgets
 from core.ui.components.before_after import before_after
 from core.ui.friendly_errors import PageProblem, friendly
@@ -32,7 +33,7 @@ from core.ui.i18n import t
 from core.ui.server.limits import limits
 from core.ui.server.newest import DRAWINGS
 from core.ui.server.runtime import EXECUTOR
-from core.ui.server.session import ChosenPhoto, Crop, CropMode, KeptPortrait, MyStyle, Portrait
+from core.ui.server.session import ChosenPhoto, Crop, KeptPortrait, MyStyle, Portrait
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
 from core.ui.tabs.events import Changes, Shown, unchanged
@@ -71,8 +72,8 @@ def read_photo(path: str, engine: str | None, *, name: str | None = None) -> tup
     width, height = found.photo.image.size
     view = widgets.data_address(found.photo.image, side_px=VIEW_PX)
     problem = "" if found.problem is None else found.problem.sentence
-    boxes = found.boxes if found.face is None or len(found.boxes) > 1 else (found.face.bounds(),)
-    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, boxes=boxes, problem=problem)
+    frame = Crop("manual") if found.face is None else Crop.by_hand(Square.around(found.face.quad), width, height)
+    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, found.boxes, frame, problem=problem)
     key = portrait_key(chosen, Crop(), engine)
     return chosen, None if found.face is None else Portrait(key, found.face, None)
 
@@ -127,16 +128,13 @@ class StylizeTab(StylizeParts):
     # --- choosing a photo ----------------------------------------------------------------------------------
 
     def _photo(self, chosen: ChosenPhoto, portrait: Portrait | None) -> Changes:
-        left, crop = self.left, self.left.crop
+        left = self.left
         return {
             self.state.photo: chosen,
             self.state.portrait: portrait,
             self.state.crop: Crop(),
             left.uploader: gr.update(visible=False),
             left.view: gr.update(value=widgets.photo_view(chosen, Crop()), visible=True),
-            crop.panel: gr.update(visible=bool(chosen.problem)),
-            crop.mode: "detect",
-            crop.manual: gr.update(visible=False),
             left.gallery: style_gallery.with_faces({}, of=None),
             **self.no_result(),
         }
@@ -196,32 +194,27 @@ class StylizeTab(StylizeParts):
             self.state.portrait: None,
             self.left.uploader: gr.update(value=None, visible=True),
             self.left.view: gr.update(value="", visible=False),
-            self.left.crop.panel: gr.update(visible=False),
             self.left.gallery: style_gallery.with_faces({}, of=None),
             **self.no_result(),
         }
 
     @friendly
     def click_photo(self, photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> Changes:
-        """Choose a face or show the crop settings."""
+        """Choose a face, or how it is cut out; the frame shows itself where it can be moved."""
         if photo is None:
             return unchanged()
-        if event.pick == "crop":
-            return {self.left.crop.panel: gr.update(visible=True)}
-        chosen = replace(photo, face_index=min(int(event.pick), len(photo.boxes) - 1), problem="")
-        return {self.state.photo: chosen, self.left.view: widgets.photo_view(chosen, crop)}
+        ways = {"crop": crop, "find": Crop(), "whole": Crop("aligned")}
+        if event.pick in ways:
+            chosen, editing = ways[str(event.pick)], event.pick == "crop"
+            return {self.state.crop: chosen, self.left.view: widgets.photo_view(photo, chosen, editing=editing)}
+        number = min(int(event.pick), len(photo.boxes) - 1)
+        other = replace(photo, face_index=number, problem="")
+        return {self.state.photo: other, self.left.view: widgets.photo_view(other, crop)}
 
     @friendly
-    def change_crop(
-        self, photo: ChosenPhoto | None, mode: CropMode, across: float, down: float, size: float
-    ) -> Changes:
-        """Take another way to cut the face out."""
-        crop = Crop(mode, across, down, size)
-        return {
-            self.state.crop: crop,
-            self.left.crop.manual: gr.update(visible=mode == "manual"),
-            self.left.view: widgets.photo_view(photo, crop) if photo else gr.skip(),
-        }
+    def move_frame(self, photo: ChosenPhoto | None, event: gr.EventData) -> Changes:
+        """Take the square that the visitor laid over the photo."""
+        return unchanged() if photo is None else {self.state.crop: Crop.told(event.pick)}
 
     # --- choosing a style ----------------------------------------------------------------------------------
 

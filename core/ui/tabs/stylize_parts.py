@@ -36,25 +36,12 @@ class VisitorState:
 
 
 @dataclass(frozen=True, eq=False)
-class CropSettings:
-    """How the face is cut out; the sliders place a square by hand."""
-
-    panel: gr.Group
-    mode: gr.Radio
-    manual: gr.Group
-    across: gr.Slider
-    down: gr.Slider
-    size: gr.Slider
-
-
-@dataclass(frozen=True, eq=False)
 class InputColumn:
     """Photo and style."""
 
     uploader: gr.Image
     view: gr.HTML
     examples: gr.HTML | None
-    crop: CropSettings
     style_file: gr.UploadButton
     gallery: gr.HTML
 
@@ -107,9 +94,8 @@ class StylizeParts:
     @property
     def photo_page(self) -> list[Block]:
         """What another photo changes."""
-        crop, state = self.left.crop, self.state
-        chosen = [state.photo, state.crop, self.left.uploader, self.left.view]
-        return [*chosen, crop.panel, crop.mode, crop.manual, *self.result]
+        state = self.state
+        return [state.photo, state.crop, self.left.uploader, self.left.view, *self.result]
 
     @property
     def drawn_from(self) -> set[Block]:

@@ -19,7 +19,7 @@ from core.ui.server.runtime import ACCELERATOR, FACES, LONG_WORK
 from core.ui.server.session import Crop
 from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab, example_paths
-from core.ui.tabs.stylize_parts import CropSettings, InputColumn, ResultColumn, Several, VisitorState
+from core.ui.tabs.stylize_parts import InputColumn, ResultColumn, Several, VisitorState
 
 SHOWN_STYLES = ("watercolour", "cross-hatching", "cel", "paper-cut", "charcoal", "halftone")  # on the first screen
 PAIR_PX = 220  # width of a slider that shares its line with another
@@ -72,28 +72,6 @@ def _data_address(path: Path, *, side_px: int) -> str:
         return widgets.data_address(picture, side_px=side_px)
 
 
-def _crop_settings() -> CropSettings:
-    with gr.Group(visible=False, elem_id="crop") as panel:
-        mode = gr.Radio(
-            [
-                (label("Find the face"), "detect"),
-                (label("The picture is already cropped"), "aligned"),
-                (label("Choose a square"), "manual"),
-            ],
-            value="detect",
-            label=label("How to cut out the face"),
-        )
-        with gr.Group(visible=False) as manual:
-            return CropSettings(
-                panel,
-                mode,
-                manual,
-                across=gr.Slider(0, 100, 50, step=1, label=label("Across (%)"), buttons=[]),
-                down=gr.Slider(0, 100, 50, step=1, label=label("Down (%)"), buttons=[]),
-                size=gr.Slider(10, 100, 70, step=1, label=label("Size (%)"), buttons=[]),
-            )
-
-
 def _several() -> Several:
     with gr.Accordion(label("Several photos at once"), open=False, elem_id="several"):
         uploads = gr.Gallery(
@@ -129,9 +107,8 @@ def _several() -> Several:
 def _input_column() -> InputColumn:
     with gr.Column(scale=5, min_width=320):
         uploader = photo_input(height=widgets.PHOTO_AREA_PX, elem_id="photo")
-        view = gr.HTML("", visible=False, js_on_load=widgets.CLICKS, elem_id="photo-view")
+        view = gr.HTML("", visible=False, js_on_load=widgets.CLICKS + widgets.FRAME, elem_id="photo-view")
         examples = _examples()
-        crop = _crop_settings()
         with gr.Row(elem_classes="si-row"):
             gr.HTML(fragment(lambda: widgets.heading("Style")))
             style_file = gr.UploadButton(
@@ -140,7 +117,7 @@ def _input_column() -> InputColumn:
         gallery = gr.HTML(
             widgets.styles_loading(), faces={}, js_on_load=widgets.CLICKS + widgets.FACES, elem_id="styles"
         )
-    return InputColumn(uploader, view, examples, crop, style_file, gallery)
+    return InputColumn(uploader, view, examples, style_file, gallery)
 
 
 def _result_column() -> ResultColumn:
@@ -245,16 +222,10 @@ def _connect_photo(tab: StylizeTab, draws: list[Any]) -> None:
 
 def _connect_crop(tab: StylizeTab) -> list[Any]:
     """Connect what cuts the face out; return the events that draw."""
-    left, state, crop = tab.left, tab.state, tab.left.crop
-    clicked = left.view.click(tab.click_photo, [state.photo, state.crop], tab.photo_page, **DIRECT)
-    draws = _trying_after(tab, clicked.success, tab.redraw)
-    sliders = (crop.across, crop.down, crop.size)
-    for event in (crop.mode.input, *(slider.release for slider in sliders)):
-        changed = event(
-            tab.change_crop, [state.photo, crop.mode, *sliders], [state.crop, left.view, crop.manual], **DIRECT
-        )
-        draws += _trying_after(tab, changed.success, tab.redraw)
-    return draws
+    view, state = tab.left.view, tab.state
+    clicked = view.click(tab.click_photo, [state.photo, state.crop], tab.photo_page, **DIRECT)
+    moved = view.input(tab.move_frame, state.photo, state.crop, **DIRECT)
+    return [draw for event in (clicked, moved) for draw in _trying_after(tab, event.success, tab.redraw)]
 
 
 def _connect_styles(tab: StylizeTab) -> list[Any]:
