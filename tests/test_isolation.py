@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.config import ASSETS_DIR
 from core.ui.server import admission
 from tests.visitor import API, Outcome, Running, Visitor, serve
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.slow
 
 LONG_STEPS, SHORT_STEPS = 400, 12
 JOBS = 3
+FACE = ASSETS_DIR / "examples" / "face_1.png"
 T = TypeVar("T")
 
 
@@ -217,7 +219,7 @@ def test_a_reload_finds_the_own_styles_and_no_others(server: Running) -> None:
 # --- the line ----------------------------------------------------------------------------------------------
 
 
-def test_light_events_don_t_wait_for_training(server: Running) -> None:
+def test_drawings_and_light_events_don_t_wait_for_training(server: Running) -> None:
     async def story() -> None:
         async with await with_reference(server, 7, steps=LONG_STEPS) as anna, Visitor(server.address) as boris:
             run = asyncio.create_task(anna.fire("train", "click"))
@@ -229,6 +231,11 @@ def test_light_events_don_t_wait_for_training(server: Running) -> None:
                 await boris.choose("preset", "cartoon")
             assert not run.done(), "the training outlasts the light events"
             assert statistics.median(boris.light_s) < 0.3
+            boris.set("photo", await boris.upload("me.png", FACE.read_bytes()))
+            drawn = await boris.fire("photo", "change")
+            assert all(outcome.succeeded for outcome in drawn) and boris.value("download")
+            assert boris.props[boris.id_of("styles")]["faces"]["pictures"], "and the styles show the face"
+            assert not run.done(), "a portrait doesn't wait for the end of a training"
             await anna.fire("stop", "click")
             await run
 

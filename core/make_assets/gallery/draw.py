@@ -77,7 +77,7 @@ def draw_technique(
     """Draw these invented faces in a technique."""
     drawn = []
     for number, row in enumerate(rows, start=1):
-        face = invented_face(engine, row, size_px)
+        face = engine.sampled_face(row).image.resize((size_px, size_px), Image.Resampling.LANCZOS)
         pixels = to_array(face)
         made = TECHNIQUES[slug].draw(pixels, _portrait(face, pixels), np.random.default_rng(SEED + row))
         drawn.append(use_as_aligned(Photo(array_to_image(made), f"{slug} {number}"), size_px=size_px))

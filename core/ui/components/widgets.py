@@ -33,7 +33,7 @@ element.addEventListener('click', (event) => {
 });
 """
 FRAME, FACES = ((STATIC / name).read_text(encoding="utf-8") for name in ("frame.js", "faces.js"))
-PHOTO_HEIGHT_PX = 208
+PHOTO_HEIGHT_PX, EDITED_HEIGHT_PX = 208, 340
 PHOTO_AREA_PX = 252  # with the line under it; the uploader is as tall, so that nothing jumps
 NEW_STYLE = "new"
 TEMPLATE = "widgets.html"
@@ -147,7 +147,7 @@ def photo_view(photo: ChosenPhoto | None, crop: Crop, *, editing: bool = False) 
         TEMPLATE,
         "photo",
         photo=photo,
-        width_px=round(PHOTO_HEIGHT_PX * photo.width / photo.height),
+        width_px=round((EDITED_HEIGHT_PX if editing else PHOTO_HEIGHT_PX) * photo.width / photo.height),
         frame=(crop if by_hand else photo.frame) if editing or (finding and count == 1) else None,
         editing=editing,
         shorter=min(photo.width, photo.height) / photo.width,
