@@ -221,7 +221,10 @@ def test_a_reload_finds_the_own_styles_and_no_others(server: Running) -> None:
 
 def test_drawings_and_light_events_don_t_wait_for_training(server: Running) -> None:
     async def story() -> None:
-        async with await with_reference(server, 7, steps=LONG_STEPS) as anna, Visitor(server.address) as boris:
+        async with await with_reference(server, 7) as anna, Visitor(server.address) as boris:
+            assert all(outcome.succeeded for outcome in await anna.fire("train", "click"))
+            own_style = await anna.file(anna.value("download-style"))
+            anna.set("steps", LONG_STEPS)
             run = asyncio.create_task(anna.fire("train", "click"))
             await until(server, lambda queue: queue["running_jobs"] == 1)
             opened = time.monotonic()
@@ -232,9 +235,11 @@ def test_drawings_and_light_events_don_t_wait_for_training(server: Running) -> N
             assert not run.done(), "the training outlasts the light events"
             assert statistics.median(boris.light_s) < 0.3
             boris.set("photo", await boris.upload("me.png", FACE.read_bytes()))
-            drawn = await boris.fire("photo", "change")
+            *_, refused = await boris.fire("photo", "change")
+            assert "watercolour" in refused.error, "the ready-made styles are another model's"
+            boris.set("open-style", await boris.upload("ink.safetensors", own_style))
+            drawn = await boris.fire("open-style", "upload")
             assert all(outcome.succeeded for outcome in drawn) and boris.value("download")
-            assert boris.props[boris.id_of("styles")]["faces"]["pictures"], "and the styles show the face"
             assert not run.done(), "a portrait doesn't wait for the end of a training"
             await anna.fire("stop", "click")
             await run

@@ -20,7 +20,7 @@ import app
 from core.engines.base import Drawing, DrawOptions, Prepared, TrainingStep
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.config import FinetuneConfig
-from core.errors import NoFaceFound, NoReferences, TrainingStopped
+from core.errors import NoFaceFound, NoReferences, StyleFileInvalid, TrainingStopped
 from core.execution import jobs
 from core.execution.base import Update
 from core.execution.choose import make_executor
@@ -580,10 +580,14 @@ def test_a_face_is_tried_in_every_style_once(
 
     monkeypatch.setattr(stylize_handlers, "EXECUTOR", SimpleNamespace(result=compare))
     tiles = [widgets.Tile(slug, slug, "data:,", 1) for slug in ("ink", "gone")]
-    monkeypatch.setattr(stylize_handlers.style_gallery, "tiles", lambda *_: tiles)
-    monkeypatch.setattr(
-        stylize_handlers.style_gallery, "find", lambda slug, *_: (slug, str(tmp_path / f"{slug}.safetensors"))
-    )
+    monkeypatch.setattr(style_gallery, "tiles", lambda *_: tiles)
+    monkeypatch.setattr(style_gallery, "find", lambda slug, *_: (slug, str(tmp_path / f"{slug}.safetensors")))
+
+    def style_at(path: Path, engine: str | None) -> None:
+        if not path.exists():
+            raise StyleFileInvalid(path.name, "it is damaged")
+
+    monkeypatch.setattr(style_gallery, "LOCAL", SimpleNamespace(style_at=style_at))
     shown = {part: getattr(part, "value", None) for part in stylize.drawn_from}
     photo = session.ChosenPhoto("a.png", "a.png", 64, 64, "data:,")
     shown |= {stylize.state.photo: dataclasses.replace(photo, problem="no face"), stylize.state.mine: ()}

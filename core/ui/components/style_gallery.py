@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from core.errors import PhotoUnreadable, Sentence, StyleFileInvalid
+from core.errors import PhotoUnreadable, Sentence, StyleFileInvalid, StyleIdentityError
 from core.ui.components import widgets
 from core.ui.components.widgets import Tile
 from core.ui.server.limits import limits
@@ -62,6 +62,20 @@ def gallery(
     """Return the gallery's HTML; own styles can be removed, and the last removal can be undone."""
     shown = widgets.style_gallery(tiles(mine, engine), chosen, own={style.slug for style in mine})
     return shown if removed is None else widgets.style_removed(removed.slug, removed.title) + shown
+
+
+def drawable(mine: Sequence[MyStyle], engine: str | None = None) -> dict[str, Path]:
+    """Return the files of the styles that an engine can really draw, by slug; a damaged one is left out."""
+    files = {}
+    for tile in tiles(mine, engine):
+        found = find(tile.slug, mine, engine)
+        try:
+            if found is not None:
+                LOCAL.style_at(Path(found[1]), engine)
+                files[tile.slug] = Path(found[1])
+        except StyleIdentityError:
+            continue  # it says so when it is chosen
+    return files
 
 
 def with_faces(pictures: Mapping[str, str], *, of: object) -> dict[str, Any]:

@@ -329,9 +329,9 @@ class StylizeTab(StylizeParts):
         if seen is None or (kept is not None and kept.key == seen and kept.prepared is not None):
             return unchanged()
         progress(0.3, desc=t("Drawing"))
-        slugs = [tile.slug for tile in style_gallery.tiles(shown[self.state.mine], engine)]
-        found = {slug: style_gallery.find(slug, shown[self.state.mine], engine) for slug in slugs}
-        paths = {slug: Path(style[1]) for slug, style in found.items() if style and Path(style[1]).is_file()}
+        paths = style_gallery.drawable(shown[self.state.mine], engine)
+        if not paths:
+            return unchanged()
         job = CompareStyles(
             style_paths=tuple(paths.values()),
             options=DrawOptions(brush=0, shape=0),
