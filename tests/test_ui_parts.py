@@ -646,7 +646,7 @@ def test_a_huge_seed_gets_a_sentence(stylize: StylizeTab, number: float) -> None
 
 @pytest.mark.parametrize("percent", [-1, 101, "much", float("nan"), []])
 def test_a_strength_out_of_range_gets_a_sentence(stylize: StylizeTab, percent: object) -> None:
-    with pytest.raises(friendly_errors.PageProblem, match="'Strength' is a number from 0 to 100"):
+    with pytest.raises(friendly_errors.PageProblem, match="'Style strength' is a number from 0 to 100"):
         drawn_with(stylize, strength=percent)
 
 

@@ -128,7 +128,7 @@ class ReadyStyle:
 class DrawOptions:
     """How a face is drawn in a style; command line, API and page derive their options from these fields."""
 
-    strength: float = option(1.0, label="Strength", help="0: photo-like, 1: the style in full.", low=0, high=1)
+    strength: float = option(1.0, label="Style strength", help="0: photo-like, 1: the style in full.", low=0, high=1)
     keep_colour: bool = option(False, label="Keep my colours", help="Keep the photo's colours.")
     brush: float = option(
         1.0, label="Brushwork", help="0: the model's drawing, 1: the artist's strokes.", low=0, high=1
@@ -141,13 +141,13 @@ class DrawOptions:
         "style",
         label="Background",
         help="What is behind the person.",
-        choices={"style": "style", "plain": "plain", "photo": "photo"},
+        choices={"style": "The style's", "plain": "Plain", "photo": "My photo's"},
     )
     size: Size = option(
         "512",
         label="Size",
         help="Side of portraits with brushwork, in pixels.",
-        choices={"512": "512 px", "1024": "1024 px"},
+        choices={"512": "512 px", "1024": "1024 px, slower"},
     )
     seed: int = option(
         0,

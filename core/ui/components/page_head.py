@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from core.ui.components.rendering import render
-from core.ui.components.theme import STATIC
+from core.ui.components.theme import STATIC, font_face
 from core.ui.i18n import CHINESE, ENGLISH, in_chinese
 
 PATIENCE_S = 3  # after which the page shows itself in any case
@@ -26,6 +26,7 @@ def head() -> Markup:
         "page.html",
         "head",
         chinese=CHINESE,
+        font_face=font_face(),
         patience_s=PATIENCE_S,
         parts=PARTS,
         arriving_script=_static("page_load.js"),

@@ -6,6 +6,7 @@ One accent (ink blue), a serif for the title only, 12 px corners, visible focus 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,7 @@ DARK: Mapping[str, str] = MappingProxyType(
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+TITLE_FONT = "Fraunces"  # by the Fraunces Project Authors, SIL Open Font License: `static/fonts/OFL.txt`
 STATIC = Path(__file__).resolve().parent.parent / "static"
 STYLE_SHEETS = (STATIC / "page.css", STATIC / "study.css")
 
@@ -178,6 +180,13 @@ def make_css() -> str:
 
     sheets = "".join(sheet.read_text(encoding="utf-8") for sheet in STYLE_SHEETS)
     return block(":root", LIGHT) + block(":root.dark, .dark", DARK) + _texts() + sheets
+
+
+def font_face() -> str:
+    """Return the style sheet of the title's font, the font inside it: nothing is fetched, and nothing jumps."""
+    font = base64.b64encode((STATIC / "fonts" / "fraunces-600.woff2").read_bytes()).decode("ascii")
+    source = f'src: url("data:font/woff2;base64,{font}") format("woff2")'
+    return f"@font-face {{ font-family: {TITLE_FONT}; font-weight: 600; font-display: block; {source}; }}"
 
 
 def _texts() -> str:
