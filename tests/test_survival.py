@@ -56,7 +56,7 @@ def test_a_server_killed_while_it_trains_loses_no_saved_style_and_starts_clean(t
     async def train_and_kill(server: Running) -> None:
         async with await with_reference(server, 1, tab_key=key) as visitor:
             assert all(outcome.succeeded for outcome in await visitor.fire("train", "click"))
-            await visitor.choose("style-name", "Kept ink")
+            await visitor.choose("style-name", "Kept ink", "change")
             visitor.set("steps", 900)
             run = asyncio.create_task(visitor.fire("train", "click"))
             await until(server, lambda queue: queue["running_jobs"] == 1)

@@ -73,7 +73,10 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
     page.wait_for_selector("#run svg polyline", timeout=TRAINING_MS)
     page.wait_for_selector("#preview img", timeout=TRAINING_MS)
     page.screenshot(path=screenshots / "training.png", full_page=True)
+    asks = "!window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    assert page.evaluate(asks), "leaving would end the run"
     page.wait_for_selector("#use", timeout=TRAINING_MS)
+    assert not page.evaluate(asks)
     page.fill("#style-name input, #style-name textarea", "Old engraving")
     page.click("#use")
 

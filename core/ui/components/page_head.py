@@ -33,6 +33,7 @@ def head() -> Markup:
         waiting_texts={ENGLISH: WAITING, CHINESE: {name: in_chinese(text) for name, text in WAITING.items()}},
         waiting_style=_static("waiting.css"),
         waiting_script=_static("waiting.js"),
+        leaving_script=_static("leaving.js"),
     )
 
 

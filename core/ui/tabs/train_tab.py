@@ -213,7 +213,7 @@ def _connect_style(tab: TrainTab) -> None:
         "outputs": [tab.made, third.download],
         **DIRECT,
     }
-    third.name.input(trigger_mode="always_last", **renamed).success(**_adding(tab))
+    third.name.change(trigger_mode="always_last", **renamed).success(**_adding(tab))
     styles: list[Any] = [state.mine, state.chosen, stylize.left.gallery, stylize.tabs]
     used = (
         third.use.click(**renamed)
