@@ -20,9 +20,11 @@ import gradio as gr
 from core.config import ASSETS_DIR
 from core.ui import api
 from core.ui.components import page_head, status, theme, widgets
+from core.ui.friendly_errors import friendly
 from core.ui.i18n import for_browser, fragment, label
 from core.ui.server import gradio_adapter, link_preview, serving
 from core.ui.server.limits import ZERO_GPU, limits
+from core.ui.server.newest import DRAWINGS
 from core.ui.server.runtime import LOADER, OPENER
 from core.ui.server.study_service import STUDY
 from core.ui.server.visitors import SESSIONS
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 TITLE = "StyleIdentity"
 PROMISE = "Your portrait in any art style. Still you."
+RELOAD = "() => { window.siLeaving = true; location.reload(); }"
 QUEUE_RESERVE = 50  # admission control refuses new work before Gradio has to, with a better sentence
 CACHE_SWEEP_S, CACHE_AGE_S = 3600, 86400  # a second net: `core.ui.server.uploads` deletes sooner, and by visitor
 
@@ -67,11 +70,13 @@ def build() -> gr.Blocks:
                 results_tab.build(results, tabs, runs)
         engine_choice.EngineChoice(engine, status_line, stylize, train).connect(page)
 
+        @friendly
         def forget(request: gr.Request) -> None:
+            DRAWINGS.supersede(request.session_hash)
             SESSIONS.forget(request.session_hash)
-            gradio_adapter.forget_shown_values(page, request.session_hash)
+            gradio_adapter.forget_states(page, request.session_hash)
 
-        status_line.delete(forget, None, None, **DIRECT).success(None, js="() => location.reload()")
+        status_line.delete(forget, None, None, **DIRECT).success(None, js=RELOAD)
 
         def leave(request: gr.Request) -> None:
             SESSIONS.leave(request.session_hash)

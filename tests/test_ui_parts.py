@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ from core.imaging.square import Square
 from core.options import options_of
 from core.progress import Progress
 from core.ui import friendly_errors
-from core.ui.components import rendering, status, style_gallery, widgets
+from core.ui.components import kept_portraits, rendering, status, style_gallery, widgets
 from core.ui.server import session, visitors
 from core.ui.tabs import stylize_handlers, stylize_tab, train_handlers, train_tab
 from core.ui.tabs.stylize_handlers import StylizeTab
@@ -111,14 +112,18 @@ def test_a_frame_that_is_no_frame_is_refused(told: object) -> None:
 
 
 def test_the_frame_can_be_moved_where_it_makes_sense() -> None:
-    photo = session.ChosenPhoto("a.png", "a.png", 200, 100, "data:,", boxes=((50, 20, 90, 60),))
+    photo = session.ChosenPhoto(
+        "a.png", "a.png", 200, 100, "data:,", boxes=((50, 20, 90, 60),), frames=(session.Crop("manual", 35, 40, 60),)
+    )
     shown = widgets.photo_view(photo, session.Crop())
     assert '<span class="frame"' in shown and "Adjust crop" in shown, "it is shown, and waits"
     moved = widgets.photo_view(photo, session.Crop("manual", 25, 50, 40, 30))
     assert '<button type="button" class="frame"' in moved and "width:20.00%;--turn:30.00deg" in moved
     assert "Find the face" in moved and "Use the whole picture" in moved
     assert '<button type="button" class="frame"' in widgets.photo_view(photo, session.Crop(), editing=True)
-    faceless = dataclasses.replace(photo, boxes=(), problem="no face")
+    second = dataclasses.replace(photo, frames=(*photo.frames, session.Crop("manual", 80, 40, 30)), face_index=1)
+    assert "left:80.00%" in widgets.photo_view(second, session.Crop(), editing=True), "the chosen face's frame"
+    faceless = dataclasses.replace(photo, boxes=(), frames=(), problem="no face")
     assert '<button type="button" class="frame"' in widgets.photo_view(faceless, session.Crop())
     assert 'class="frame"' not in widgets.photo_view(faceless, session.Crop("aligned"))
 
@@ -443,7 +448,7 @@ def first_of(page: gr.Blocks, event: gr.blocks.BlockFunction) -> gr.blocks.Block
 
 
 def test_another_photo_and_stop_end_the_drawing_they_replace(page: gr.Blocks) -> None:
-    draws = [event for handler in ("draw", "redraw", "try_styles") for event in events_of(page, handler)]
+    draws = [event for handler in ("draw", "redraw") for event in events_of(page, handler)]
     parts = {getattr(block, "elem_id", None): block._id for block in page.blocks.values()}
     photos = [(parts["photo"], "change"), (parts["examples"], "click")]
     others = {event._id for event in draws if first_of(page, event).targets[0] not in photos}
@@ -477,12 +482,17 @@ def draw(
             yield jobs.Portrait(face, Prepared("flat", face), face.image, drawing.image, drawing)
 
     monkeypatch.setattr(stylize_handlers, "EXECUTOR", SimpleNamespace(stream=levels))
+    monkeypatch.setattr(style_gallery, "drawable", lambda *_: {})
     monkeypatch.setattr(stylize_handlers, "SESSIONS", visitors.Sessions())
     monkeypatch.setattr(stylize_handlers, "_style_or_complain", lambda *_: ("Ink", "ink.safetensors"))
     monkeypatch.setattr(stylize_handlers, "published", lambda path, *_: str(path))
     shown = {part: getattr(part, "value", None) for part in stylize.drawn_from}
     shown[stylize.state.photo] = session.ChosenPhoto("a.png", "a.png", 640, 640, "data:,")
-    return lambda: stylize.draw(shown, SimpleNamespace(session_hash="visitor"), lambda *_, **__: None)
+
+    def drawn(other: dict[Any, Any] = {}) -> Iterator[dict[Any, Any]]:  # noqa: B006
+        return stylize.draw(shown | other, SimpleNamespace(session_hash="visitor"), lambda *_, **__: None)
+
+    return drawn
 
 
 def test_a_portrait_is_shown_as_it_grows_and_can_be_downloaded_when_finished(
@@ -493,7 +503,7 @@ def test_a_portrait_is_shown_as_it_grows_and_can_be_downloaded_when_finished(
     assert len(rough) == 2 and all("Drawing …" in page[slider]["value"] for page in rough)
     assert all(page[download] == gr.update(interactive=False) for page in rough)
     assert all(page[stylize.state.portrait].prepared is not None for page in rough), "a redraw needs no reading"
-    assert "Drawing" not in finished[slider] and finished[download]["interactive"]
+    assert "Drawing" not in finished[slider]["value"] and finished[download]["interactive"]
     with Image.open(finished[download]["value"]) as saved:
         assert saved.size == (512, 512)
 
@@ -511,6 +521,7 @@ def test_portraits_of_a_visit_can_be_gone_back_to(
     page = stylize.look_back((again[state.shown], other), "png", SimpleNamespace(pick="1"), request)
     assert page[state.shown] is other and page[right.download]["value"] == other.after
     assert stylize.look_back((other,), "png", SimpleNamespace(pick="4"), request) == gr.skip()
+    assert page[right.slider]["file"] == other.after, "what is shared is the file"
     assert stylize.save_as(None, "png", request) == gr.skip(), "there is no portrait yet"
 
 
@@ -532,10 +543,25 @@ def test_a_portrait_is_saved_as_the_visitor_wants_it(
 ) -> None:
     *_, finished = draw()
     saved = stylize.save_as(finished[stylize.state.shown], form, SimpleNamespace(session_hash="visitor"))
-    assert saved["interactive"]
-    with Image.open(saved["value"]) as picture:
+    saved, shared = saved[stylize.right.download], saved[stylize.right.slider]["file"]
+    assert saved["interactive"] and shared == saved["value"]
+    with Image.open(shared) as picture:
         assert (picture.size, picture.format) == (size, kind)
-        assert b"rainedAlgorithmicMedia" in Path(saved["value"]).read_bytes(), "it says that AI made it"
+        assert b"rainedAlgorithmicMedia" in Path(shared).read_bytes(), "it says that AI made it"
+
+
+def test_only_the_last_portraits_and_their_files_stay(tmp_path: Path) -> None:
+    kept: tuple[session.KeptPortrait, ...] = ()
+    picture = Image.new("RGB", (64, 64))
+    for number in range(kept_portraits.MOST + 3):
+        of = (min(number, kept_portraits.MOST),)
+        made = kept_portraits.keep(tmp_path, picture, picture, of=of, title="Ink", blended=False)
+        kept = kept_portraits.with_newest(kept, made)
+    assert len(kept) == kept_portraits.MOST == len({portrait.of for portrait in kept})
+    assert sorted(tmp_path.iterdir()) == sorted(Path(portrait.after).parent for portrait in kept)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(friendly_errors.PageProblem, match="no longer here"):
+        kept_portraits.saved(kept[0], "png")
 
 
 def test_a_newer_drawing_ends_the_one_before_after_its_level(
@@ -551,11 +577,9 @@ def test_a_newer_drawing_ends_the_one_before_after_its_level(
 
 
 def test_every_drawing_ends_the_one_before(page: gr.Blocks) -> None:
-    for event in (*events_of(page, "draw"), *events_of(page, "redraw"), *events_of(page, "try_styles")):
+    for event in (*events_of(page, "draw"), *events_of(page, "redraw")):
         assert event.trigger_mode == "always_last"
-        before = page.fns[event.trigger_after]
-        before = page.fns[before.trigger_after] if before.name == "try_styles" else before
-        assert before.name == "supersede" and not before.queue
+        assert page.fns[event.trigger_after].name == "supersede" and not page.fns[event.trigger_after].queue
 
 
 def test_leaving_a_photo_ends_its_drawing(stylize: StylizeTab, draw: Callable[[], Iterator[dict[Any, Any]]]) -> None:
@@ -567,45 +591,54 @@ def test_leaving_a_photo_ends_its_drawing(stylize: StylizeTab, draw: Callable[[]
 
 
 def test_a_face_is_tried_in_every_style_once(
-    stylize: StylizeTab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stylize: StylizeTab,
+    draw: Callable[..., Iterator[dict[Any, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    style = tmp_path / "ink.safetensors"
-    style.touch()
     face = AlignedFace(Image.new("RGB", (64, 64)), np.zeros((4, 2)), None, "a.png")
     asked: list[jobs.CompareStyles] = []
 
     def compare(job: jobs.CompareStyles) -> jobs.Comparison:
         asked.append(job)
+        if len(asked) == 3:
+            raise StyleFileInvalid("ink.safetensors", "it is damaged")
         return jobs.Comparison(face, Prepared("flat", face), tuple(Image.new("RGB", (64, 64)) for _ in job.style_paths))
 
-    monkeypatch.setattr(stylize_handlers, "EXECUTOR", SimpleNamespace(result=compare))
-    tiles = [widgets.Tile(slug, slug, "data:,", 1) for slug in ("ink", "gone")]
-    monkeypatch.setattr(style_gallery, "tiles", lambda *_: tiles)
-    monkeypatch.setattr(style_gallery, "find", lambda slug, *_: (slug, str(tmp_path / f"{slug}.safetensors")))
+    monkeypatch.setattr(style_gallery, "drawable", lambda *_: {"ink": tmp_path / "ink.safetensors"})
+    monkeypatch.setattr(stylize_handlers.EXECUTOR, "result", compare, raising=False)
+    tried, *_, finished = draw()
+    faces = tried[stylize.left.gallery]["faces"]
+    assert [job.style_paths for job in asked] == [(tmp_path / "ink.safetensors",)] and asked[0].options.brush == 0
+    assert faces["pictures"]["ink"].startswith("data:image/") and finished[stylize.state.shown] is not None
+    known = {part: tried[part] for part in (stylize.state.tried, stylize.state.portrait)}
+    list(draw(known))
+    assert len(asked) == 1, "the tiles show this face already"
+    other, *_ = draw({**known, stylize.state.crop: session.Crop("manual")})
+    assert len(asked) == 2 and other[stylize.left.gallery]["faces"]["of"] != faces["of"], "another crop, another face"
+    *_, finished = draw()
+    assert len(asked) == 3 and finished[stylize.state.shown] is not None, "the portrait is drawn all the same"
 
+
+def test_only_styles_that_can_be_read_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     def style_at(path: Path, engine: str | None) -> None:
-        if not path.exists():
+        if path.name == "gone":
             raise StyleFileInvalid(path.name, "it is damaged")
 
+    tiles = [widgets.Tile(slug, slug, "data:,", 1) for slug in ("ink", "gone")]
+    monkeypatch.setattr(style_gallery, "tiles", lambda *_: tiles)
+    monkeypatch.setattr(style_gallery, "find", lambda slug, *_: (slug, slug))
     monkeypatch.setattr(style_gallery, "LOCAL", SimpleNamespace(style_at=style_at))
+    assert style_gallery.drawable(()) == {"ink": Path("ink")}
+
+
+def test_nothing_is_drawn_without_a_face(stylize: StylizeTab) -> None:
     shown = {part: getattr(part, "value", None) for part in stylize.drawn_from}
-    photo = session.ChosenPhoto("a.png", "a.png", 64, 64, "data:,")
-    shown |= {stylize.state.photo: dataclasses.replace(photo, problem="no face"), stylize.state.mine: ()}
-
-    def quiet(*_: object, **__: object) -> None:
-        """Tell nobody of progress."""
-
-    assert stylize.try_styles(shown, quiet) == gr.skip() and not asked, "without a face there is nothing to try"
-    shown[stylize.state.photo] = photo
-    page = stylize.try_styles(shown, quiet)
-    faces = page[stylize.left.gallery]["faces"]
-    assert [job.style_paths for job in asked] == [(style,)] and list(faces["pictures"]) == ["ink"]
-    assert faces["pictures"]["ink"].startswith("data:image/") and asked[0].options.brush == 0
-    shown[stylize.state.portrait] = page[stylize.state.portrait]
-    assert stylize.try_styles(shown, quiet) == gr.skip() and len(asked) == 1, "the tiles show this face already"
-    shown[stylize.state.crop] = session.Crop("manual")
-    other = stylize.try_styles(shown, quiet)[stylize.left.gallery]["faces"]
-    assert len(asked) == 2 and other["of"] != faces["of"], "another crop is another face"
+    photo = session.ChosenPhoto("a.png", "a.png", 64, 64, "data:,", problem="no face")
+    request = SimpleNamespace(session_hash="visitor")
+    for chosen in (None, photo):
+        shown[stylize.state.photo] = chosen
+        assert list(stylize.redraw(shown, request, lambda *_, **__: None)) == [gr.skip()]
 
 
 def test_what_a_drawing_needs_most_is_not_folded(page: gr.Blocks) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from core.engines.base import Drawing, Prepared, TrainingConfig, TrainingStep
     from core.imaging.align import AlignedFace
     from core.imaging.photo import Photo
+    from core.imaging.square import Square
     from core.studio import Crop, Studio
 
 LOOKING, READING, DRAWING = "looking for faces", "reading as photos", "drawing"  # phases, as `Progress.what`
@@ -56,12 +57,13 @@ class FoundFaces:
 
     Attributes:
         photo: upright.
-        boxes: (left, top, right, bottom) of every face in pixels, the largest first.
+        boxes, squares: of every face in pixels, (left, top, right, bottom) and the crop, the largest first.
         face: the largest one, aligned; None where it can't be used, and then `problem` says why.
     """
 
     photo: Photo
     boxes: tuple[tuple[int, int, int, int], ...] = ()
+    squares: tuple[Square, ...] = ()
     face: AlignedFace | None = None
     problem: StyleIdentityError | None = None
 
@@ -78,13 +80,18 @@ class FindFaces:
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[FoundFaces]:
         """Work."""
         photo = self.source.load()
+        from core.imaging.align import ffhq_quad
+        from core.imaging.square import Square
+
         boxes: tuple[tuple[int, int, int, int], ...] = ()
+        squares: tuple[Square, ...] = ()
         try:
             faces = studio.find_faces(photo, engine=self.engine)
             boxes = tuple(face.box for face in faces)
-            yield FoundFaces(photo, boxes, studio.align_found(photo, faces, engine=self.engine))
+            squares = tuple(Square.around(ffhq_quad(face.landmarks)) for face in faces)
+            yield FoundFaces(photo, boxes, squares, studio.align_found(photo, faces, engine=self.engine))
         except StyleIdentityError as error:
-            yield FoundFaces(photo, boxes, problem=error)
+            yield FoundFaces(photo, boxes, squares, problem=error)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.imaging.align import AlignedFace
     from core.studio import Studio
 
-STYLES_IN_MEMORY = 32  # under 1 MB each with the embedded model
+STYLES_IN_MEMORY = 24  # a few MB each with the embedded model
 
 
 class LocalAccelerator:

@@ -107,6 +107,10 @@ def test_first_click_on_a_style_gives_a_picture(visit: Visit, screenshots: Path,
     page.click("#styles button.si-tile >> nth=0")
     page.wait_for_selector("#result img")
     page.screenshot(path=screenshots / "first-click.png")
+    page.wait_for_selector("#download:not([disabled])")
+    with page.expect_response(lambda reply: "gradio_api/file=" in reply.url) as copied:
+        page.click("#result [data-copy]")
+    assert b"rainedAlgorithmicMedia" in copied.value.body(), "what is copied is the finished file"
     with Image.open(download(page, "#download", tmp_path / "first.png")) as portrait:
         assert portrait.size == (PORTRAIT_PX, PORTRAIT_PX)
 
@@ -171,8 +175,11 @@ def test_the_crop_is_dragged_turned_and_drawn_again(visit: Visit, shared_dir: Pa
     upload_photo(page, shared_dir / "photos" / "portrait_00.jpg")
     page.wait_for_selector("#result img")
     page.wait_for_selector("#download:not([disabled])")
+    before = page.locator("#result img").first.get_attribute("src")
     page.click("#photo-view [data-pick=crop]")
-    frame, before = page.locator("#photo-view button.frame"), page.locator("#result img").first.get_attribute("src")
+    frame = page.locator("#photo-view button.frame")
+    frame.wait_for()
+    assert page.locator("#result img").first.get_attribute("src") == before, "nothing was moved yet"
     seen = frame.bounding_box()
     middle = seen["x"] + seen["width"] / 2, seen["y"] + seen["height"] / 2
     page.mouse.move(*middle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -11,6 +12,7 @@ from markupsafe import Markup
 from core.ui.components import widgets
 from core.ui.components.rendering import render
 from core.ui.components.style_gallery import file_name
+from core.ui.friendly_errors import PageProblem
 from core.ui.server.session import KeptPortrait, new_key
 
 if TYPE_CHECKING:
@@ -41,33 +43,45 @@ def keep(
 
 
 def with_newest(kept: Sequence[KeptPortrait], newest: KeptPortrait) -> tuple[KeptPortrait, ...]:
-    """Put the newest portrait first, in place of an earlier one of the same face and style; the oldest ones go."""
-    return (newest, *(portrait for portrait in kept if portrait.of != newest.of))[:MOST]
+    """Put the newest portrait first, in place of an earlier one of the same face and style.
+
+    Files of those that go with that, and of the oldest ones, are deleted.
+    """
+    others = [portrait for portrait in kept if portrait.of != newest.of]
+    stay = (newest, *others)[:MOST]
+    for portrait in kept:
+        if portrait not in stay:
+            shutil.rmtree(Path(portrait.after).parent, ignore_errors=True)
+    return stay
 
 
 def read(portrait: KeptPortrait) -> tuple[Image.Image, Image.Image]:
-    """Return photo and portrait. Raises PhotoUnreadable where the files are gone."""
-    from core.imaging.photo import load_photo
+    """Return photo and portrait. Raises PageProblem where the files are gone."""
+    from PIL import Image
 
-    return load_photo(portrait.before).image, load_photo(portrait.after).image
+    try:
+        with Image.open(portrait.before) as before, Image.open(portrait.after) as after:
+            return before.convert("RGB"), after.convert("RGB")
+    except OSError as error:
+        raise PageProblem("This portrait is no longer here. Draw it again.", title="Portrait gone") from error
 
 
 def saved(portrait: KeptPortrait, form: str | None) -> Path:
     """Return the file of a portrait in a form; unknown forms give the portrait as it was drawn.
 
-    Raises PhotoUnreadable where its files are gone, DiskFull.
+    Raises PageProblem where its files are gone, DiskFull.
     """
     from PIL import Image
 
     from core.imaging.photo import save_portrait
 
     drawn = Path(portrait.after)
+    before, after = read(portrait)
     if form not in get_args(Form) or form == "png":
         return drawn
     target = drawn.with_name(f"{drawn.stem}-{form}.jpg")
     if target.exists():
         return target
-    before, after = read(portrait)
     if form == "print":
         scale = PRINT_PX / max(after.size)
         size = round(after.width * scale), round(after.height * scale)

@@ -132,10 +132,12 @@ def styles_loading(count: int = 7) -> Markup:
 # --- photo and portrait ------------------------------------------------------------------------------------
 
 
-def photo_view(photo: ChosenPhoto | None, crop: Crop, *, editing: bool = False) -> Markup:
+def photo_view(photo: ChosenPhoto | None, crop: Crop, *, editing: bool = False, token: str = "") -> Markup:
     """Return the photo with its faces outlined as buttons, or with the frame that cuts one out.
 
-    The frame can be moved where it was laid by hand, where no face was found, and where `editing` asks for it.
+    Args:
+        editing: the frame can be moved; it can as well where it was laid by hand, or where no face was found.
+        token: another one lets the page lay everything out anew, also what the visitor has moved meanwhile.
     """
     if photo is None:
         return Markup()
@@ -147,6 +149,7 @@ def photo_view(photo: ChosenPhoto | None, crop: Crop, *, editing: bool = False) 
         TEMPLATE,
         "photo",
         photo=photo,
+        token=token,
         width_px=round((EDITED_HEIGHT_PX if editing else PHOTO_HEIGHT_PX) * photo.width / photo.height),
         frame=(crop if by_hand else photo.frame) if editing or (finding and count == 1) else None,
         editing=editing,

@@ -136,6 +136,11 @@ def end_calls(page: gr.Blocks) -> None:
             event.alive = False
 
 
+def forget_states(page: gr.Blocks, session_hash: str | None) -> None:
+    """Drop everything that Gradio keeps of a session: its states, and what it showed."""
+    page.state_holder.session_data.pop(session_hash or "", None)
+
+
 def forget_shown_values(page: gr.Blocks, session_hash: str | None) -> None:
     """Drop Gradio's copy of all that a closed tab showed, about a megabyte that only deep links (off here) would read.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Box = tuple[int, int, int, int]
 CropMode = Literal["detect", "aligned", "manual"]
-FRAME_RANGES = ((0.0, 100.0), (0.0, 100.0), (10.0, 200.0), (-360.0, 360.0))  # across, down, size; degrees
+FRAME_RANGES = ((0.0, 100.0), (0.0, 100.0), (10.0, 150.0), (-360.0, 360.0))  # across, down, size; degrees
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ChosenPhoto:
         width, height: upright, in pixels.
         view: data address of a small copy for the page.
         boxes: of the faces, the largest first.
-        frame: the crop of the largest, as a square by hand would be; a square in the middle where there is none.
+        frames: their crops, as squares by hand would be.
         face_index: the face that is drawn.
         problem: a sentence if no face was found.
     """
@@ -80,9 +80,14 @@ class ChosenPhoto:
     height: int
     view: str
     boxes: tuple[Box, ...] = ()
-    frame: Crop = Crop("manual")
+    frames: tuple[Crop, ...] = ()
     face_index: int = 0
     problem: str = ""
+
+    @property
+    def frame(self) -> Crop:
+        """The chosen face's crop; a square in the middle where there is none."""
+        return self.frames[self.face_index] if self.face_index < len(self.frames) else Crop("manual")
 
 
 @dataclass(frozen=True)

@@ -245,17 +245,29 @@ class Sessions:
                 visitor.left_s = None if visitor.sessions else self._clock()
 
     def forget(self, session_hash: str | None) -> None:
-        """Delete everything of a visitor now, their styles too, and end their training; they may go on afterwards."""
-        self.stop_runs(session_hash)
+        """Delete everything of a visitor now, their styles too, and end their training; they may go on afterwards.
+
+        The files that ask runs to stop stay until the runs have seen them.
+        """
         name = self.name_of(session_hash)
         with self._lock:
-            visitor = self._visitors.pop(name, None)
-            if visitor is not None and visitor.sessions:
-                self._visitor(name).sessions.update(visitor.sessions)
-        in_use = self.uploads_in_use()
-        for path in (set() if visitor is None else visitor.uploads) - in_use:
-            _forget_file(Path(path))
-        self._remove(sessions_dir() / name, "the folder of a visitor who asked for it")
+            visitor = self._visitors.pop(name, None) or _Visitor(self._clock())
+            flags = {flag for group in visitor.flags.values() for flag in group}
+            again = self._visitor(name)
+            again.sessions.update(visitor.sessions)
+            again.flags.update(visitor.flags)
+        _raise_flags(list(flags))
+        for upload in visitor.uploads - self.uploads_in_use():
+            _forget_file(Path(upload))
+        folder = sessions_dir() / name
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path not in flags:
+                path.unlink(missing_ok=True)
+        for hear in self._when_removed:
+            hear(folder)
+        LOGGER.info("removed what a visitor asked for")
 
     def sweep(self, *, keep_s: float = KEEP_S) -> None:
         """Delete what visitors left more than `keep_s` seconds ago; keep everything fresh that is in use."""

@@ -18,8 +18,8 @@ const full = () => {
 };
 // The finished file where it is known, since it carries its mark; else the picture that is shown.
 const file = async (type) => {
-  const offered = document.querySelector('#download a[href], a#download[href]');
-  const reply = await fetch(offered ? offered.href : element.querySelector('img.after').src);
+  const address = props.file && new URL(`gradio_api/file=${props.file}`, document.baseURI);
+  const reply = await fetch(address || element.querySelector('img.after').src);
   const blob = await reply.blob();
   if (!type || blob.type === type) return blob;
   const picture = await createImageBitmap(blob);
@@ -28,15 +28,23 @@ const file = async (type) => {
   return new Promise((done) => canvas.toBlob(done, type));
 };
 const named = (blob) => new File([blob], `portrait.${blob.type === 'image/png' ? 'png' : 'jpg'}`, {type: blob.type});
+const say = (what) => {
+  const line = element.querySelector('.said');
+  if (line) line.textContent = line.dataset[what];
+};
 const copy = (button) => navigator.clipboard
   .write([new ClipboardItem({'image/png': file('image/png')})])
-  .then(() => { button.dataset.done = ''; setTimeout(() => delete button.dataset.done, 2000); });
+  .then(() => {
+    say('done');
+    button.dataset.done = '';
+    setTimeout(() => delete button.dataset.done, 2000);
+  });
 const share = async () => navigator.share({files: [named(await file())]});
 element.addEventListener('click', (event) => {
   const pressed = event.target.closest('[data-full], [data-copy], [data-share]');
   if (!pressed) return;
   if ('full' in pressed.dataset) full();
-  else ('copy' in pressed.dataset ? copy(pressed) : share()).catch(() => {});  // refused, or changed their mind
+  else ('copy' in pressed.dataset ? copy(pressed) : share()).catch((error) => error.name === 'AbortError' || say('failed'));
 });
 const offer = () => {
   place();

@@ -3,7 +3,7 @@
 const percent = (value, low, high) => Math.min(high, Math.max(low, value));
 const placed = (frame) => ['across', 'down', 'size', 'degrees'].map((name) => Number(frame.dataset[name]));
 const lay = (frame, across, down, size, degrees) => {
-  const at = {across: percent(across, 0, 100), down: percent(down, 0, 100), size: percent(size, 10, 200),
+  const at = {across: percent(across, 0, 100), down: percent(down, 0, 100), size: percent(size, 10, 150),
     degrees: degrees > 180 ? degrees - 360 : degrees < -180 ? degrees + 360 : degrees};
   Object.assign(frame.dataset, at);
   frame.style.left = `${at.across}%`;
@@ -14,6 +14,7 @@ const lay = (frame, across, down, size, degrees) => {
 let telling;
 const tell = (frame, wait) => {
   clearTimeout(telling);
+  element.querySelector('.si-notice')?.remove();  // there is something to draw now, whatever was found
   telling = setTimeout(() => trigger('input', {pick: placed(frame).join(',')}), wait);
 };
 element.addEventListener('pointerdown', (event) => {
@@ -45,6 +46,21 @@ element.addEventListener('pointerdown', (event) => {
   frame.addEventListener('pointermove', move);
   frame.addEventListener('pointerup', end, {once: true});
   frame.addEventListener('pointercancel', end, {once: true});
+});
+element.addEventListener('click', (event) => {
+  if (!event.target.closest('button.frame')) clearTimeout(telling);
+});
+element.addEventListener('wheel', (event) => {
+  const frame = event.target.closest('button.frame');
+  if (!frame) return;
+  event.preventDefault();
+  const [across, down, size, degrees] = placed(frame);
+  lay(frame, across, down, size - Math.sign(event.deltaY) * 2, degrees);
+  tell(frame, 500);
+}, {passive: false});
+watch('value', () => {
+  const frame = element.querySelector('button.frame');
+  if (frame && element.contains(document.activeElement)) frame.focus();
 });
 element.addEventListener('keydown', (event) => {
   const frame = event.target.closest('button.frame');

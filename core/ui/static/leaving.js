@@ -1,5 +1,5 @@
 // Asks before the page is left while a style is being trained: the run would end with it. The button that stops a run
-// is on the page only as long as one runs.
+// is on the page only as long as one runs. Whoever deletes their pictures is not asked again.
 addEventListener('beforeunload', (event) => {
-  if (document.getElementById('stop')) event.preventDefault();
+  if (document.getElementById('stop') && !window.siLeaving) event.preventDefault();
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from markupsafe import Markup
 
 from core.config import ASSETS_DIR
 from core.engines.base import DrawOptions
-from core.errors import TooManyPhotos, TooManyStyles
+from core.errors import StyleIdentityError, TooManyPhotos, TooManyStyles
 from core.execution.jobs import (
     DRAWING,
     LOOKING,
@@ -25,7 +26,6 @@ from core.execution.jobs import (
     PictureFile,
 )
 from core.execution.jobs import Portrait as DrawnPortrait
-from core.imaging.square import Square
 from core.ui.components import kept_portraits, style_gallery, widgets
 from core.ui.components.before_after import before_after
 from core.ui.friendly_errors import PageProblem, friendly
@@ -33,7 +33,7 @@ from core.ui.i18n import t
 from core.ui.server.limits import limits
 from core.ui.server.newest import DRAWINGS
 from core.ui.server.runtime import EXECUTOR
-from core.ui.server.session import ChosenPhoto, Crop, KeptPortrait, MyStyle, Portrait
+from core.ui.server.session import ChosenPhoto, Crop, KeptPortrait, MyStyle, Portrait, new_key
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
 from core.ui.tabs.events import Changes, Shown, unchanged
@@ -42,6 +42,7 @@ from core.ui.tabs.stylize_parts import StylizeParts
 if TYPE_CHECKING:
     from core.studio import Studio
 
+LOGGER = logging.getLogger(__name__)
 VIEW_PX = 900
 PHASES = {LOOKING: "Looking for faces", READING: "Seeing each face as a photo", DRAWING: "Drawing"}
 TRAIN_TAB, STYLIZE_TAB = "new-style", "stylize"
@@ -72,8 +73,8 @@ def read_photo(path: str, engine: str | None, *, name: str | None = None) -> tup
     width, height = found.photo.image.size
     view = widgets.data_address(found.photo.image, side_px=VIEW_PX)
     problem = "" if found.problem is None else found.problem.sentence
-    frame = Crop("manual") if found.face is None else Crop.by_hand(Square.around(found.face.quad), width, height)
-    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, found.boxes, frame, problem=problem)
+    frames = tuple(Crop.by_hand(square, width, height) for square in found.squares)
+    chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, found.boxes, frames, problem=problem)
     key = portrait_key(chosen, Crop(), engine)
     return chosen, None if found.face is None else Portrait(key, found.face, None)
 
@@ -132,6 +133,7 @@ class StylizeTab(StylizeParts):
         return {
             self.state.photo: chosen,
             self.state.portrait: portrait,
+            self.state.tried: None,
             self.state.crop: Crop(),
             left.uploader: gr.update(visible=False),
             left.view: gr.update(value=widgets.photo_view(chosen, Crop()), visible=True),
@@ -192,6 +194,7 @@ class StylizeTab(StylizeParts):
         return {
             self.state.photo: None,
             self.state.portrait: None,
+            self.state.tried: None,
             self.left.uploader: gr.update(value=None, visible=True),
             self.left.view: gr.update(value="", visible=False),
             self.left.gallery: style_gallery.with_faces({}, of=None),
@@ -200,16 +203,21 @@ class StylizeTab(StylizeParts):
 
     @friendly
     def click_photo(self, photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> Changes:
-        """Choose a face, or how it is cut out; the frame shows itself where it can be moved."""
+        """Choose a face, or how it is cut out."""
         if photo is None:
             return unchanged()
-        ways = {"crop": crop, "find": Crop(), "whole": Crop("aligned")}
+        ways = {"find": Crop(), "whole": Crop("aligned")}
         if event.pick in ways:
-            chosen, editing = ways[str(event.pick)], event.pick == "crop"
-            return {self.state.crop: chosen, self.left.view: widgets.photo_view(photo, chosen, editing=editing)}
+            chosen = ways[str(event.pick)]
+            return {self.state.crop: chosen, self.left.view: widgets.photo_view(photo, chosen, token=new_key())}
         number = min(int(event.pick), len(photo.boxes) - 1)
         other = replace(photo, face_index=number, problem="")
         return {self.state.photo: other, self.left.view: widgets.photo_view(other, crop)}
+
+    @friendly
+    def edit_crop(self, photo: ChosenPhoto | None, crop: Crop) -> Any:
+        """Let the frame be moved; nothing is drawn before it was."""
+        return gr.skip() if photo is None else widgets.photo_view(photo, crop, editing=True)
 
     @friendly
     def move_frame(self, photo: ChosenPhoto | None, event: gr.EventData) -> Changes:
@@ -292,6 +300,7 @@ class StylizeTab(StylizeParts):
         left = tuple(style for style in mine if style.slug != gone.slug)
         if chosen != gone.slug:
             return self.styles(left, chosen, engine, removed=gone)
+        self.supersede(request)
         return {**self.styles(left, style_gallery.first_style(engine), engine, removed=gone), **self.no_result()}
 
     @friendly
@@ -320,32 +329,27 @@ class StylizeTab(StylizeParts):
         else:
             yield unchanged()
 
-    @friendly
-    def try_styles(self, shown: Shown, progress: gr.Progress = gr.Progress()) -> Changes:
-        """Draw the visitor's face quickly in every style, for the styles' tiles, unless they show it already."""
-        photo, crop, engine = (shown[part] for part in (self.state.photo, self.state.crop, self.state.engine))
-        seen = portrait_key(photo, crop, engine) if has_face(photo, crop) else None
-        kept: Portrait | None = shown[self.state.portrait]
-        if seen is None or (kept is not None and kept.key == seen and kept.prepared is not None):
-            return unchanged()
-        progress(0.3, desc=t("Drawing"))
-        paths = style_gallery.drawable(shown[self.state.mine], engine)
+    def _tried(self, shown: Shown, seen: dict[str, Any], key: tuple[object, ...]) -> tuple[Portrait, Changes] | None:
+        """Draw the visitor's face quickly in every style, for the styles' tiles; None where none can be drawn.
+
+        What goes wrong here spoils no portrait: the chosen style says it when it is drawn.
+        """
+        paths = style_gallery.drawable(shown[self.state.mine], shown[self.state.engine])
         if not paths:
-            return unchanged()
-        job = CompareStyles(
-            style_paths=tuple(paths.values()),
-            options=DrawOptions(brush=0, shape=0),
-            **as_seen(photo, kept, crop, engine),
-        )
-        drawn = EXECUTOR.result(job)
+            return None
+        job = CompareStyles(style_paths=tuple(paths.values()), options=DrawOptions(brush=0, shape=0), **seen)
+        try:
+            drawn = EXECUTOR.result(job)
+        except StyleIdentityError as error:
+            LOGGER.warning(f"the styles' tiles could not be drawn: {error}")
+            return None
         pictures = {
             slug: widgets.data_address(drawing, side_px=style_gallery.THUMBNAIL_PX)
             for slug, drawing in zip(paths, drawn.drawings, strict=True)
         }
-        return {
-            self.state.portrait: Portrait(seen, drawn.face, drawn.prepared),
-            self.left.gallery: style_gallery.with_faces(pictures, of=seen),
-        }
+        portrait = Portrait(key, drawn.face, drawn.prepared)
+        faces = style_gallery.with_faces(pictures, of=key)
+        return portrait, {self.state.portrait: portrait, self.state.tried: key, self.left.gallery: faces}
 
     def _draw(self, shown: Shown, request: gr.Request, progress: gr.Progress) -> Iterator[Changes]:
         """Show what is there so far, level by level, then the finished portrait; its file comes with that one."""
@@ -357,38 +361,52 @@ class StylizeTab(StylizeParts):
         title, path = _style_or_complain(shown[self.state.chosen], shown[self.state.mine], engine)
         options = DrawOptions(**self.right.drawing.read(shown))
         progress(0.3, desc=t("Drawing"))
-        seen = as_seen(photo, shown[self.state.portrait], crop, engine)
-        job = DrawPortrait(style_path=Path(path), options=options, blend=bool(shown[self.right.blend]), **seen)
-        drawn, key = None, portrait_key(photo, crop, engine)
+        key, blended = portrait_key(photo, crop, engine), bool(shown[self.right.blend])
+        seen, drawn = as_seen(photo, shown[self.state.portrait], crop, engine), None
         with DRAWINGS.begin(request.session_hash) as is_superseded:
-            for drawn in EXECUTOR.stream(job):
+            if shown[self.state.tried] != key and (tried := self._tried(shown, seen, key)) is not None:
+                if is_superseded():
+                    return
+                yield tried[1]
+                seen = as_seen(photo, tried[0], crop, engine)
+            for drawn in EXECUTOR.stream(DrawPortrait(style_path=Path(path), options=options, blend=blended, **seen)):
                 if is_superseded():
                     return
                 yield self._so_far(drawn, key)
-        if drawn is None:
-            raise RuntimeError("a drawing gave nothing")
-        slug = str(shown[self.state.chosen])
+            if drawn is None:
+                raise RuntimeError("a drawing gave nothing")
+            if not is_superseded():
+                yield self._finished(drawn, shown, title, (*key, shown[self.state.chosen]), request)
+
+    def _finished(
+        self, drawn: DrawnPortrait, shown: Shown, title: str, of: tuple[object, ...], request: gr.Request
+    ) -> Changes:
+        """Keep a finished portrait and show it, and its small copy on the style's tile."""
         folder, blended = SESSIONS.folder(request.session_hash), bool(shown[self.right.blend])
-        made = kept_portraits.keep(folder, drawn.before, drawn.after, of=(*key, slug), title=title, blended=blended)
+        made = kept_portraits.keep(folder, drawn.before, drawn.after, of=of, title=title, blended=blended)
         kept = kept_portraits.with_newest(shown[self.state.kept] or (), made)
         tile = widgets.data_address(drawn.drawing.image, side_px=style_gallery.THUMBNAIL_PX)
-        yield {
-            self.left.gallery: style_gallery.with_faces({slug: tile}, of=key),
-            self.right.slider: before_after(drawn.before, drawn.after),
-            self.right.download: self._download(made, shown[self.right.form], request),
+        return {
+            self.left.gallery: style_gallery.with_faces({str(of[-1]): tile}, of=of[:-1]),
             self.right.strip: kept_portraits.strip(kept),
             self.state.kept: kept,
             self.state.shown: made,
+            **self._offered(made, shown[self.right.form], request, before_after(drawn.before, drawn.after)),
         }
 
-    def _download(self, portrait: KeptPortrait, form: str | None, request: gr.Request) -> Any:
-        file = kept_portraits.saved(portrait, form)
-        return gr.update(value=published(file, request.session_hash, "portrait"), interactive=True)
+    def _offered(self, portrait: KeptPortrait, form: str | None, request: gr.Request, value: Any = None) -> Changes:
+        """Offer a portrait in a form, to be downloaded and to be shared, with its view where that changes."""
+        file = published(kept_portraits.saved(portrait, form), request.session_hash, "portrait")
+        view = {} if value is None else {"value": value, "visible": True}
+        return {
+            self.right.slider: gr.update(file=file, **view),
+            self.right.download: gr.update(value=file, interactive=True),
+        }
 
     @friendly
-    def save_as(self, portrait: KeptPortrait | None, form: str | None, request: gr.Request) -> Any:
+    def save_as(self, portrait: KeptPortrait | None, form: str | None, request: gr.Request) -> Changes:
         """Offer the portrait that is shown in another form."""
-        return gr.skip() if portrait is None else self._download(portrait, form, request)
+        return unchanged() if portrait is None else self._offered(portrait, form, request)
 
     @friendly
     def look_back(
@@ -398,21 +416,25 @@ class StylizeTab(StylizeParts):
         number = int(event.pick)
         if number >= len(kept):
             return unchanged()
-        before, after = kept_portraits.read(kept[number])
+        self.supersede(request)
         return {
             self.state.shown: kept[number],
-            self.right.slider: gr.update(value=before_after(before, after), visible=True),
             self.right.empty: gr.update(visible=False),
-            self.right.download: self._download(kept[number], form, request),
+            **self._offered(kept[number], form, request, before_after(*kept_portraits.read(kept[number]))),
         }
 
     def _so_far(self, drawn: DrawnPortrait, key: tuple[object, ...]) -> Changes:
         return {
             self.state.portrait: Portrait(key, drawn.face, drawn.prepared),
+            self.state.shown: None,
             self.right.slider: gr.update(value=before_after(drawn.before, drawn.after, rough=True), visible=True),
             self.right.empty: gr.update(visible=False),
             self.right.download: gr.update(interactive=False),
         }
+
+    def claim_photos(self, uploads: object, request: gr.Request) -> None:
+        """Note whose the dropped photos are, so that they go with their visitor."""
+        uploaded_paths(uploads or [], request.session_hash)
 
     @friendly
     def draw_several(

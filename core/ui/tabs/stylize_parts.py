@@ -21,6 +21,7 @@ class VisitorState:
         crop: how the face is cut out.
         chosen: slug of the chosen style.
         mine: their own styles.
+        tried: what decides the face that the styles' tiles show.
         kept: the portraits of this visit, the newest first.
         shown: the one of them that can be downloaded.
     """
@@ -31,6 +32,7 @@ class VisitorState:
     crop: gr.State
     chosen: gr.State
     mine: gr.State
+    tried: gr.State
     kept: gr.State
     shown: gr.State
 
@@ -89,7 +91,7 @@ class StylizeParts:
     def result(self) -> list[Block]:
         """The portrait and what shows it; the style's tile does, too."""
         state = self.state
-        return [state.portrait, *self.shown, state.kept, self.right.strip, self.left.gallery]
+        return [state.portrait, state.tried, *self.shown, state.kept, self.right.strip, self.left.gallery]
 
     @property
     def photo_page(self) -> list[Block]:
@@ -102,4 +104,4 @@ class StylizeParts:
         """What a portrait is drawn from."""
         state = self.state
         chosen = {state.engine, state.photo, state.portrait, state.crop, state.chosen, state.mine}
-        return {*chosen, state.kept, self.right.blend, self.right.form, *self.right.drawing.components()}
+        return {*chosen, state.tried, state.kept, self.right.blend, self.right.form, *self.right.drawing.components()}

@@ -134,7 +134,7 @@ def _result_column() -> ResultColumn:
     switches = [item for item in items if item.type is bool]
     with gr.Column(scale=6, min_width=320):
         empty = _empty_result()
-        slider = gr.HTML("", visible=False, js_on_load=before_after.SCRIPT, elem_id="result")
+        slider = gr.HTML("", visible=False, file="", js_on_load=before_after.SCRIPT, elem_id="result")
         for alike in (shares, choices):
             for start in range(0, len(alike), 2):
                 with gr.Row(equal_height=True):
@@ -162,6 +162,7 @@ def build(tabs: gr.Tabs, engine: gr.State) -> StylizeTab:
         crop=gr.State(Crop()),
         chosen=gr.State(None),
         mine=gr.State(()),
+        tried=gr.State(None),
         kept=gr.State(()),
         shown=gr.State(None),
     )
@@ -190,17 +191,9 @@ def drawing_after(tab: StylizeTab, event: Callable[..., Any], handler: Callable[
     Returns:
         The event that draws.
     """
-    return event(tab.supersede, None, None, **DIRECT).success(handler, trigger_mode="always_last", **_drawing(tab))
-
-
-def _trying_after(tab: StylizeTab, event: Callable[..., Any], handler: Callable[..., Any]) -> list[Any]:
-    """Let an event that may have changed the face draw: quickly in every style, then the portrait in the chosen one.
-
-    Returns:
-        The events that draw.
-    """
-    tried = drawing_after(tab, event, tab.try_styles)
-    return [tried, tried.success(handler, trigger_mode="always_last", **_drawing(tab))]
+    drawn = event(tab.supersede, None, None, **DIRECT).success(handler, trigger_mode="always_last", **_drawing(tab))
+    drawn.failure(tab.no_result, None, tab.shown, **DIRECT)  # else a rough level would say for ever that it is drawn
+    return drawn
 
 
 def _looking(tab: StylizeTab) -> Options:
@@ -213,19 +206,20 @@ def _connect_photo(tab: StylizeTab, draws: list[Any]) -> None:
         tab.upload_photo, [left.uploader, engine], cancels=draws, **{**_looking(tab), **AS_SENT}
     )
     chosen.failure(lambda: None, None, left.uploader, **DIRECT)
-    _trying_after(tab, chosen.success, tab.redraw)
+    drawing_after(tab, chosen.success, tab.redraw)
     if left.examples is not None:
         picked = left.examples.click(tab.pick_example, engine, cancels=draws, **_looking(tab))
-        _trying_after(tab, picked.success, tab.redraw)
+        drawing_after(tab, picked.success, tab.redraw)
     left.view.submit(tab.leave_photo, None, tab.photo_page, cancels=draws, **DIRECT)
 
 
 def _connect_crop(tab: StylizeTab) -> list[Any]:
     """Connect what cuts the face out; return the events that draw."""
     view, state = tab.left.view, tab.state
+    view.select(tab.edit_crop, [state.photo, state.crop], view, **DIRECT)
     clicked = view.click(tab.click_photo, [state.photo, state.crop], tab.photo_page, **DIRECT)
-    moved = view.input(tab.move_frame, state.photo, state.crop, **DIRECT)
-    return [draw for event in (clicked, moved) for draw in _trying_after(tab, event.success, tab.redraw)]
+    moved = view.input(tab.move_frame, state.photo, state.crop, trigger_mode="multiple", **DIRECT)
+    return [drawing_after(tab, event.success, tab.redraw) for event in (clicked, moved)]
 
 
 def _connect_styles(tab: StylizeTab) -> list[Any]:
@@ -242,18 +236,19 @@ def _connect_styles(tab: StylizeTab) -> list[Any]:
     opened = left.style_file.upload(
         tab.open_style, [left.style_file, state.mine, state.engine], styles, **AS_SENT, **FACES
     )
-    asked = _trying_after(tab, picked.success, tab.draw)
-    asked[-1].success(None, js=SHOW_RESULT)
+    asked = drawing_after(tab, picked.success, tab.draw)
+    asked.success(None, js=SHOW_RESULT)
     parts = (*right.drawing.by_option.values(), right.blend)
     changed = [drawing_after(tab, _settled(part), tab.redraw) for part in parts]
     drawn = drawing_after(tab, opened.success, tab.redraw)
     opened.success(tab.picture_styles, own, [state.mine, gallery], **PRIVATE, **ACCELERATOR, **HIDDEN)
-    return [*asked, *changed, drawn]
+    return [asked, *changed, drawn]
 
 
 def _connect_kept(tab: StylizeTab) -> None:
     right, state = tab.right, tab.state
-    right.form.input(tab.save_as, [state.shown, right.form], right.download, **DIRECT)
+    saved: list[Any] = [right.download, right.slider]
+    right.form.input(tab.save_as, [state.shown, right.form], saved, trigger_mode="always_last", **DIRECT)
     right.strip.click(tab.look_back, [state.kept, right.form], tab.shown, **DIRECT)
 
 
@@ -265,6 +260,7 @@ def _settled(part: Component) -> Any:
 def _connect_several(tab: StylizeTab) -> None:
     several, state = tab.right.several, tab.state
     inputs = {several.uploads, state.engine, state.chosen, state.mine, *tab.right.drawing.components()}
+    several.uploads.upload(tab.claim_photos, several.uploads, None, **{**AS_SENT, **DIRECT})
     several.button.click(lambda: gr.update(visible=True), None, several.stop, **DIRECT)
     running = several.button.click(
         tab.draw_several,
