@@ -396,26 +396,48 @@ def steps(count: int, done: list[int]) -> Iterator[int]:
         yield number
 
 
+def until_told(told: threading.Event, begun: threading.Event) -> Iterator[str]:
+    """Quick work that takes as long as the test wants."""
+    begun.set()
+    told.wait(10)
+    yield "done"
+
+
 def test_long_work_stops_between_its_steps_while_quick_work_runs() -> None:
     turns, done = Turns(clock=itertools.count(0.0, 100.0).__next__), []  # every step takes 100 s, so it may stop long
-    quick = turns.at_once(iter("abc"))
-    assert next(quick) == "a"
+    told, begun = threading.Event(), threading.Event()
+    drawing = threading.Thread(target=list, args=[turns.at_once(until_told(told, begun))])
+    drawing.start()
+    assert begun.wait(5)
     training = threading.Thread(target=list, args=[turns.between(steps(3, done))])
     training.start()
     training.join(0.2)
     assert training.is_alive() and done == [0], "its first step is done, the second one waits"
-    assert list(quick) == ["b", "c"]
+    told.set()
     training.join(5)
     assert done == [0, 1, 2]
 
 
 def test_long_work_keeps_a_share_however_much_quick_work_there_is() -> None:
     turns, done = Turns(clock=itertools.count(0.0, 0.01).__next__), []
-    quick = turns.at_once(iter("abc"))
-    next(quick)
+    told, begun = threading.Event(), threading.Event()
+    drawing = threading.Thread(target=list, args=[turns.at_once(until_told(told, begun))])
+    drawing.start()
+    assert begun.wait(5)
     started = time.monotonic()
     assert list(turns.between(steps(4, done))) == done == [0, 1, 2, 3]
     assert 4 * 0.04 * 0.9 < time.monotonic() - started < 2, "after a step of 10 ms it stops for 40 ms"
+    told.set()
+    drawing.join()
+
+
+def test_quick_work_that_nobody_waits_for_stops_nobody() -> None:
+    turns = Turns(clock=itertools.count(0.0, 100.0).__next__)
+    left = turns.at_once(steps(3, []))
+    next(left)  # and its visitor is gone, without closing anything
+    started = time.monotonic()
+    assert list(turns.between(steps(2, []))) == [0, 1]
+    assert time.monotonic() - started < 1
 
 
 def test_work_that_is_given_up_ends_at_once() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TypeVar, cast
 
 T = TypeVar("T")
@@ -26,17 +26,32 @@ class Turns:
         clock: seconds that only grow.
     """
 
+    _END = object()
+
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._changed = threading.Condition()
         self._quick = 0
 
     def at_once(self, results: Iterator[T]) -> Iterator[T]:
-        """Give the results of quick work; while it runs, long work stops."""
+        """Give the results of quick work; while it is at work, long work stops.
+
+        It is not at work while nobody asks for its next result: a visitor may have left in the middle of it.
+        """
+        with closing(cast("Generator[T, None, None]", results)) as steps:
+            while True:
+                with self._at_work():
+                    result = next(steps, self._END)
+                if result is self._END:
+                    return
+                yield cast(T, result)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
         with self._changed:
             self._quick += 1
         try:
-            yield from results
+            yield
         finally:
             with self._changed:
                 self._quick -= 1
