@@ -33,13 +33,18 @@ def head() -> Markup:
         waiting_texts={ENGLISH: WAITING, CHINESE: {name: in_chinese(text) for name, text in WAITING.items()}},
         waiting_style=_static("waiting.css"),
         waiting_script=_static("waiting.js"),
-        leaving_script=_static("leaving.js"),
     )
 
 
 def link_preview(name: str, promise: str, picture: str) -> Markup:
-    """Return the HTML that says what a link to the page shows; `picture` is an address."""
-    return render("page.html", "link_preview", name=name, promise=promise, picture=picture)
+    """Return the HTML that has to be in the page's own file: what a link to it shows, and the script that asks first.
+
+    Args:
+        name, promise: in words.
+        picture: its address.
+    """
+    asks = _static("leaving.js")
+    return render("page.html", "link_preview", name=name, promise=promise, picture=picture, leaving_script=asks)
 
 
 def title(name: str, promise: str) -> Markup:
