@@ -24,6 +24,7 @@ PACKAGES = {
     "dlib": "dlib-bin",
     "skimage": "scikit-image",
     "huggingface_hub": "huggingface-hub",
+    "pillow_heif": "pillow-heif",
 }
 OF_MAKERS = {"ai_edge_litert"}  # one program's alone, which says so; never the app's
 APP_MAY_IMPORT = {"errors", "config", "studio", "study", "threads", "ui"}

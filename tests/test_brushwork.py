@@ -26,7 +26,7 @@ SMALL = PortraitSettings(size_px=128, bands=3, brush=BrushSettings(threads=1))
 
 
 def person(number: int) -> Sitter:
-    image = load_photo(ASSETS_DIR / "examples" / f"face_{number}.png").image
+    image = load_photo(ASSETS_DIR / "examples" / f"face_{number}.png").image.resize((256, 256))
     return Sitter.of(to_array(image), layout_reader().read(image))
 
 
