@@ -625,9 +625,8 @@ def test_only_styles_that_can_be_read_are_tried(monkeypatch: pytest.MonkeyPatch)
         if path.name == "gone":
             raise StyleFileInvalid(path.name, "it is damaged")
 
-    tiles = [widgets.Tile(slug, slug, "data:,", 1) for slug in ("ink", "gone")]
-    monkeypatch.setattr(style_gallery, "tiles", lambda *_: tiles)
-    monkeypatch.setattr(style_gallery, "find", lambda slug, *_: (slug, slug))
+    cards = [SimpleNamespace(slug=slug, path=Path(slug)) for slug in ("ink", "gone")]
+    monkeypatch.setattr(style_gallery, "studio", lambda: SimpleNamespace(ready_styles=lambda engine: cards))
     monkeypatch.setattr(style_gallery, "LOCAL", SimpleNamespace(style_at=style_at))
     assert style_gallery.drawable(()) == {"ink": Path("ink")}
 

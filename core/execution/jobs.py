@@ -79,10 +79,10 @@ class FindFaces:
 
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[FoundFaces]:
         """Work."""
-        photo = self.source.load()
         from core.imaging.align import ffhq_quad
         from core.imaging.square import Square
 
+        photo = self.source.load()
         boxes: tuple[tuple[int, int, int, int], ...] = ()
         squares: tuple[Square, ...] = ()
         try:

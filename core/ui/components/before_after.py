@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.ui.components import widgets
 from core.ui.components.rendering import render
-from core.ui.components.theme import STATIC
+from core.ui.components.theme import static_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -24,7 +24,7 @@ ROUGH_PX = 128  # drawings of this side or less are rough levels of a finer one,
 SOFT_PX = 512  # what they are enlarged to first
 _LANCZOS, _BICUBIC = 1, 3
 
-SCRIPT = (STATIC / "compare.js").read_text(encoding="utf-8")
+SCRIPT = static_text("compare.js")
 
 
 def _address(image: Image.Image, size: tuple[int, int]) -> str:

@@ -63,7 +63,11 @@ def read(portrait: KeptPortrait) -> tuple[Image.Image, Image.Image]:
         with Image.open(portrait.before) as before, Image.open(portrait.after) as after:
             return before.convert("RGB"), after.convert("RGB")
     except OSError as error:
-        raise PageProblem("This portrait is no longer here. Draw it again.", title="Portrait gone") from error
+        raise _gone() from error
+
+
+def _gone() -> PageProblem:
+    return PageProblem("This portrait is no longer here. Draw it again.", title="Portrait gone")
 
 
 def saved(portrait: KeptPortrait, form: str | None) -> Path:
@@ -76,12 +80,14 @@ def saved(portrait: KeptPortrait, form: str | None) -> Path:
     from core.imaging.photo import save_portrait
 
     drawn = Path(portrait.after)
-    before, after = read(portrait)
     if form not in get_args(Form) or form == "png":
+        if not drawn.is_file():
+            raise _gone()
         return drawn
     target = drawn.with_name(f"{drawn.stem}-{form}.jpg")
     if target.exists():
         return target
+    before, after = read(portrait)
     if form == "print":
         scale = PRINT_PX / max(after.size)
         size = round(after.width * scale), round(after.height * scale)

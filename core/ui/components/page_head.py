@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from core.ui.components.rendering import render
-from core.ui.components.theme import STATIC, font_face
+from core.ui.components.theme import font_face, static_text
 from core.ui.i18n import CHINESE, ENGLISH, in_chinese
 
 PATIENCE_S = 3  # after which the page shows itself in any case
@@ -29,10 +29,10 @@ def head() -> Markup:
         font_face=font_face(),
         patience_s=PATIENCE_S,
         parts=PARTS,
-        arriving_script=_static("page_load.js"),
+        arriving_script=static_text("page_load.js"),
         waiting_texts={ENGLISH: WAITING, CHINESE: {name: in_chinese(text) for name, text in WAITING.items()}},
-        waiting_style=_static("waiting.css"),
-        waiting_script=_static("waiting.js"),
+        waiting_style=static_text("waiting.css"),
+        waiting_script=static_text("waiting.js"),
     )
 
 
@@ -43,14 +43,10 @@ def link_preview(name: str, promise: str, picture: str) -> Markup:
         name, promise: in words.
         picture: its address.
     """
-    asks = _static("leaving.js")
+    asks = static_text("leaving.js")
     return render("page.html", "link_preview", name=name, promise=promise, picture=picture, leaving_script=asks)
 
 
 def title(name: str, promise: str) -> Markup:
     """Return the page's own headline."""
     return render("page.html", "title", name=name, promise=promise)
-
-
-def _static(name: str) -> str:
-    return (STATIC / name).read_text(encoding="utf-8")

@@ -66,16 +66,17 @@ def gallery(
 
 def drawable(mine: Sequence[MyStyle], engine: str | None = None) -> dict[str, Path]:
     """Return the files of the styles that an engine can really draw, by slug; a damaged one is left out."""
-    files = {}
-    for tile in tiles(mine, engine):
-        found = find(tile.slug, mine, engine)
-        try:
-            if found is not None:
-                LOCAL.style_at(Path(found[1]), engine)
-                files[tile.slug] = Path(found[1])
-        except StyleIdentityError:
-            continue  # it says so when it is chosen
-    return files
+    files = {card.slug: card.path for card in studio().ready_styles(engine=engine)}
+    files |= {style.slug: Path(style.path) for style in mine if _draws(engine, style)}
+    return {slug: path for slug, path in files.items() if _can_be_read(path, engine)}
+
+
+def _can_be_read(path: Path, engine: str | None) -> bool:
+    try:
+        LOCAL.style_at(path, engine)
+    except StyleIdentityError:
+        return False  # it says why when it is chosen
+    return True
 
 
 def with_faces(pictures: Mapping[str, str], *, of: object) -> dict[str, Any]:

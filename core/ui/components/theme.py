@@ -182,6 +182,11 @@ def make_css() -> str:
     return block(":root", LIGHT) + block(":root.dark, .dark", DARK) + _texts() + sheets
 
 
+def static_text(name: str) -> str:
+    """Return a script or a style sheet that goes into the page."""
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
 def font_face() -> str:
     """Return the style sheet of the title's font, the font inside it: nothing is fetched, and nothing jumps."""
     font = base64.b64encode((STATIC / "fonts" / "fraunces-600.woff2").read_bytes()).decode("ascii")

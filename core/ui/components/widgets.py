@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from core.ui.components.rendering import render
-from core.ui.components.theme import STATIC
+from core.ui.components.theme import static_text
 from core.ui.i18n import t
 from core.ui.server.session import Box, ChosenPhoto, Crop, Reference
 
@@ -32,7 +32,7 @@ element.addEventListener('click', (event) => {
   trigger(button.dataset.event || 'click', {pick: button.dataset.pick});
 });
 """
-FRAME, FACES = ((STATIC / name).read_text(encoding="utf-8") for name in ("frame.js", "faces.js"))
+FRAME, FACES = static_text("frame.js"), static_text("faces.js")
 PHOTO_HEIGHT_PX, EDITED_HEIGHT_PX = 208, 340
 PHOTO_AREA_PX = 252  # with the line under it; the uploader is as tall, so that nothing jumps
 NEW_STYLE = "new"

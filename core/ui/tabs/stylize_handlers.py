@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 VIEW_PX = 900
+QUICK = DrawOptions(brush=0)  # of small pictures on tiles: brushwork takes seconds, and a visitor waits for a portrait
 PHASES = {LOOKING: "Looking for faces", READING: "Seeing each face as a photo", DRAWING: "Drawing"}
 TRAIN_TAB, STYLIZE_TAB = "new-style", "stylize"
 
@@ -274,8 +275,7 @@ class StylizeTab(StylizeParts):
         if not (bare and examples):
             return unchanged()
         paths = tuple(Path(style.path) for style in bare)
-        quick = DrawOptions(brush=0)  # brushwork takes seconds, and a visitor may be about to draw
-        job = CompareStyles(picture_file(examples[0]), paths, quick, crop="aligned", engine=engine)
+        job = CompareStyles(picture_file(examples[0]), paths, QUICK, crop="aligned", engine=engine)
         drawn = EXECUTOR.result(job)
         for style, drawing in zip(bare, drawn.drawings, strict=True):
             picture = widgets.data_address(drawing, side_px=style_gallery.THUMBNAIL_PX)
@@ -337,7 +337,7 @@ class StylizeTab(StylizeParts):
         paths = style_gallery.drawable(shown[self.state.mine], shown[self.state.engine])
         if not paths:
             return None
-        job = CompareStyles(style_paths=tuple(paths.values()), options=DrawOptions(brush=0, shape=0), **seen)
+        job = CompareStyles(style_paths=tuple(paths.values()), options=QUICK, **seen)
         try:
             drawn = EXECUTOR.result(job)
         except StyleIdentityError as error:
