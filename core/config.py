@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 
@@ -14,6 +15,8 @@ ENGINE_ENV = "STYLEIDENTITY_ENGINE"
 BACKBONE_ENV = "STYLEIDENTITY_BACKBONE"
 
 VERSION = "1.0.0"
+
+CropMode = Literal["detect", "aligned"]  # find the face, or take the picture's central square
 
 MAX_REFERENCES = 14  # StyleIdentityGAN trains on groups of 1, 2, 7 and 14
 
@@ -25,21 +28,23 @@ class Arm:
     Attributes:
         id: in packs, votes and file names.
         title: for readers.
+        paper_title: in the paper's tables.
         method: training method.
         few: trains on all references; on the first one otherwise.
     """
 
     id: str
     title: str
+    paper_title: str
     method: str
     few: bool
 
 
 PAPER_ARMS: tuple[Arm, ...] = (
-    Arm("jojogan-one", "JoJoGAN, one-shot", "jojogan", few=False),
-    Arm("jojogan-few", "JoJoGAN, few-shot", "jojogan", few=True),
-    Arm("ours-one", "Ours, one-shot", "paper", few=False),
-    Arm("ours-few", "Ours, few-shot", "paper", few=True),
+    Arm("jojogan-one", "JoJoGAN, one-shot", "One-shot, JoJoGAN", "jojogan", few=False),
+    Arm("jojogan-few", "JoJoGAN, few-shot", "Few-shot, JoJoGAN", "jojogan", few=True),
+    Arm("ours-one", "Ours, one-shot", "One-shot, ours", "paper", few=False),
+    Arm("ours-few", "Ours, few-shot", "Few-shot, ours", "paper", few=True),
 )
 
 

@@ -206,7 +206,7 @@ class WeightsUnavailable(StyleIdentityError):
 
     template = (
         "The model file '{file_name}' could not be downloaded ({reason}). Check the network and try again; "
-        "what was already downloaded is kept. The embedded model (--backbone mini) works without it."
+        "what was already downloaded is kept."
     )
 
 
@@ -221,7 +221,7 @@ class WeightsChanged(StyleIdentityError):
 
     template = (
         "The model file '{file_name}' is not the one that {origin} (sha256 {expected}), so it is not used ({found}). "
-        "{advice} The embedded model (--backbone mini) works without it."
+        "{advice}"
     )
 
     def __init__(self, file_name: str, expected: str, found: str, *, record: str | None) -> None:
@@ -259,9 +259,9 @@ class EngineUnknown(StyleIdentityError):
 
 
 class EngineUnavailable(StyleIdentityError):
-    """An engine can't be loaded."""
+    """An engine can't be loaded; `reason` and `advice` are sentences."""
 
-    template = "The engine '{title}' can't be used now ({reason}). The others still work."
+    template = "The engine '{title}' can't be used now. {reason} {advice}"
 
 
 class DeviceUnusable(StyleIdentityError):
@@ -294,18 +294,18 @@ class DataFolderUnwritable(StyleIdentityError):
 # --- measuring ---------------------------------------------------------------------------------------------
 
 
-class JudgeUnavailable(StyleIdentityError):
+class MetricNetworkUnavailable(StyleIdentityError):
     """A measuring network that the user pointed to can't be used."""
 
     template = "'{name}' can't be used for measuring: {reason}. Leave --oracles out to go without it."
 
 
-class JudgeWeightsUnavailable(StyleIdentityError):
+class MetricWeightsUnavailable(StyleIdentityError):
     """A published measuring network can neither be downloaded nor found in the cache."""
 
     template = (
-        "{judge} can't be measured: its weights '{file_name}' are not here and can't be downloaded now. "
-        "Check the network and try again, or use --judges shipped, whose stand-ins come with the app."
+        "{network} can't be measured: its weights '{file_name}' are not here and can't be downloaded now. "
+        "Check the network and try again, or use --networks shipped, whose stand-ins come with the app."
     )
 
 

@@ -160,11 +160,11 @@ class Studio:
         return self.draw(self.prepare(face, engine=None if style is None else style.engine), style, options)
 
     def paste_back(self, drawing: Drawing, face: AlignedFace, photo: Photo) -> Image.Image:
-        """The drawing in its place in the original photo, under a soft mask; [W, H] of the photo."""
+        """Blend the drawing into its place in the photo under a soft mask; of the photo's size."""
         return paste_back(drawing.image, face, photo)
 
     def config(self, preset: str | None = None, *, engine: str | None = None, **overrides: Any) -> TrainingConfig:
-        """Settings of a training run: a preset's, some changed, the engine's defaults filled in. Raises ValueError."""
+        """Return a preset's settings, some changed, the engine's defaults filled in. Raises ValueError."""
         return self.engine(engine).config(preset, **overrides)
 
     def train(

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import grimp
 import pytest
+import tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "core"
 MODULES = sorted(CORE.rglob("*.py"))
-FIRST_ROW = {"config", "errors", "files", "options", "progress", "reports"}
+FIRST_ROW = {"config", "errors", "files", "options", "progress", "reports", "threads"}
 # Packages whose module has another name.
 PACKAGES = {
     "PIL": "pillow",
@@ -66,6 +67,16 @@ def test_rooms_and_arrows_stay_few() -> None:
     counted = {arrow for arrow in arrows if arrow[0] != arrow[1] and arrow[1] not in FIRST_ROW}
     assert len(graph.find_children("core")) <= 23
     assert len(counted) <= 60, sorted(counted)
+
+
+def test_every_inside_of_an_engine_is_protected() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    protected = next(contract["protected_modules"] for contract in contracts if contract["id"] == "engine")
+    folder = CORE / "engines" / "fewshot_gan"
+    inside = {f"core.engines.fewshot_gan.{path.stem}" for path in folder.glob("*.py")}
+    assert set(protected) == inside - {f"core.engines.fewshot_gan.{name}" for name in ("__init__", "config")}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=label)

@@ -39,7 +39,7 @@ from core.evaluate.benchmark.machine import (
     this_machine,
 )
 from core.evaluate.benchmark.report import BenchmarkReport, time_operation, time_preset
-from core.evaluate.benchmark.timing import Point, Row, summarise, time_repeated
+from core.evaluate.benchmark.timing import Point, TimedRow, summarise, time_repeated
 from core.imaging.faces import FaceFinder
 from core.imaging.photo import load_photo
 from core.networks.stylegan2 import Discriminator, Generator
@@ -55,7 +55,7 @@ needs_mini = pytest.mark.skipif(
 )
 
 
-def timed_once(operation: Operation) -> Row:
+def timed_once(operation: Operation) -> TimedRow:
     return time_operation(operation, CPU, SLOW_SPEED, repeats=1)
 
 
@@ -110,8 +110,10 @@ def test_machine_and_speed() -> None:
 def test_the_report_as_text() -> None:
     machine = Machine("Fast 9", 8, 4, 10**9, "cpu", "CPU", "float32", "AVX2", "2.11.0", "3.11.7", "Linux x86_64")
     rows = (
-        Row(0.25, 0.125, 0.5, 3, name="invert, 256 px", backbone="mini", dtype="float32", work_gflop=75.04),
-        Row(1.0, 1.0, 1.0, 1, name="preset", backbone="mini", dtype="none", work_gflop=None, peak_bytes=1_234_567_890),
+        TimedRow(0.25, 0.125, 0.5, 3, name="invert, 256 px", backbone="mini", dtype="float32", work_gflop=75.04),
+        TimedRow(
+            1.0, 1.0, 1.0, 1, name="preset", backbone="mini", dtype="none", work_gflop=None, peak_bytes=1_234_567_890
+        ),
     )
     curve = (Point(0.5, 0.5, 0.5, 1, curve="synthesize (mini)", axis="pictures in a batch", x=2),)
     report = BenchmarkReport(machine, {"bfloat16": 512.4, "float32": 300.0}, True, 3, rows, curve)

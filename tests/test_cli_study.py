@@ -320,8 +320,8 @@ def test_an_export_leaves_out_who_withdrew_while_it_read(
 def test_build_hands_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, object] = {}
 
-    def render(plan, photos, references, folder, crop, backbone, device, progress):
-        seen.update(vars(plan), photos=photos, references=references, crop=crop, backbone=backbone)
+    def render(plan, photos, references, folder, crop, running, progress):
+        seen.update(vars(plan), photos=photos, references=references, crop=crop, backbone=running.backbone)
         return small_pack(folder.parent, slug=folder.name, trials=2, arms=plan.arms)
 
     monkeypatch.setattr(cli_study, "_render", render)

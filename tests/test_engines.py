@@ -124,7 +124,9 @@ def test_an_engine_that_fails_to_load_leaves_the_others(tiny: Backbone) -> None:
 
     registry.register(EngineEntry("broken", "Magic brush", load))
     try:
-        with pytest.raises(EngineUnavailable, match=r"'Magic brush' can't be used now \(libmagic\.so: cannot open"):
+        with pytest.raises(
+            EngineUnavailable, match=r"'Magic brush' can't be used now\. It says: libmagic\.so: cannot open"
+        ):
             Studio.open("broken")
         studio = tiny_studio(tiny)
         for _ in range(2):
@@ -137,13 +139,16 @@ def test_an_engine_that_fails_to_load_leaves_the_others(tiny: Backbone) -> None:
         registry.forget("broken")
 
 
-def test_a_foreseen_failure_keeps_its_own_sentence() -> None:
+def test_an_engine_whose_weights_can_t_be_had_says_why_and_what_works() -> None:
     def load(request: LoadRequest) -> Engine:
         raise WeightsUnavailable("brush.safetensors", "no network")
 
-    registry.register(EngineEntry("remote", "Remote", load))
+    registry.register(EngineEntry("remote", "Remote", load, advice="A pencil works without it."))
+    said = (
+        r"^The engine 'Remote' can't be used now\. The model file 'brush\.safetensors'.* A pencil works without it\.$"
+    )
     try:
-        with pytest.raises(WeightsUnavailable, match=r"brush\.safetensors"):
+        with pytest.raises(EngineUnavailable, match=said):
             registry.load("remote")
     finally:
         registry.forget("remote")
@@ -196,7 +201,7 @@ def test_the_environment_chooses_engine_and_backbone(
     monkeypatch.setattr(fewshot_gan, "load_backbone", load_backbone)
     monkeypatch.setenv("STYLEIDENTITY_BACKBONE", "ffhq")
     described = Studio.open(device="cpu").describe()
-    assert (described.engine, described.reason) == ("fewshot_gan", "the 1024 px model was asked for")
+    assert (described.engine, described.reason) == ("fewshot_gan", "The 1024 px model was asked for.")
     Studio.open(backbone="mini")
     assert asked == [("ffhq", "cpu"), ("mini", None)], "what is said counts more than the environment"
     monkeypatch.setenv("STYLEIDENTITY_ENGINE", "flat")

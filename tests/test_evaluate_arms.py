@@ -77,7 +77,7 @@ def made(studio: Studio, folders: Path) -> Made:
         patch.setattr(Studio, "open", classmethod(lambda cls, *_, **__: studio))
         patch.setattr(arms, "train_and_draw", noting)
         arguments = ["--photos", f"{folders}/photos", "--references", f"{folders}/references", "--crop", "aligned"]
-        arguments += ["--steps", "2", "--judges", "shipped", "--save", str(out)]
+        arguments += ["--steps", "2", "--networks", "shipped", "--save", str(out)]
         for ablation in ("references=1,2", "lambda=1x,50x", "alpha=0.25"):
             arguments += ["--ablate", ablation]
         result = runner.invoke(app, ["evaluate", "arms", *arguments])

@@ -44,7 +44,7 @@ def test_pairs_against_the_artist(tiny_cli: None, tiny: Backbone, tmp_path: Path
     folder, out = make_pairs(tiny, tmp_path / "pairs", 2), tmp_path / "out"
     arguments = [
         "evaluate", "pairs", "--pairs", str(folder), "--save", str(out), "--folds", "2", "--steps", "1",
-        "--crop", "aligned", "--judges", "shipped", "--arm", "ours-few",
+        "--crop", "aligned", "--networks", "shipped", "--arm", "ours-few",
     ]  # fmt: skip
     result = runner.invoke(app, arguments)
     assert result.exit_code == 0, result.stderr
@@ -144,7 +144,7 @@ def test_a_split_is_judged_before_anything_is_loaded(
 def test_finished_results(tiny_cli: None, studio: Studio, folders: Path) -> None:
     photos, references = folders / "photos", folders / "references"
     arguments = ["--inputs", str(photos), "--results", str(photos), "--references", str(references)]
-    arguments = ["evaluate", "results", *arguments, "--judges", "shipped"]
+    arguments = ["evaluate", "results", *arguments, "--networks", "shipped"]
     shown = runner.invoke(app, arguments)
     assert shown.exit_code == 0, shown.stderr
     assert "ssim ↑" in shown.stdout and "1.000 [1.000, 1.000]" in shown.stdout

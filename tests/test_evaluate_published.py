@@ -18,10 +18,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core.engines.fewshot_gan.measure.networks import LOSS_NOTE
-from core.errors import JudgeWeightsUnavailable, WeightsCorrupted
+from core.errors import MetricWeightsUnavailable, WeightsCorrupted
 from core.evaluate import published
 from core.evaluate.metric_networks import VGG_LOSS_NOTE, choose_networks
-from core.evaluate.published import ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE, JudgeFile, fetch_judge, is_here
+from core.evaluate.published import ARCFACE_FILE, INCEPTION_FILE, LPIPS_FILE, NetworkFile, fetch_network, is_here
 from core.imaging.photo import to_tensor
 from core.metrics import fid, lpips
 from core.metrics.identity import ffhq_eyes
@@ -57,25 +57,25 @@ def checkpoint(network: nn.Module) -> bytes:
     return stream.getvalue()
 
 
-def keys(file: JudgeFile) -> list[str]:
+def keys(file: NetworkFile) -> list[str]:
     return [f"{repo}/{place.file_name}" for place in file.places for repo in place.repos]
 
 
-def pinned_to(file: JudgeFile, content: bytes) -> JudgeFile:
-    """The judge whose weights have this content."""
+def pinned_to(file: NetworkFile, content: bytes) -> NetworkFile:
+    """The network whose weights have this content."""
     sha256 = hashlib.sha256(content).hexdigest()
     return replace(file, places=tuple(replace(place, sha256=sha256) for place in file.places))
 
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    """By judge."""
+    """By network."""
     with torch.device("meta"):
         arcface = ArcFace()
     return {
-        ARCFACE_FILE.judge: checkpoint(arcface),
-        INCEPTION_FILE.judge: checkpoint(FidInception()),
-        LPIPS_FILE.judge: safetensors.torch.save(made_up_vgg()),
+        ARCFACE_FILE.network: checkpoint(arcface),
+        INCEPTION_FILE.network: checkpoint(FidInception()),
+        LPIPS_FILE.network: safetensors.torch.save(made_up_vgg()),
     }
 
 
@@ -85,8 +85,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
     with running_hub() as hub:
         for name in ("ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"):
             file = getattr(published, name)
-            hub.files[keys(file)[0]] = files[file.judge]
-            monkeypatch.setattr(published, name, pinned_to(file, files[file.judge]))
+            hub.files[keys(file)[0]] = files[file.network]
+            monkeypatch.setattr(published, name, pinned_to(file, files[file.network]))
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -103,7 +103,7 @@ def noise(seed: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (256, 256, 3), dtype=np.uint8))
 
 
-def test_published_judges_take_over(hub: HubStandIn, studio: Studio) -> None:
+def test_published_networks_take_over(hub: HubStandIn, studio: Studio) -> None:
     """Downloaded on request, then also by "auto"; never under "shipped"."""
     heard: list[str] = []
     networks = choose_networks(studio, "published", on_progress=lambda progress: heard.append(progress.what))
@@ -135,19 +135,19 @@ def test_a_copy_from_any_place_is_taken_before_a_download(hub: HubStandIn, files
     file = published.ARCFACE_FILE
     content = hub.files.pop(keys(file)[0])
     hub.files[keys(file)[1]] = content
-    path = fetch_judge(file)
+    path = fetch_network(file)
     hub.files[keys(file)[0]] = content
     hub.requests.clear()
-    assert fetch_judge(file) == path and not hub.requests
+    assert fetch_network(file) == path and not hub.requests
 
 
 def test_auto_falls_back_to_the_stand_in(hub: HubStandIn, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy is in the cache, but it is another file, and there is no network."""
-    fetch_judge(published.INCEPTION_FILE)
+    fetch_network(published.INCEPTION_FILE)
     monkeypatch.setattr(published, "INCEPTION_FILE", pinned_to(published.INCEPTION_FILE, b"unknown"))
     hub.fail_all = 503
     assert choose_networks(studio, "auto").protocols["frechet"] == "frechet_mini_discriminator"
-    with pytest.raises(JudgeWeightsUnavailable):
+    with pytest.raises(MetricWeightsUnavailable):
         choose_networks(studio, "published")
 
 
@@ -155,10 +155,10 @@ def test_auto_falls_back_to_the_stand_in(hub: HubStandIn, studio: Studio, monkey
 def test_absent_weights_are_a_sentence(hub: HubStandIn, studio: Studio, file: str) -> None:
     hub.fail_all = 404
     wanted = getattr(published, file)
-    with pytest.raises(JudgeWeightsUnavailable, match="--judges shipped") as caught:
-        fetch_judge(wanted)
-    assert wanted.judge in str(caught.value) and wanted.places[0].file_name in str(caught.value)
-    with pytest.raises(JudgeWeightsUnavailable):
+    with pytest.raises(MetricWeightsUnavailable, match="--networks shipped") as caught:
+        fetch_network(wanted)
+    assert wanted.network in str(caught.value) and wanted.places[0].file_name in str(caught.value)
+    with pytest.raises(MetricWeightsUnavailable):
         choose_networks(studio, "published")
 
 
@@ -167,18 +167,18 @@ def test_other_bytes_send_to_the_mirror(hub: HubStandIn, files: dict[str, bytes]
     """A first place with another file under that name is passed over; with no mirror left, it is refused."""
     file = getattr(published, name)
     first, second = keys(file)[:2]
-    hub.files |= {first: b"something else", second: files[file.judge]}
-    assert fetch_judge(file).read_bytes() == files[file.judge]
+    hub.files |= {first: b"something else", second: files[file.network]}
+    assert fetch_network(file).read_bytes() == files[file.network]
     hub.files[second] = b"something else too"
-    with pytest.raises(JudgeWeightsUnavailable):
-        fetch_judge(pinned_to(file, b"unknown"))
+    with pytest.raises(MetricWeightsUnavailable):
+        fetch_network(pinned_to(file, b"unknown"))
 
 
 def test_a_file_of_another_network_is_refused(hub: HubStandIn, files: dict[str, bytes], monkeypatch) -> None:
     """Right bytes by their hash, but not the network they should be."""
     for name, load in (("INCEPTION_FILE", published.load_inception), ("ARCFACE_FILE", published.load_arcface)):
         file = getattr(published, name)
-        other = files[(ARCFACE_FILE if name == "INCEPTION_FILE" else INCEPTION_FILE).judge]
+        other = files[(ARCFACE_FILE if name == "INCEPTION_FILE" else INCEPTION_FILE).network]
         hub.files[keys(file)[0]] = other
         monkeypatch.setattr(published, name, pinned_to(file, other))
         with pytest.raises(WeightsCorrupted, match="does not fit the network"):

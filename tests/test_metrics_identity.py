@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.errors import JudgeUnavailable
+from core.errors import MetricNetworkUnavailable
 from core.metrics import own_networks
 from core.metrics.identity import (
     CROP_EYES,
@@ -93,18 +93,18 @@ def test_similarity_uses_the_callable() -> None:
 
 
 def test_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(JudgeUnavailable, match="holds neither"):
+    with pytest.raises(MetricNetworkUnavailable, match="holds neither"):
         own_networks.load_own_networks(tmp_path)
 
 
 def test_damaged_networks_are_named(tmp_path: Path) -> None:
     (tmp_path / own_networks.FEATURES_FILE).write_bytes(b"not an archive")
-    with pytest.raises(JudgeUnavailable, match=own_networks.FEATURES_FILE):
+    with pytest.raises(MetricNetworkUnavailable, match=own_networks.FEATURES_FILE):
         own_networks.load_own_networks(tmp_path)
     (tmp_path / own_networks.FEATURES_FILE).unlink()
     pytest.importorskip("onnxruntime")
     (tmp_path / own_networks.IDENTITY_FILE).write_bytes(b"not a network")
-    with pytest.raises(JudgeUnavailable, match="could not be read"):
+    with pytest.raises(MetricNetworkUnavailable, match="could not be read"):
         own_networks.load_own_networks(tmp_path)
 
 
@@ -114,7 +114,7 @@ def test_missing_onnxruntime_is_explained(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(own_networks, "import_module", refuse)
     (tmp_path / own_networks.IDENTITY_FILE).write_bytes(b"anything")
-    with pytest.raises(JudgeUnavailable, match="pip install onnxruntime"):
+    with pytest.raises(MetricNetworkUnavailable, match="pip install onnxruntime"):
         own_networks.load_own_networks(tmp_path)
 
 

@@ -74,9 +74,8 @@ async def use_the_second_engine(address: str) -> None:
             assert len(portrait.convert("RGB").getcolors()) == 1, "flat: the style's one colour"
 
         back = await visitor.choose("engine", "broken")
-        assert "The engine 'Broken engine' can't be used now (a library is missing)" in back[0].error.replace(
-            "&#x27;", "'"
-        )
+        told = back[0].error.replace("&#x27;", "'")
+        assert "The engine 'Broken engine' can't be used now. It says: a library is missing." in told
         assert visitor.value("engine") == NAME, "the engine before stays in use"
         assert all(outcome.succeeded for outcome in await visitor.choose("keep-colour", True))
 
@@ -150,7 +149,7 @@ def test_an_engine_that_does_not_train_says_so(
     assert "learns no new ones" in shown[train.cannot]["value"] and not shown[train.steps]["visible"]
     shown = train.for_engine("fewshot_gan")
     assert (
-        shown[train.steps]["visible"] and not shown[train.cannot]["visible"] and shown[train.second.anchor]["visible"]
+        shown[train.steps]["visible"] and not shown[train.cannot]["visible"] and shown[train.second.person]["visible"]
     )
 
 

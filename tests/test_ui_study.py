@@ -27,7 +27,7 @@ from core.study.protocol.packs import Pack
 from core.study.records import LABELS, Screen
 from core.ui.components import consent, status, theme
 from core.ui.server import study_pictures, study_service
-from core.ui.server.session import ChosenPhoto, Crop, Portrait
+from core.ui.server.session import ChosenPhoto, CropChoice, Portrait
 from core.ui.server.study_service import STUDY
 from core.ui.tabs import (
     photo_vote_handlers,
@@ -671,7 +671,7 @@ def panel() -> PhotoVote:
 def compare(panel: PhotoVote, slug: str = "pencil") -> tuple[str, photo_vote_handlers.Ballot]:
     """Draw the comparison of a photo whose portrait is there already."""
     photo = ChosenPhoto("p.png", "p.png", 16, 16, "data:,")
-    crop = Crop()
+    crop = CropChoice()
     key, face = portrait_key(photo, crop, None), SimpleNamespace(image=Image.new("RGB", (16, 16), "red"))
     shown = panel.compare(photo, Portrait(key, face, None), crop, slug)
     return shown[panel.stage], shown[panel.ballot]
@@ -688,16 +688,18 @@ def test_a_comparison_is_offered_only_where_there_is_something_to_compare() -> N
 @pytest.mark.usefixtures("arms_here")
 def test_the_panel_comes_with_a_portrait_and_stays_while_it_is_the_same(panel: PhotoVote) -> None:
     photo, file = ChosenPhoto("p.png", "p.png", 16, 16, "data:,"), {"path": "portrait.png"}
-    assert panel.offer(None, photo, Crop(), "pencil", None, None) == unchanged()
-    assert panel.offer(file, photo, Crop(), "ink", None, None) == unchanged()
-    assert panel.offer(file, photo, Crop(), "pencil", "another", None) == unchanged(), "the methods are of our engine"
-    shown = panel.offer(file, photo, Crop(), "pencil", None, None)
+    assert panel.offer(None, photo, CropChoice(), "pencil", None, None) == unchanged()
+    assert panel.offer(file, photo, CropChoice(), "ink", None, None) == unchanged()
+    assert panel.offer(file, photo, CropChoice(), "pencil", "another", None) == unchanged(), (
+        "the methods are of our engine"
+    )
+    shown = panel.offer(file, photo, CropChoice(), "pencil", None, None)
     assert shown[panel.panel]["visible"]
     assert (shown[panel.stage], shown[panel.ballot]) == ("", None)
     offered = shown[panel.offered]
-    assert panel.offer(file, photo, Crop(), "pencil", None, offered) == unchanged()
-    assert panel.offer(file, photo, Crop("aligned"), "pencil", None, offered)[panel.stage] == ""
-    gone = panel.offer(None, photo, Crop(), "pencil", None, offered)
+    assert panel.offer(file, photo, CropChoice(), "pencil", None, offered) == unchanged()
+    assert panel.offer(file, photo, CropChoice("aligned"), "pencil", None, offered)[panel.stage] == ""
+    gone = panel.offer(None, photo, CropChoice(), "pencil", None, offered)
     assert gone[panel.offered] is None
     assert not gone[panel.panel]["visible"]
 
@@ -755,4 +757,4 @@ def test_a_forged_or_late_photo_vote_is_not_stored(panel: PhotoVote) -> None:
         assert "over" in panel.vote(given, None, sent(**data))[panel.stage]
     assert STUDY.opened().store.photo_votes() == []
     with pytest.raises(gr.Error, match="Draw your portrait first"):
-        panel.compare(None, None, Crop(), "pencil")
+        panel.compare(None, None, CropChoice(), "pencil")

@@ -232,7 +232,7 @@ def test_unreadable_stamps_only_cost_time(hub: HubStandIn, own_data_dir: Path, o
 
 
 def test_offline_without_a_copy(cache: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match=r"no copy here, and this runs offline.*--backbone mini"):
+    with pytest.raises(WeightsUnavailable, match=r"no copy here, and this runs offline"):
         fetch(FILE)
 
 
@@ -315,7 +315,7 @@ def test_a_mirror_counts_only_with_the_same_sha256(hub: HubStandIn, cache: Path,
     with pytest.raises(WeightsChanged, match=sentence) as caught:
         fetch(file)
     wanted = "update the app" if pinned else f"remove the entry from '{RECORD_NAME}' in the data folder"
-    assert wanted in str(caught.value) and "--backbone mini" in str(caught.value)
+    assert wanted in str(caught.value)
     assert not list(cache.rglob("blobs/*"))
 
 

@@ -42,7 +42,7 @@ def benchmark(
 
 
 def as_text(report: BenchmarkReport) -> str:
-    """The report for a terminal: machine, convolution speed, and a line per row."""
+    """Write the report for a terminal: machine, convolution speed, and a line per row."""
     machine = report.machine
     speeds = ", ".join(f"{value:.0f} in {name}" for name, value in report.convolution_gflop_per_s.items())
     rows = [

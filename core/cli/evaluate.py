@@ -12,7 +12,7 @@ from core.cli import evaluate_text as text
 from core.cli.evaluate_hand import hand
 from core.cli.options import (
     ArmTraining,
-    CropMode,
+    CropOption,
     JsonOutput,
     Networks,
     OracleFolder,
@@ -27,6 +27,7 @@ from core.cli.options import (
     own_networks,
 )
 from core.cli.terminal import expected_failures, json_text, print_report, progress_bar
+from core.config import CropMode
 from core.evaluate.card import add_scores
 from core.files import write_atomically
 from core.imaging.listing import pictures_in
@@ -195,7 +196,7 @@ def pairs(
     arm: Annotated[
         list[str] | None, typer.Option(metavar="ARM", help="Only this arm; repeat for more. All by default.")
     ] = None,
-    crop: Annotated[CropMode, typer.Option(help="Find the face, or take photos as aligned crops.")] = "detect",
+    crop: CropOption = "detect",
     as_json: JsonOutput = False,
 ) -> None:
     """Train on some of an artist's drawings, score on the others against the artist's own answer."""

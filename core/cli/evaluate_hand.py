@@ -11,7 +11,6 @@ import typer
 from core.cli import hand_text as text
 from core.cli.options import (
     ArmTraining,
-    CropMode,
     JsonOutput,
     Networks,
     Running,
@@ -20,6 +19,7 @@ from core.cli.options import (
     refused_values,
 )
 from core.cli.terminal import expected_failures, json_text, print_report, progress_bar
+from core.config import CropMode
 from core.engines.base import DrawOptions
 from core.engines.fewshot_gan.config import FinetuneConfig
 from core.evaluate.plans import HandPlan, SkinGroups, Subset

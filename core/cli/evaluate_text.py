@@ -94,7 +94,7 @@ def _footnotes(protocols: Mapping[str, str], notes: tuple[str, ...]) -> list[str
 
 
 def _ablation(report: AblationReport) -> Iterator[str]:
-    """An ablation's means, one line per value."""
+    """Write an ablation's means, one line per value."""
     yield f"{report.axis}: ours, few-shot ({report.curve})"
     for point in report.points:
         means = ((name, interval.mean) for name, interval in point.measures.items())

@@ -14,11 +14,11 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 import typer
 
-from core.config import MAX_REFERENCES
+from core.config import MAX_REFERENCES, CropMode
 from core.engines import registry
 from core.engines.base import TrainingConfig
 from core.engines.fewshot_gan.config import NAME as FEW_SHOT_GAN
@@ -38,8 +38,7 @@ _RUN = "Running"
 Kind = TypeVar("Kind", bound=type)
 Command = TypeVar("Command", bound=Callable[..., None])
 
-CropMode = Literal["detect", "aligned"]
-Crop = Annotated[CropMode, typer.Option(help="Find the face, or take photos as aligned crops.")]
+CropOption = Annotated[CropMode, typer.Option(help="Find the face, or take photos as aligned crops.")]
 Reference = Annotated[
     list[Path] | None,
     typer.Option("--reference", help=f"Style picture with a face; up to {MAX_REFERENCES}.", rich_help_panel=_STYLE),
@@ -128,7 +127,7 @@ class PhotoSet:
     ] = None
     split: Annotated[str | None, typer.Option(help="Only this split of the index.")] = None
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many photos, evenly spread.")] = None
-    crop: Crop = "detect"
+    crop: CropOption = "detect"
 
     def listed(self) -> list[Listed]:
         """List them. Raises PicturesUnusable."""
@@ -148,26 +147,28 @@ class Networks:
     """Which networks measure."""
 
     oracles: OracleFolder = None
-    judges: Annotated[
+    networks: Annotated[
         NetworkChoice,
         typer.Option(
-            help="Stand-ins that ship, published networks (downloads them), or the published ones already here."
+            "--networks",
+            "--judges",
+            help="Stand-ins that ship, published networks (downloads them), or the published ones already here.",
         ),
     ] = "auto"
 
     def own(self) -> OwnNetworks | None:
-        """Read the user's own. Raises JudgeUnavailable."""
+        """Read the user's own. Raises MetricNetworkUnavailable."""
         return own_networks(self.oracles)
 
     def choose(self, studio: Studio, own: OwnNetworks | None, on_progress: OnProgress) -> MetricNetworks:
         """Load the rest. Raises as `choose_networks`."""
         from core.evaluate.metric_networks import choose_networks
 
-        return choose_networks(studio, self.judges, own=own, on_progress=on_progress)
+        return choose_networks(studio, self.networks, own=own, on_progress=on_progress)
 
 
 def own_networks(folder: Path | None) -> OwnNetworks | None:
-    """Read the user's metric networks from a folder. Raises JudgeUnavailable."""
+    """Read the user's metric networks from a folder. Raises MetricNetworkUnavailable."""
     from core.metrics.own_networks import load_own_networks
 
     return None if folder is None else load_own_networks(folder)
@@ -243,7 +244,7 @@ class ArmTraining(TrainingOptions):
 
 
 def _merged(items: Mapping[str, Option], training: Mapping[str, type[TrainingConfig]]) -> inspect.Parameter:
-    """One option of one or several engines: the widest range, and all choices."""
+    """Make one option of one or several engines: the widest range, and all choices."""
     lows, highs = ([getattr(item, end) for item in items.values()] for end in ("low", "high"))
     first = next(iter(items.values()))
     merged = dataclasses.replace(
@@ -280,7 +281,7 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 def _option_parameter(
     item: Option, kinds: Sequence[type], show_default: bool | str = True, panel: str | None = None
 ) -> inspect.Parameter:
-    """A command's parameter for an option that is a field of one or several dataclasses."""
+    """Make a command's parameter for an option that is a field of one or several dataclasses."""
     kind: Any = item.type
     if item.choices or kind is tuple:  # read by the dataclass itself, which knows former names
         info = typer.Option(
@@ -299,7 +300,7 @@ def _option_parameter(
 
 
 def _read(text: str, *, item: Option, kinds: Sequence[type]) -> Any:
-    """What a typed choice or list of numbers means to the first dataclass that takes it."""
+    """Parse what a typed choice or list of numbers means to the first dataclass that takes it."""
     value: Any = text
     if item.type is tuple:
         parts = [part.strip() for part in text.split(",")]

@@ -16,7 +16,7 @@ import typer
 
 from core.cli import options
 from core.cli.terminal import expected_failures, print_report, progress_bar
-from core.config import PAPER_ARMS, VERSION, data_dir
+from core.config import PAPER_ARMS, VERSION, CropMode, data_dir
 from core.files import write_atomically
 from core.progress import OnProgress
 from core.reports import as_json as to_json
@@ -49,7 +49,7 @@ def build(
     arms: Annotated[str, typer.Option(help="Methods to compare, two to four.", metavar="ARM,ARM...")] = ",".join(
         arm.id for arm in PAPER_ARMS
     ),
-    crop: options.Crop = "detect",
+    crop: options.CropOption = "detect",
     out: Annotated[Path | None, typer.Option(help="The pack's folder; in the data folder by default.")] = None,
     as_json: options.JsonOutput = False,
 ) -> None:
@@ -65,7 +65,7 @@ def build(
 
         options.only_few_shot_gan(running.engine)
         plan = PackPlan(slug, title, chosen, **vars(training.plan(running.entry())))
-        pack = _render(plan, photos, references, folder, crop, running.backbone, running.device, progress)
+        pack = _render(plan, photos, references, folder, crop, running, progress)
     made = {"slug": pack.slug, "title": pack.title, "arms": pack.arms, "trials": len(pack.trials)}
     print_report({**made, "digest": pack.digest, "folder": str(pack.folder)}, as_json=as_json)
 
@@ -75,16 +75,14 @@ def _render(
     photos: Path,
     references: list[Path],
     folder: Path,
-    crop: options.CropMode,
-    backbone: str | None,
-    device: str | None,
+    crop: CropMode,
+    running: options.Running,
     progress: OnProgress,
 ) -> Pack:
     from core.make_assets.packs.build import build_pack, check_reference_folders, faces_in
-    from core.studio import Studio
 
     check_reference_folders(references)
-    studio = Studio.open(backbone=backbone, device=device)
+    studio = running.open(progress)
     groups = [faces_in(group, studio, crop) for group in references]
     return build_pack(studio, faces_in(photos, studio, crop), groups, plan, folder, on_progress=progress)
 
@@ -320,7 +318,7 @@ def _check_known(pack: str, installed: Collection[str], store: Store) -> None:
 
 @contextmanager
 def _votes(*, complete: bool = False) -> Iterator[Store]:
-    """The store; with a dataset its votes are read first, and what changes is pushed before this ends.
+    """Open the store; with a dataset its votes are read first, and what changes is pushed before this ends.
 
     Args:
         complete: refuse with `DatasetUnread` when the dataset couldn't be read; else it is only said.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.cli.options import (
-    CropMode,
+    CropOption,
     DrawnTraining,
     JsonOutput,
     Reference,
@@ -23,6 +23,7 @@ from core.cli.options import (
     grouped,
 )
 from core.cli.terminal import expected_failures, print_report, progress_bar
+from core.config import CropMode
 from core.engines.base import DrawOptions, TrainingConfig, TrainingStep, run_to_end
 from core.errors import FileMissing, StyleIdentityError
 from core.progress import OnProgress, Progress
@@ -104,7 +105,7 @@ def stylize(
     save_style: Annotated[Path | None, typer.Option(help="Keep the trained style: F.safetensors.")] = None,
     blend: Annotated[bool, typer.Option("--blend", help="Also lay the result into the photo.")] = False,
     paste_back: Annotated[bool, typer.Option("--paste-back", hidden=True)] = False,
-    crop: Annotated[CropMode, typer.Option(help="Find the face, or take photos as aligned crops.")] = "detect",
+    crop: CropOption = "detect",
     face_index: Annotated[int, typer.Option(min=0, help="Which face: 0 is the largest.")] = 0,
     as_json: JsonOutput = False,
 ) -> None:
@@ -116,8 +117,10 @@ def stylize(
     _check_sources(reference, style, save_style, [name for name, value in typed.items() if value is not None])
     with expected_failures(), progress_bar(quiet=as_json) as progress:
         entry = running.entry()
-        if reference and training.check(entry).needs_photo and len(photos) > 1:
-            raise typer.BadParameter("these settings train for one person: give one PHOTO, or leave --anchor photo out")
+        checked = training.check(entry) if reference else None
+        if checked is not None and checked.needs_photo and len(photos) > 1:
+            personal = flag(checked.person_option or "")
+            raise typer.BadParameter(f"these settings train for one person: give one PHOTO, or leave {personal} out")
         progress(Progress("model", 0, 1))
         studio = running.open(progress)
         progress(Progress("model", 1, 1))

@@ -63,7 +63,7 @@ class EngineDescription:
         fingerprint: of the model's weights.
         resolution_px: side of its drawings.
         device, precision: PyTorch's names.
-        reason: why this variant was chosen; a sentence's end without a full stop, or "".
+        reason: why this variant was chosen; an English sentence, or "".
     """
 
     engine: str
@@ -185,6 +185,8 @@ class TrainingConfig:
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    preset_titles: ClassVar[Mapping[str, str]] = {}  # for people, in English; a preset's own name where there is none
+    person_option: ClassVar[str | None] = None  # takes "photo" for a style that suits one person, "style" for any
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -193,6 +195,11 @@ class TrainingConfig:
     def needs_photo(self) -> bool:
         """Whether the style is made for the person on one photo, which then has to be given."""
         return False
+
+    @classmethod
+    def preset_title(cls, name: str) -> str:
+        """Return a preset's name for people, in English."""
+        return cls.preset_titles.get(name, name.replace("_", " ").capitalize())
 
     @property
     def practice_faces(self) -> int:

@@ -12,12 +12,12 @@ from core.networks.ops import channels_last
 
 
 def best_device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
+    """Return the accelerator if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def find_device(name: str | torch.device | None = None) -> torch.device:
-    """The device of this name, tried out; `best_device()` where None.
+    """Return the device of this name, tried out; `best_device()` where None.
 
     Raises:
         DeviceUnusable: PyTorch doesn't know it, or can't compute on it here.
@@ -33,7 +33,7 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
 
 
 def device_title(device: torch.device) -> str:
-    """A device's own name, for reports."""
+    """Return a device's own name, for reports."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
@@ -56,7 +56,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def freeze(module: nn.Module, device: torch.device) -> nn.Module:
-    """Evaluation mode, no gradients, on the device, 4-D weights laid out for channels-last convolution."""
+    """Put a network on the device, for evaluation without gradients, 4-D weights laid out channels-last."""
     return channels_last(module.requires_grad_(False).eval().to(device))
 
 

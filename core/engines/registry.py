@@ -13,7 +13,17 @@ from types import MappingProxyType
 from core.config import ENGINE_ENV
 from core.engines.base import Engine, LoadRequest, TrainingConfig
 from core.engines.fewshot_gan.config import BACKBONE_TITLES, FinetuneConfig
-from core.errors import EngineUnavailable, EngineUnknown, StyleIdentityError
+from core.errors import (
+    EngineUnavailable,
+    EngineUnknown,
+    Sentence,
+    StyleIdentityError,
+    WeightsChanged,
+    WeightsCorrupted,
+    WeightsUnavailable,
+)
+
+OTHERS_WORK = "The others still work."
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,7 @@ class EngineEntry:
         load: makes the engine ready to draw.
         training: its settings, from which command line, API and page derive their options; None where it has none.
         variants: its published models by name, with their titles for people.
+        advice: a sentence that says what works where its weights can't be had.
     """
 
     name: str
@@ -33,6 +44,7 @@ class EngineEntry:
     load: Callable[[LoadRequest], Engine]
     training: type[TrainingConfig] | None = None
     variants: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    advice: str = OTHERS_WORK
 
 
 def _load_fewshot_gan(request: LoadRequest) -> Engine:
@@ -81,8 +93,8 @@ def load(name: str | None = None, request: LoadRequest = LoadRequest()) -> Engin
 
     Raises:
         EngineUnknown: there is no such engine.
-        EngineUnavailable: it can't be loaded for a reason that nobody foresaw.
-        StyleIdentityError: it can't be loaded for a foreseen one: no network for its weights, no such device, ...
+        EngineUnavailable: its weights can't be had, or it can't be loaded for a reason that nobody foresaw.
+        StyleIdentityError: it can't be loaded for another foreseen one: no such device, no space, ...
         ValueError: it has no such variant.
     """
     chosen = entry(name)
@@ -91,10 +103,15 @@ def load(name: str | None = None, request: LoadRequest = LoadRequest()) -> Engin
         raise ValueError(f"the engine '{chosen.name}' has no model {request.variant!r}; there is {known}")
     try:
         return chosen.load(request)
+    except (WeightsUnavailable, WeightsChanged, WeightsCorrupted) as error:
+        raise EngineUnavailable(chosen.title, error.sentence, Sentence(chosen.advice)) from error
     except StyleIdentityError:
         raise
     except Exception as error:
-        raise EngineUnavailable(chosen.title, str(error).strip().partition("\n")[0] or type(error).__name__) from error
+        said = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        raise EngineUnavailable(
+            chosen.title, Sentence("It says: {words}.", words=said), Sentence(OTHERS_WORK)
+        ) from error
 
 
 register(
@@ -104,5 +121,6 @@ register(
         load=_load_fewshot_gan,
         training=FinetuneConfig,
         variants=BACKBONE_TITLES,
+        advice="The embedded model (--backbone mini) works without it.",
     )
 )

@@ -186,7 +186,7 @@ def ablation_report(
 
 
 def claims(compared: Mapping[str, Mapping[str, Interval]]) -> tuple[Claim, ...]:
-    """What the paired differences say of each claim whose arms were compared."""
+    """Say what the paired differences tell of each claim whose arms were compared."""
     higher = {measure.name: measure.higher_is_better for measure in MEASURES}
     return tuple(
         Claim(

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.engines.fewshot_gan.measure.networks import LOSS_NOTE, STRUCTURE_NOTE, stand_ins
-from core.errors import JudgeWeightsUnavailable
+from core.errors import MetricWeightsUnavailable
 from core.evaluate import published
 from core.evaluate.plans import NetworkChoice
 from core.imaging.photo import Photo
@@ -78,17 +78,17 @@ def choose_networks(
         on_progress: hears of downloads.
 
     Raises:
-        JudgeWeightsUnavailable, WeightsCorrupted, DiskFull: a published network can't be had.
+        MetricWeightsUnavailable, WeightsCorrupted, DiskFull: a published network can't be had.
     """
     device = torch.device(studio.describe().device)
     shipped = stand_ins(studio.engine())
 
-    def published_network(file: published.JudgeFile, load: Callable[..., T]) -> T | None:
+    def published_network(file: published.NetworkFile, load: Callable[..., T]) -> T | None:
         if choice == "shipped" or (choice == "auto" and not published.is_here(file)):
             return None
         try:
             return load(device, on_progress=on_progress)
-        except JudgeWeightsUnavailable:
+        except MetricWeightsUnavailable:
             if choice == "published":
                 raise
             return None

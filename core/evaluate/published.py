@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from core.errors import JudgeWeightsUnavailable, WeightsChanged, WeightsCorrupted, WeightsUnavailable
+from core.errors import MetricWeightsUnavailable, WeightsChanged, WeightsCorrupted, WeightsUnavailable
 from core.metrics.arcface import ArcFaceEmbedding
 from core.metrics.fid import Extractor, inception_extractor
 from core.metrics.lpips import LpipsVgg16
@@ -25,33 +25,33 @@ from core.weights.pins import ARCFACE_IR_SE50, INCEPTION_FID, VGG16, HubFile
 
 
 @dataclass(frozen=True)
-class JudgeFile:
-    """Weights of one judge.
+class NetworkFile:
+    """Weights of one network.
 
     Attributes:
-        judge: its name in sentences.
+        network: its name in sentences.
         places: where copies are, in the order they are tried; those in the cache come first.
     """
 
-    judge: str
+    network: str
     places: tuple[HubFile, ...]
 
 
-LPIPS_FILE = JudgeFile("LPIPS (VGG16)", (VGG16,))
-INCEPTION_FILE = JudgeFile("FID (Inception v3)", (INCEPTION_FID,))
-ARCFACE_FILE = JudgeFile("ArcFace (IR-SE50)", ARCFACE_IR_SE50)
+LPIPS_FILE = NetworkFile("LPIPS (VGG16)", (VGG16,))
+INCEPTION_FILE = NetworkFile("FID (Inception v3)", (INCEPTION_FID,))
+ARCFACE_FILE = NetworkFile("ArcFace (IR-SE50)", ARCFACE_IR_SE50)
 
 
-def is_here(file: JudgeFile) -> bool:
+def is_here(file: NetworkFile) -> bool:
     """Whether a copy is in the cache; reads no content."""
     return any(cached(place) for place in file.places)
 
 
-def fetch_judge(file: JudgeFile, *, on_progress: OnProgress = ignore_progress) -> Path:
+def fetch_network(file: NetworkFile, *, on_progress: OnProgress = ignore_progress) -> Path:
     """Path of a verified local copy, downloaded only if there is none in the cache.
 
     Raises:
-        JudgeWeightsUnavailable: no place gave the right bytes.
+        MetricWeightsUnavailable: no place gave the right bytes.
         DiskFull: no space for it.
     """
     last: Exception | None = None
@@ -60,12 +60,12 @@ def fetch_judge(file: JudgeFile, *, on_progress: OnProgress = ignore_progress) -
             return fetch(place, on_progress=on_progress).path
         except (WeightsUnavailable, WeightsCorrupted, WeightsChanged) as error:
             last = error
-    raise JudgeWeightsUnavailable(file.judge, file.places[0].file_name) from last
+    raise MetricWeightsUnavailable(file.network, file.places[0].file_name) from last
 
 
 def load_lpips(device: torch.device, *, on_progress: OnProgress = ignore_progress) -> LpipsVgg16:
-    """LPIPS with VGG16. Raises `JudgeWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
-    path = fetch_judge(LPIPS_FILE, on_progress=on_progress)
+    """LPIPS with VGG16. Raises `MetricWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
+    path = fetch_network(LPIPS_FILE, on_progress=on_progress)
     try:
         return LpipsVgg16(load_file(path), device=device)
     except (KeyError, RuntimeError, SafetensorError) as error:
@@ -73,10 +73,10 @@ def load_lpips(device: torch.device, *, on_progress: OnProgress = ignore_progres
 
 
 def load_inception(device: torch.device, *, on_progress: OnProgress = ignore_progress) -> Extractor:
-    """FID's features. Raises `JudgeWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
+    """FID's features. Raises `MetricWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
     from core.networks.inception import FidInception
 
-    path = fetch_judge(INCEPTION_FILE, on_progress=on_progress)
+    path = fetch_network(INCEPTION_FILE, on_progress=on_progress)
     network = FidInception()
     try:
         load_into(network, load_torch(path), source=path.name)
@@ -86,10 +86,10 @@ def load_inception(device: torch.device, *, on_progress: OnProgress = ignore_pro
 
 
 def load_arcface(device: torch.device, *, on_progress: OnProgress = ignore_progress) -> ArcFaceEmbedding:
-    """ArcFace's embedding. Raises `JudgeWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
+    """ArcFace's embedding. Raises `MetricWeightsUnavailable`, `WeightsCorrupted`, `DiskFull`."""
     from core.networks.arcface import ArcFace
 
-    path = fetch_judge(ARCFACE_FILE, on_progress=on_progress)
+    path = fetch_network(ARCFACE_FILE, on_progress=on_progress)
     with torch.device("meta"):
         network = ArcFace()
     try:

@@ -116,7 +116,7 @@ def _read_pair(
 
 
 def _square(photo: Photo) -> Image.Image:
-    """A square picture at 256 px."""
+    """Read a square picture at 256 px."""
     if photo.image.width != photo.image.height:
         raise PicturesUnusable(photo.name, f"is not square ({photo.image.width} x {photo.image.height} pixels)")
     return at_side(use_as_aligned(photo, size_px=SIDE_PX).image)

@@ -173,12 +173,12 @@ def summarise(rows: Sequence[Scores], drawings: Sequence[Image.Image], style: St
 
 
 def differences(a: Sequence[Scores], b: Sequence[Scores]) -> dict[str, Interval]:
-    """`a - b` over the same photos, by measure."""
+    """Summarise `a - b` over the same photos, by measure."""
     return {measure.name: paired_difference(_column(a, measure.name), _column(b, measure.name)) for measure in MEASURES}
 
 
 def protocols(networks: MetricNetworks) -> dict[str, str]:
-    """What every number of a report is, by measure."""
+    """Say what every number of a report is, by measure."""
     names = networks.protocols
     return {
         **names,

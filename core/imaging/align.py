@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from core.config import PhotoLimits
+from core.config import CropMode, PhotoLimits
 from core.errors import FaceCutOff, FaceIndexOutOfRange, FaceTooSmall, NoFaceFound, PhotoTooSmall
 from core.imaging.faces import DetectedFace, FaceFinder
 from core.imaging.geometry import Box, box_quad, ffhq_quad, warp_to_quad
@@ -23,7 +23,6 @@ from core.imaging.square import Square
 if TYPE_CHECKING:
     from core.imaging.photo import Photo
 
-CropMode = Literal["detect", "aligned"]  # find the face, or take the picture's central square
 
 MIN_FACE_PX = 60  # width of the detector's box; below, a 256 px crop is mostly guesswork
 MAX_CUT_SHARE = 0.1  # of the face's width that may lie outside of the photo

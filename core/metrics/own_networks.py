@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from PIL import Image
 
-from core.errors import JudgeUnavailable
+from core.errors import MetricNetworkUnavailable
 from core.metrics.gram import Features
 from core.metrics.identity import CROP_PX, Embedding
 from core.networks.squeezenet import WEIGHTS_FILE as FEATURES_FILE
@@ -45,24 +45,28 @@ class OnnxEmbedding:
         path: the file; its network takes one [1, 3, 112, 112] picture of levels 0-255.
 
     Raises:
-        JudgeUnavailable: onnxruntime is missing, or the file can't be read or takes something else.
+        MetricNetworkUnavailable: onnxruntime is missing, or the file can't be read or takes something else.
     """
 
     def __init__(self, path: Path) -> None:
         try:
             runtime = import_module("onnxruntime")
         except ImportError:
-            raise JudgeUnavailable(path.name, "it needs the package onnxruntime: pip install onnxruntime") from None
+            raise MetricNetworkUnavailable(
+                path.name, "it needs the package onnxruntime: pip install onnxruntime"
+            ) from None
         options = runtime.SessionOptions()
         options.log_severity_level = 3
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            raise JudgeUnavailable(path.name, f"it could not be read ({type(error).__name__})") from error
+            raise MetricNetworkUnavailable(path.name, f"it could not be read ({type(error).__name__})") from error
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or list(inputs[0].shape[1:]) != [3, CROP_PX, CROP_PX]:
             got = [list(entry.shape) for entry in inputs]
-            raise JudgeUnavailable(path.name, f"it should take one [1, 3, {CROP_PX}, {CROP_PX}] picture, not {got}")
+            raise MetricNetworkUnavailable(
+                path.name, f"it should take one [1, 3, {CROP_PX}, {CROP_PX}] picture, not {got}"
+            )
         self._input = inputs[0].name
 
     def __call__(self, crop: Image.Image) -> np.ndarray:
@@ -78,11 +82,11 @@ def load_own_networks(folder: Path) -> OwnNetworks:
     """Load every network the folder holds.
 
     Raises:
-        JudgeUnavailable: when the folder holds none, or when one is damaged or lacks its package.
+        MetricNetworkUnavailable: when the folder holds none, or when one is damaged or lacks its package.
     """
     identity, features = folder / IDENTITY_FILE, folder / FEATURES_FILE
     if not identity.is_file() and not features.is_file():
-        raise JudgeUnavailable(folder.name, f"the folder holds neither {IDENTITY_FILE} nor {FEATURES_FILE}")
+        raise MetricNetworkUnavailable(folder.name, f"the folder holds neither {IDENTITY_FILE} nor {FEATURES_FILE}")
     return OwnNetworks(
         identity=OnnxEmbedding(identity) if identity.is_file() else None,
         features=_load_features(features) if features.is_file() else None,
@@ -93,4 +97,4 @@ def _load_features(path: Path) -> SqueezeNetFeatures:
     try:
         return SqueezeNetFeatures(path)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise JudgeUnavailable(path.name, f"it could not be read ({error})") from error
+        raise MetricNetworkUnavailable(path.name, f"it could not be read ({error})") from error

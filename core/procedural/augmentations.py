@@ -163,7 +163,7 @@ def pencil(x: Tensor, dice: _Dice) -> Tensor:
 
 
 def duotone(x: Tensor, dice: _Dice) -> Tensor:
-    """A gradient between random colours: tints, sepia, posters, cyanotypes."""
+    """Lay a gradient between random colours: tints, sepia, posters, cyanotypes."""
     count = dice.integer(2, 4)
     palette = torch.rand((count, 3), generator=dice.rng)
     palette = palette * 0.6 + torch.linspace(0, 0.4, count)[:, None]
@@ -280,7 +280,7 @@ def random_style(photo: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def random_tone(photo: Tensor, rng: torch.Generator) -> Tensor:
-    """A random shift of brightness with a mild tone curve: [B, 3, H, W].
+    """Shift brightness at random, with a mild tone curve: [B, 3, H, W].
 
     The structure map then carries contrast but no absolute brightness, which is left to the appearance code. The
     result may leave [-1, 1]: clipping would lose what no real photo has lost.

@@ -93,7 +93,7 @@ def _in_tones(x: Tensor, grain: Tensor, *palette: Tensor) -> Tensor:
 
 
 def cyanotype(x: Tensor, rng: torch.Generator) -> Tensor:
-    """An old blue print on paper, brushed at its edge and a little grainy."""
+    """Make an old blue print on paper, brushed at its edge and a little grainy."""
     shape, paper = (1, 1, *x.shape[2:]), _colour(244, 241, 230)
     grain = (f.value_noise(shape, 1.2, rng) - 0.5) * 0.16 + (f.value_noise(shape, 26, rng) - 0.5) * 0.2
     brushed = _oval(*x.shape[2:], start=0.92, end=1.14, rng=rng)

@@ -213,8 +213,8 @@ def _config(
     for name in given.keys() - known.keys():
         raise PageProblem("The engine '{engine}' has no '{name}'.", engine=entry.name, name=name)
     chosen = {name: _read(kind, known[name], value, name) for name, value in given.items()}
-    if "anchor" in known:
-        chosen["anchor"] = "photo" if personal else "style"
+    if kind.person_option is not None:
+        chosen[kind.person_option] = "photo" if personal else "style"
     elif personal:
         raise PageProblem("The engine '{engine}' makes styles for everyone. Leave 'photo' out.", engine=entry.name)
     try:

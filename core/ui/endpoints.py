@@ -18,7 +18,7 @@ from core.ui.components import settings
 from core.ui.friendly_errors import friendly
 
 CALLED = {"keep_colour": "keep_colours"}  # options that callers know by another name
-ASKED_OTHERWISE = ("anchor", "preview_every")  # the endpoint's `photo` decides the first; callers see no previews
+UNSEEN = "preview_every"  # callers see no previews
 DRAWING = {CALLED.get(item.name, item.name): item for item in options_of(DrawOptions)}
 
 
@@ -54,7 +54,7 @@ def training_parameters() -> dict[inspect.Parameter, str]:
     found: dict[str, dict[str, Option]] = {}
     for entry in registry.entries():
         for item in () if entry.training is None else settings.offered(entry.training):
-            if item.name not in ASKED_OTHERWISE:
+            if item.name not in (UNSEEN, entry.training and entry.training.person_option):  # `photo` decides the latter
                 found.setdefault(item.name, {})[entry.name] = item
     learners = [entry for entry in registry.entries() if entry.training is not None]
     made = {}

@@ -197,7 +197,7 @@ def test_the_command(tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Studio, "open", classmethod(lambda cls, *_, **__: finding_studio()))
     folders = make_folders(tiny, tmp_path)
     inputs = ["--photos", f"{folders}/photos", "--artworks", f"{folders}/references/r*", "--crop", "aligned"]
-    settings = ["--limit-photos", "1", "--limit-artworks", "1", "--steps", "1", "--judges", "shipped", "--dark", "a"]
+    settings = ["--limit-photos", "1", "--limit-artworks", "1", "--steps", "1", "--networks", "shipped", "--dark", "a"]
     command = ["evaluate", "hand", *inputs, *settings, "--methods", "paper,jojogan", "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.stderr

@@ -33,15 +33,15 @@ def choose_backbone(preference: str | None = None, *, timeout_s: float = REACH_T
     """
     wanted = preference or os.environ.get(BACKBONE_ENV) or "auto"
     if wanted == "mini":
-        return BackboneChoice("mini", "the embedded model was asked for")
+        return BackboneChoice("mini", "The embedded model was asked for.")
     if wanted == "ffhq":
-        return BackboneChoice("ffhq", "the 1024 px model was asked for")
+        return BackboneChoice("ffhq", "The 1024 px model was asked for.")
     if wanted != "auto":
         raise ValueError(f"the backbone must be 'auto', 'mini' or 'ffhq', got {wanted!r}")
     if best_device().type == "cpu":
-        return BackboneChoice("mini", "this machine has no GPU, and the embedded model is quick without one")
+        return BackboneChoice("mini", "This machine has no GPU, and the embedded model is quick without one.")
     if all(cached(file) for file in (STYLEGAN2_FFHQ, E4E_FFHQ)):
-        return BackboneChoice("ffhq", "a GPU and the downloaded 1024 px model are here")
+        return BackboneChoice("ffhq", "A GPU and the downloaded 1024 px model are here.")
     if hub_reachable(timeout_s):
-        return BackboneChoice("ffhq", "a GPU is here and the 1024 px model can be downloaded")
-    return BackboneChoice("mini", "the 1024 px model is not here and can't be downloaded now")
+        return BackboneChoice("ffhq", "A GPU is here and the 1024 px model can be downloaded.")
+    return BackboneChoice("mini", "The 1024 px model is not here and can't be downloaded now.")

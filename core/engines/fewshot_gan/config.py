@@ -75,13 +75,17 @@ class FinetuneConfig(TrainingConfig):
         "style",
         label="Works on",
         help="Keep one photo's identity, or that of faces in general.",
-        choices={"style": "any face", "photo": "only my photo"},
+        choices={"style": "Any face", "photo": "Only my photo"},
     )
     anchors_per_step: int = option(1, label="Faces per step", help="Identity faces in one step.", low=1, high=16)
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         {"sketch": MappingProxyType({"steps": 150}), "cartoon": MappingProxyType({"steps": 500})}
     )
+    preset_titles: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"sketch": "Sketch: lines and tone, quickest", "cartoon": "Cartoon: new shapes and colours"}
+    )
+    person_option: ClassVar[str | None] = "anchor"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", FORMER_METHODS.get(self.method, self.method))
@@ -100,6 +104,6 @@ class FinetuneConfig(TrainingConfig):
         return min(MOST_PAIRS, max(2, self.steps // 8)) if self.method == "aligned" else 0
 
     def pictures_per_step(self, references: int) -> int:
-        """References and anchors that pass through the generator in one step; for settings with defaults filled in."""
+        """Count what passes through the generator in one step; for settings with defaults filled in."""
         anchors = self.anchors_per_step if self.identity_weight or self.style_weight else 0
         return min(self.references_per_step or references, references) + anchors

@@ -179,7 +179,7 @@ class FewShotGan(Engine):
         return Drawing(image, provenance)
 
     def config(self, preset: str | None = None, **overrides: Any) -> FinetuneConfig:
-        """Hyper-parameters of "sketch" (150 steps) or "cartoon" (500), with the backbone's defaults filled in.
+        """Return settings of "sketch" (150 steps) or "cartoon" (500), with the backbone's defaults filled in.
 
         Raises:
             ValueError: an unknown preset or setting, a value out of range, or layers that the backbone lacks.
@@ -241,7 +241,7 @@ class FewShotGan(Engine):
         return self.reconstruct(prepared, look_seed=PHOTO_LOOK_SEED)
 
     def reconstruct(self, prepared: Prepared, *, look_seed: int | None = None) -> Image.Image:
-        """What the base generator makes of the codes: the photo-like inversion.
+        """Draw what the base generator makes of the codes: the photo-like inversion.
 
         Args:
             look_seed: replace the appearance by a random natural one, as Eq. 1 does in training.
@@ -255,7 +255,7 @@ class FewShotGan(Engine):
         return to_image(synthesize(w_plus, inversion.features, self.backbone))
 
     def ready_styles(self) -> Sequence[ReadyStyle]:
-        """The styles in `assets/styles`, for the embedded backbone."""
+        """List the styles in `assets/styles`, for the embedded backbone."""
         index = STYLES_DIR / "index.json"
         if self.backbone.name != STYLES_FOR or not index.exists():
             return ()

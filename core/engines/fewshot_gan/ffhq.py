@@ -101,7 +101,7 @@ def load_ffhq(
 
 
 def load_stylegan2(path: Path, resolution: int) -> tuple[Generator, Discriminator]:
-    """Generator and discriminator of a published checkpoint (`g_ema`, `d`). Raises `WeightsCorrupted`."""
+    """Load generator and discriminator of a published checkpoint (`g_ema`, `d`). Raises `WeightsCorrupted`."""
     generator, discriminator = Generator(resolution), Discriminator(resolution)
     try:
         checkpoint = load_torch(path)
@@ -113,7 +113,7 @@ def load_stylegan2(path: Path, resolution: int) -> tuple[Generator, Discriminato
 
 
 def load_e4e(path: Path, resolution: int) -> E4eInverter:
-    """The encoder of a published checkpoint (`state_dict`, `latent_avg`). Raises `WeightsCorrupted`."""
+    """Load the encoder of a published checkpoint (`state_dict`, `latent_avg`). Raises `WeightsCorrupted`."""
     with torch.device("meta"):
         encoder = Encoder4Editing(resolution)
     try:

@@ -226,7 +226,7 @@ class _Run:
 
     @torch.no_grad()
     def render(self, example: Example) -> Tensor:
-        """What the tuned generator makes of an example, on the CPU."""
+        """Draw what the tuned generator makes of an example, on the CPU."""
         example = _to_device(example, self.backbone.device)
         return self._draw(self.tuned, example.w_plus, example.features).cpu()
 
@@ -238,7 +238,7 @@ class _Run:
         return {name: change.half().cpu() for name, change in moved.items() if bool(change.any())}
 
     def style(self, name: str, loss: float) -> GanStyle:
-        """The style as it is now."""
+        """Return the style as it is now."""
         meta = StyleMeta(
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,

@@ -37,7 +37,7 @@ class PerceptualFeatures:
         return [gram(x) for x in self.features]
 
     def rows(self, index: slice) -> PerceptualFeatures:
-        """The part of the batch that `index` selects."""
+        """Return the part of the batch that `index` selects."""
         return PerceptualFeatures(tuple(x[index] for x in self.features), self.colours[index])
 
 

@@ -76,7 +76,7 @@ class GanStyle(Style):
 
 
 def config_values(config: FinetuneConfig) -> dict[str, object]:
-    """A configuration as JSON-ready values."""
+    """Write a configuration as JSON-ready values."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
@@ -137,7 +137,7 @@ def load_style(path: Path, *, backbone: str, fingerprint: str, shapes: Mapping[s
 
 
 def _read_header(path: Path) -> dict[str, dict[str, Any]]:
-    """A file's header, read without the tensors behind it."""
+    """Read a file's header without the tensors behind it."""
     try:
         total = path.stat().st_size
         if total > MAX_STYLE_BYTES:

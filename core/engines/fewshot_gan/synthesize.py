@@ -12,7 +12,7 @@ from core.engines.fewshot_gan.style_file import GanStyle
 
 
 def tuned_parameters(style: GanStyle, backbone: Backbone, strength: float) -> dict[str, Tensor]:
-    """The generator's changed parameters at `strength`: base + strength * (tuned - base)."""
+    """Return the generator's changed parameters at `strength`: base + strength * (tuned - base)."""
     base = dict(backbone.generator.named_parameters())
     return {
         name: base[name].detach() + strength * delta.to(device=base[name].device, dtype=base[name].dtype)

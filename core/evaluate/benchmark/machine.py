@@ -54,7 +54,7 @@ def this_machine(device: torch.device) -> Machine:
 
 
 def cpu_model() -> str:
-    """The processor's name as the system gives it."""
+    """Return the processor's name as the system gives it."""
     path = Path("/proc/cpuinfo")
     if path.exists():
         for line in path.read_text(errors="replace").splitlines():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.evaluate.benchmark.report import BenchmarkReport
-from core.evaluate.benchmark.timing import Point, Row
+from core.evaluate.benchmark.timing import Point, TimedRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def draw(report: BenchmarkReport, path: Path) -> None:
     figure.savefig(path, dpi=120, format="png")
 
 
-def _bars(axes: Axes, rows: Sequence[Row]) -> None:
+def _bars(axes: Axes, rows: Sequence[TimedRow]) -> None:
     labels = [textwrap.fill(f"{row.name} [{row.backbone}, {row.dtype}]", 60) for row in rows]
     medians = [row.median_s for row in rows]
     errors = [[row.median_s - row.min_s for row in rows], [row.max_s - row.median_s for row in rows]]

@@ -19,7 +19,7 @@ from core.engines.fewshot_gan.measure.curves import curve_points
 from core.engines.fewshot_gan.measure.operations import Operation, mini_operations
 from core.engines.fewshot_gan.measure.published_shapes import ffhq_operations
 from core.evaluate.benchmark.machine import QUICK_CHANNELS, QUICK_PX, Machine, convolution_speed, this_machine
-from core.evaluate.benchmark.timing import Point, Row, summarise, time_once, time_repeated
+from core.evaluate.benchmark.timing import Point, TimedRow, summarise, time_once, time_repeated
 from core.evaluate.plans import BenchmarkPlan
 from core.imaging.photo import load_photo
 from core.progress import OnProgress, Progress, ignore_progress
@@ -38,7 +38,7 @@ class BenchmarkReport:
     convolution_gflop_per_s: dict[str, float]
     quick: bool
     repeats: int
-    rows: tuple[Row, ...]
+    rows: tuple[TimedRow, ...]
     sweep: tuple[Point, ...]
     task: Literal["benchmark"] = "benchmark"
 
@@ -53,7 +53,7 @@ def run(plan: BenchmarkPlan, *, on_progress: OnProgress = ignore_progress) -> Be
     device = find_device(plan.device)
     size = {"channels": QUICK_CHANNELS, "side_px": QUICK_PX} if plan.quick else {}
     speed = convolution_speed(device, repeats=plan.repeats, **size)
-    rows: list[Row] = []
+    rows: list[TimedRow] = []
     points: list[Point] = []
     for name in plan.backbones:
         for row in _rows(name, plan, device, speed):
@@ -67,7 +67,7 @@ def run(plan: BenchmarkPlan, *, on_progress: OnProgress = ignore_progress) -> Be
     return BenchmarkReport(this_machine(device), speed, plan.quick, plan.repeats, tuple(rows), tuple(points))
 
 
-def _rows(backbone: str, plan: BenchmarkPlan, device: torch.device, speed: Mapping[str, float]) -> Iterator[Row]:
+def _rows(backbone: str, plan: BenchmarkPlan, device: torch.device, speed: Mapping[str, float]) -> Iterator[TimedRow]:
     photo = None if plan.photo is None else load_photo(plan.photo)
     if backbone == "ffhq":
         operations = ffhq_operations(device, quick=plan.quick, long=plan.long, photo=photo)
@@ -80,7 +80,7 @@ def _rows(backbone: str, plan: BenchmarkPlan, device: torch.device, speed: Mappi
             yield time_preset(preset, PRESET_REFERENCES, device, speed, repeats=plan.repeats)
 
 
-def time_operation(operation: Operation, device: torch.device, speed: Mapping[str, float], *, repeats: int) -> Row:
+def time_operation(operation: Operation, device: torch.device, speed: Mapping[str, float], *, repeats: int) -> TimedRow:
     """Time one operation."""
     if operation.once:
         seconds = summarise([time_once(operation.run, device)])
@@ -88,7 +88,7 @@ def time_operation(operation: Operation, device: torch.device, speed: Mapping[st
         seconds = time_repeated(operation.run, device, repeats=repeats)
     dtype = "none" if operation.dtype is None else dtype_name(operation.dtype)
     work = None if operation.dtype is None else seconds.median_s * speed[dtype]
-    return Row(
+    return TimedRow(
         **vars(seconds),
         name=operation.name,
         backbone=operation.backbone,
@@ -109,13 +109,13 @@ class _Preset(NamedTuple):
 def time_preset(
     preset: str, references: int, device: torch.device, speed: Mapping[str, float], *, repeats: int,
     steps: int | None = None,
-) -> Row:  # fmt: skip
+) -> TimedRow:  # fmt: skip
     """Time a preset's whole runs with `mini`, each in a new process, and note the processes' largest memory."""
     command = [sys.executable, "-m", "core.evaluate.benchmark.whole_preset", preset, str(references)]
     command += ["--device", str(device)] + ([] if steps is None else ["--steps", str(steps)])
     runs = [_run_preset(command, preset) for _ in range(min(repeats, PRESET_REPEATS[preset]))]
     seconds, dtype = summarise([run.seconds for run in runs]), dtype_name(compute_dtype(device))
-    return Row(
+    return TimedRow(
         **vars(seconds),
         name=f"preset {preset}, {references} reference(s), {runs[0].steps} steps",
         backbone="mini",

@@ -24,7 +24,7 @@ class Seconds:
 
 
 @dataclass(frozen=True)
-class Row(Seconds):
+class TimedRow(Seconds):
     """One line of the report.
 
     Attributes:

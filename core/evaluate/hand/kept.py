@@ -165,7 +165,7 @@ def _write_times(path: Path, times: TrainingTime | DrawingTimes) -> None:
 
 
 def _times(path: Path, kind: type[Times]) -> Times | None:
-    """What a whole file took; None where it has to be made."""
+    """Read what a whole file took; None where it has to be made."""
     if not path.is_file():
         return None
     try:

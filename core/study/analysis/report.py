@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from core.config import PAPER_ARMS
 from core.errors import Sentence
 from core.study.analysis import statistics
 from core.study.analysis.photo_votes import PHOTO_VOTES_NOTE, PhotoTable, photo_tables
@@ -27,14 +28,7 @@ from core.study.records import GROUPS, PhotoVoteRow, VoteRow, arm_title, arms_in
 GROUP_TITLES: Mapping[str, str] = MappingProxyType(
     {"all": "Everybody", "artist": "Good at portrait drawing", "viewer": "Not skilled in art drawing"}
 )
-_HEADLINE_TITLES: Mapping[str, str] = MappingProxyType(  # of arms under the paper's own titles
-    {
-        "jojogan-one": "One-shot, JoJoGAN",
-        "jojogan-few": "Few-shot, JoJoGAN",
-        "ours-one": "One-shot, ours",
-        "ours-few": "Few-shot, ours",
-    }
-)
+_HEADLINE_TITLES: Mapping[str, str] = MappingProxyType({arm.id: arm.paper_title for arm in PAPER_ARMS})
 
 
 @dataclass(frozen=True)
@@ -218,7 +212,7 @@ def _scopes(
 
 
 def _titles(scopes: Iterable[Scope]) -> Mapping[str, str]:
-    """What the arms of several packs are called, the first pack's title first."""
+    """Name the arms of several packs, the first pack's title first."""
     return {arm: title for scope in reversed(list(scopes)) for arm, title in scope.arm_titles.items()}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, CommitScheduler, HfApi, constants, get_session
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
 from core.study.records import Event
 from core.study.storage import eventlog
@@ -21,15 +21,9 @@ PATH_IN_REPO = "votes"
 _ANSWER_TIMEOUT_S = 30.0  # huggingface_hub's client would wait without end
 
 
-class _NoBar(tqdm):
-    """Progress bars have no place in a server's output."""
-
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
-
-
 def hub(token: str) -> HfApi:
     """Return the Hub at `HF_ENDPOINT`, or the public one."""
+    disable_progress_bars()  # they have no place in a server's output
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or constants.ENDPOINT, token=token)
 
 
@@ -72,7 +66,7 @@ class LogReader:
         # Into an empty folder: with a filled one the client takes old copies when the Hub falls silent.
         with tempfile.TemporaryDirectory(prefix="votes-") as folder:
             snapshot = self._api.snapshot_download(
-                self._dataset, repo_type="dataset", allow_patterns=paths, cache_dir=folder, tqdm_class=_NoBar
+                self._dataset, repo_type="dataset", allow_patterns=paths, cache_dir=folder
             )
             return eventlog.read([Path(snapshot) / path for path in paths])
 

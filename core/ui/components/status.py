@@ -65,8 +65,7 @@ def describe(studio: Studio, engine: str | None = None, *, problem: StyleIdentit
     about = studio.describe(engine)
     ready = t("Ready. Your pictures are deleted after you leave.")
     where = t("{model}, on {device}.", model=t(about.title), device=device_name(about.device))
-    reason = about.reason.strip()
-    why = t(f"{reason[:1].upper()}{reason[1:].rstrip('.')}.") if reason else ""
+    why = t(about.reason) if about.reason else ""
     machine = " ".join(fact for fact in (where, why, t(STUDY.votes_kept())) if fact)
     contact = os.environ.get(CONTACT_ENV, "").strip()
     facts = [machine, t("Draw only people who agreed to it, and children only if their parents did.")]

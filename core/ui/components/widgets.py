@@ -17,10 +17,12 @@ from markupsafe import Markup
 from core.ui.components.rendering import render
 from core.ui.components.theme import static_text
 from core.ui.i18n import t
-from core.ui.server.session import Box, ChosenPhoto, Crop, Reference
+from core.ui.server.session import ChosenPhoto, CropChoice, Reference
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from core.imaging.geometry import Box
 
 CLICKS = """
 element.addEventListener('click', (event) => {
@@ -132,7 +134,7 @@ def styles_loading(count: int = 7) -> Markup:
 # --- photo and portrait ------------------------------------------------------------------------------------
 
 
-def photo_view(photo: ChosenPhoto | None, crop: Crop, *, editing: bool = False, token: str = "") -> Markup:
+def photo_view(photo: ChosenPhoto | None, crop: CropChoice, *, editing: bool = False, token: str = "") -> Markup:
     """Return the photo with its faces outlined as buttons, or with the frame that cuts one out.
 
     Args:

@@ -195,7 +195,7 @@ def _is_join(path: str) -> bool:
 
 
 def _last_name(path: str) -> str:
-    """The endpoint that a path names, as in `run/stylize`."""
+    """Return the endpoint that a path names, as in `run/stylize`."""
     return path.rstrip("/").rpartition("/")[2]
 
 

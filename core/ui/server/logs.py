@@ -45,7 +45,7 @@ def places(failure: tuple[type[BaseException], BaseException, TracebackType | No
 
 
 def _short(file_name: str) -> str:
-    """A source file's path without the machine's own folders."""
+    """Return a source file's path without the machine's own folders."""
     path = Path(file_name)
     if path.is_relative_to(ROOT):
         return path.relative_to(ROOT).as_posix()

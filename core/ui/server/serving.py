@@ -213,5 +213,5 @@ class Server:
 
 
 def _reason(failure: BaseException) -> str:
-    """An expected failure's sentence, which tells the operator what to do; it names no visitor's file."""
+    """Return an expected failure's sentence, which tells the operator what to do and names no visitor's file."""
     return str(failure) if isinstance(failure, StyleIdentityError) else type(failure).__name__

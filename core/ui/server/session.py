@@ -7,32 +7,32 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from core.config import CropMode
 from core.imaging.square import Square
 
 if TYPE_CHECKING:
     from core.engines.base import Prepared
     from core.imaging.align import AlignedFace
+    from core.imaging.geometry import Box
 
-Box = tuple[int, int, int, int]
-CropMode = Literal["detect", "aligned", "manual"]
 FRAME_RANGES = ((0.0, 100.0), (0.0, 100.0), (10.0, 150.0), (-360.0, 360.0))  # across, down, size; degrees
 
 
 @dataclass(frozen=True)
-class Crop:
+class CropChoice:
     """How the face is cut out: found, the picture as it is, or a square by hand.
 
     The square's centre is in percent of the picture's width and height, its side in percent of the shorter one; it is
     turned clockwise.
     """
 
-    mode: CropMode = "detect"
+    mode: CropMode | Literal["manual"] = "detect"
     across_percent: float = 50.0
     down_percent: float = 50.0
     size_percent: float = 70.0
     degrees: float = 0.0
 
-    def for_studio(self, width: int, height: int) -> Literal["detect", "aligned"] | Square:
+    def for_studio(self, width: int, height: int) -> CropMode | Square:
         """Return `Studio.align`'s `crop` argument."""
         if self.mode != "manual":
             return self.mode
@@ -40,13 +40,13 @@ class Crop:
         return Square(centre, min(width, height) * self.size_percent / 100, self.degrees)
 
     @classmethod
-    def by_hand(cls, square: Square, width: int, height: int) -> Crop:
+    def by_hand(cls, square: Square, width: int, height: int) -> CropChoice:
         """Describe a square on a picture of this size."""
         across, down = (100 * (at + 0.5) / side for at, side in zip(square.centre, (width, height), strict=True))
         return cls("manual", across, down, 100 * square.side / min(width, height), square.degrees)
 
     @classmethod
-    def told(cls, numbers: object) -> Crop:
+    def told(cls, numbers: object) -> CropChoice:
         """Read what the page's frame tells: across, down, size and degrees, parted by commas; kept in their ranges.
 
         Raises ValueError for anything else.
@@ -80,14 +80,14 @@ class ChosenPhoto:
     height: int
     view: str
     boxes: tuple[Box, ...] = ()
-    frames: tuple[Crop, ...] = ()
+    frames: tuple[CropChoice, ...] = ()
     face_index: int = 0
     problem: str = ""
 
     @property
-    def frame(self) -> Crop:
+    def frame(self) -> CropChoice:
         """The chosen face's crop; a square in the middle where there is none."""
-        return self.frames[self.face_index] if self.face_index < len(self.frames) else Crop("manual")
+        return self.frames[self.face_index] if self.face_index < len(self.frames) else CropChoice("manual")
 
 
 @dataclass(frozen=True)

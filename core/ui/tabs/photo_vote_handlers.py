@@ -23,7 +23,7 @@ from core.ui.components import widgets
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
 from core.ui.server.runtime import EXECUTOR
-from core.ui.server.session import ChosenPhoto, Crop, Portrait
+from core.ui.server.session import ChosenPhoto, CropChoice, Portrait
 from core.ui.server.study_service import STUDY
 from core.ui.tabs import vote_views as views
 from core.ui.tabs.events import Changes, unchanged
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SHOWN_PX = 512
-Offered = tuple[str, int, Crop, str]  # photo, face, cut and style
+Offered = tuple[str, int, CropChoice, str]  # photo, face, cut and style
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class PhotoVote:
         self,
         portrait_file: Any,
         photo: ChosenPhoto | None,
-        crop: Crop,
+        crop: CropChoice,
         chosen: str | None,
         engine: str | None,
         offered: Offered | None,
@@ -111,7 +111,7 @@ class PhotoVote:
         self,
         photo: ChosenPhoto | None,
         portrait: Portrait | None,
-        crop: Crop,
+        crop: CropChoice,
         chosen: str | None,
         progress: gr.Progress = gr.Progress(),
     ) -> Changes:
@@ -145,7 +145,7 @@ class PhotoVote:
 
 
 def _group(runs: Runs | None) -> Group | None:
-    """What was said at the beginning of this browser's latest run, None without one."""
+    """Return what was said when this browser's latest run began, None without one."""
     code = current(runs)
     return None if code is None else STUDY.study().group_of(code)
 

@@ -33,7 +33,7 @@ def why_not_yet(runs: Runs | None) -> str:
 
 
 def _hidden_from(runs: Runs | None) -> tuple[PackCard, ...]:
-    """The open sets of pictures that this browser has yet to vote on."""
+    """List the open sets of pictures that this browser has yet to vote on."""
     return STUDY.study().packs_hidden_from(codes_of(runs))
 
 

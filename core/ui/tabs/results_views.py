@@ -40,7 +40,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A table's row; its title is translated when it is shown."""
 
     title: str
@@ -53,7 +53,7 @@ class Check:
 
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     sentences: Sequence[str]
 
 
@@ -147,7 +147,7 @@ def _scope(scope: list[Table], paper: Mapping[str, float]) -> Markup:
     rows = []
     for arm in arms:
         cells = [_cell(by_arm.get(arm)) for by_arm in found]
-        rows.append(Row(_title(arm, scope), [*cells, *([Cell(plain=f"{paper[arm]:.2f} %")] if beside else [])]))
+        rows.append(TableRow(_title(arm, scope), [*cells, *([Cell(plain=f"{paper[arm]:.2f} %")] if beside else [])]))
     missing = [f"{t(GROUP_TITLES[table.group])}: {t(table.withheld)}" for table in scope if table.withheld]
     return render(
         TEMPLATE,
@@ -178,7 +178,7 @@ def joint(report: Report) -> Markup:
     """Return the strengths over sets with different methods, where there are any."""
     if not report.strengths:
         return Markup()
-    rows = [Row(row.title, [_strength(row.strength, row.interval)]) for row in report.strengths]
+    rows = [TableRow(row.title, [_strength(row.strength, row.interval)]) for row in report.strengths]
     columns = [Column(t("Strength (Plackett-Luce)"))]
     return render(TEMPLATE, "joint", title=t("All sets together"), columns=columns, rows=rows)
 
@@ -196,7 +196,7 @@ def _photo_votes_of(table: PhotoTable) -> Markup:
         counts=t("{count} choices", count=f"{table.choices:,}"),
         withheld=table.withheld,
         columns=[Column(t("Everybody"))],
-        rows=[Row(row.title, [_share(row.share, row.interval)]) for row in table.results],
+        rows=[TableRow(row.title, [_share(row.share, row.interval)]) for row in table.results],
         undecided=[] if table.withheld else [percent(table.undecided / table.choices)],
         sentences=[] if table.withheld else [_place(table.positions)],
     )
@@ -208,7 +208,7 @@ def _photo_votes_of(table: PhotoTable) -> Markup:
 def _check(table: Table) -> Check:
     columns = [t("Chosen"), t("Strength (Plackett-Luce)"), t("Wilson interval"), t("Bootstrap over people")]
     rows = [
-        Row(
+        TableRow(
             row.title,
             [
                 Cell(plain=f"{row.choices:,}"),

@@ -33,7 +33,7 @@ from core.ui.i18n import t
 from core.ui.server.limits import limits
 from core.ui.server.newest import DRAWINGS
 from core.ui.server.runtime import EXECUTOR
-from core.ui.server.session import ChosenPhoto, Crop, KeptPortrait, MyStyle, Portrait, new_key
+from core.ui.server.session import ChosenPhoto, CropChoice, KeptPortrait, MyStyle, Portrait, new_key
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
 from core.ui.tabs.events import Changes, Shown, unchanged
@@ -74,9 +74,9 @@ def read_photo(path: str, engine: str | None, *, name: str | None = None) -> tup
     width, height = found.photo.image.size
     view = widgets.data_address(found.photo.image, side_px=VIEW_PX)
     problem = "" if found.problem is None else found.problem.sentence
-    frames = tuple(Crop.by_hand(square, width, height) for square in found.squares)
+    frames = tuple(CropChoice.by_hand(square, width, height) for square in found.squares)
     chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, found.boxes, frames, problem=problem)
-    key = portrait_key(chosen, Crop(), engine)
+    key = portrait_key(chosen, CropChoice(), engine)
     return chosen, None if found.face is None else Portrait(key, found.face, None)
 
 
@@ -85,17 +85,17 @@ def picture_file(path: str | Path, name: str | None = None) -> PictureFile:
     return PictureFile(Path(path), name, limits().photo)
 
 
-def portrait_key(photo: ChosenPhoto, crop: Crop, engine: str | None) -> tuple[object, ...]:
+def portrait_key(photo: ChosenPhoto, crop: CropChoice, engine: str | None) -> tuple[object, ...]:
     """Return what decides the face: the file, which face, how it is cut out, and who reads it."""
     return photo.path, photo.face_index if crop.mode == "detect" else 0, crop, engine
 
 
-def has_face(photo: ChosenPhoto | None, crop: Crop) -> bool:
+def has_face(photo: ChosenPhoto | None, crop: CropChoice) -> bool:
     """Tell whether there is a face to draw: one was found, or a part of the photo was chosen."""
     return photo is not None and (crop.mode != "detect" or not photo.problem)
 
 
-def as_seen(photo: ChosenPhoto, portrait: Portrait | None, crop: Crop, engine: str | None) -> dict[str, Any]:
+def as_seen(photo: ChosenPhoto, portrait: Portrait | None, crop: CropChoice, engine: str | None) -> dict[str, Any]:
     """Return what a drawing job needs of a photo: the face that is kept, if it still fits, and how to find it."""
     kept = portrait if portrait is not None and portrait.key == portrait_key(photo, crop, engine) else None
     return {
@@ -135,9 +135,9 @@ class StylizeTab(StylizeParts):
             self.state.photo: chosen,
             self.state.portrait: portrait,
             self.state.tried: None,
-            self.state.crop: Crop(),
+            self.state.crop: CropChoice(),
             left.uploader: gr.update(visible=False),
-            left.view: gr.update(value=widgets.photo_view(chosen, Crop()), visible=True),
+            left.view: gr.update(value=widgets.photo_view(chosen, CropChoice()), visible=True),
             left.gallery: style_gallery.with_faces({}, of=None),
             **self.no_result(),
         }
@@ -203,11 +203,11 @@ class StylizeTab(StylizeParts):
         }
 
     @friendly
-    def click_photo(self, photo: ChosenPhoto | None, crop: Crop, event: gr.EventData) -> Changes:
+    def click_photo(self, photo: ChosenPhoto | None, crop: CropChoice, event: gr.EventData) -> Changes:
         """Choose a face, or how it is cut out."""
         if photo is None:
             return unchanged()
-        ways = {"find": Crop(), "whole": Crop("aligned")}
+        ways = {"find": CropChoice(), "whole": CropChoice("aligned")}
         if event.pick in ways:
             chosen = ways[str(event.pick)]
             return {self.state.crop: chosen, self.left.view: widgets.photo_view(photo, chosen, token=new_key())}
@@ -216,14 +216,14 @@ class StylizeTab(StylizeParts):
         return {self.state.photo: other, self.left.view: widgets.photo_view(other, crop)}
 
     @friendly
-    def edit_crop(self, photo: ChosenPhoto | None, crop: Crop) -> Any:
+    def edit_crop(self, photo: ChosenPhoto | None, crop: CropChoice) -> Any:
         """Let the frame be moved; nothing is drawn before it was."""
         return gr.skip() if photo is None else widgets.photo_view(photo, crop, editing=True)
 
     @friendly
     def move_frame(self, photo: ChosenPhoto | None, event: gr.EventData) -> Changes:
         """Take the square that the visitor laid over the photo."""
-        return unchanged() if photo is None else {self.state.crop: Crop.told(event.pick)}
+        return unchanged() if photo is None else {self.state.crop: CropChoice.told(event.pick)}
 
     # --- choosing a style ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from core.ui.components import before_after, kept_portraits, settings, widgets
 from core.ui.components.settings import Controls
 from core.ui.i18n import fragment, label
 from core.ui.server.runtime import ACCELERATOR, FACES, LONG_WORK
-from core.ui.server.session import Crop
+from core.ui.server.session import CropChoice
 from core.ui.tabs.events import AS_SENT, DIRECT, HIDDEN, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab, example_paths
 from core.ui.tabs.stylize_parts import InputColumn, ResultColumn, Several, VisitorState
@@ -159,7 +159,7 @@ def build(tabs: gr.Tabs, engine: gr.State) -> StylizeTab:
         engine,
         photo=gr.State(None),
         portrait=gr.State(None),
-        crop=gr.State(Crop()),
+        crop=gr.State(CropChoice()),
         chosen=gr.State(None),
         mine=gr.State(()),
         tried=gr.State(None),

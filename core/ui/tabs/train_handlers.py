@@ -18,7 +18,6 @@ from core.errors import (
     TrainingStopped,
 )
 from core.execution.jobs import READING, PictureFile, ReadReference, ReadReferences, ReferencePicture, TrainStyle
-from core.options import options_of
 from core.ui.components import example_sets, style_gallery, widgets
 from core.ui.components.before_after import preview as preview_html
 from core.ui.friendly_errors import PageProblem, friendly
@@ -35,12 +34,10 @@ from core.ui.tabs.train_parts import TrainParts
 
 if TYPE_CHECKING:
     from core.engines.base import Style, TrainingConfig, TrainingStep
-    from core.engines.registry import EngineEntry
     from core.imaging.align import AlignedFace
 
 CARD_PX = 224
 STEP_TITLES = ("Drop your pictures", "Choose a look", "Train, then use it")
-PRESET_TITLES = {"sketch": "Sketch: lines and tone, quickest", "cartoon": "Cartoon: new shapes and colours"}
 LEARNS_NO_STYLES = "This engine draws in its own styles and learns no new ones. Choose another engine to make one."
 STOPPED = TrainingStopped().sentence
 
@@ -60,16 +57,6 @@ def heads(references: Sequence[Reference], *, trained: bool = False) -> tuple[st
 def usable(references: Sequence[Reference]) -> list[AlignedFace]:
     """Return the faces that can be trained on."""
     return [reference.face for reference in references if reference.face is not None]
-
-
-def preset_title(name: str) -> str:
-    """Return a preset's name for people, in English."""
-    return PRESET_TITLES.get(name, name.replace("_", " ").capitalize())
-
-
-def asks_for_anchor(entry: EngineEntry) -> bool:
-    """Whether an engine's styles can be made for one person."""
-    return entry.training is not None and "anchor" in {item.name for item in options_of(entry.training)}
 
 
 def checked(references: Sequence[Reference]) -> list[AlignedFace]:
@@ -246,12 +233,12 @@ class TrainTab(TrainParts):
         if not studio().capabilities(engine).trains or entry.training is None:
             says = widgets.hint(LEARNS_NO_STYLES)
             return {self.cannot: gr.update(value=says, visible=True), self.steps: gr.update(visible=False)}
-        presets = [(t(preset_title(name)), name) for name in entry.training.presets]
+        presets = [(t(entry.training.preset_title(name)), name) for name in entry.training.presets]
         return {
             self.cannot: gr.update(visible=False),
             self.steps: gr.update(visible=True),
             self.second.preset: gr.update(choices=presets, value=presets[0][1] if presets else None),
-            self.second.anchor: gr.update(visible=asks_for_anchor(entry)),
+            self.second.person: gr.update(visible=entry.training.person_option is not None),
             **{one.column: gr.update(visible=name == engine) for name, one in self.second.settings.items()},
         }
 
@@ -288,8 +275,8 @@ class TrainTab(TrainParts):
         if entry.name not in self.second.settings:
             raise PageProblem(LEARNS_NO_STYLES)
         given = self.second.settings[entry.name].controls.read(shown)
-        if asks_for_anchor(entry):
-            given["anchor"] = shown[self.second.anchor]
+        if entry.training is not None and entry.training.person_option is not None:
+            given[entry.training.person_option] = shown[self.second.person]
         try:
             return studio().config(shown[self.second.preset], engine=engine, **given)
         except ValueError as error:

@@ -35,7 +35,7 @@ class StepTwo:
 
     head: gr.HTML
     preset: gr.Radio
-    anchor: gr.Radio
+    person: gr.Radio
     upload: gr.Image
     complaint: gr.HTML
     settings: Mapping[str, Settings]
@@ -99,7 +99,7 @@ class TrainParts:
             self.cannot,
             self.steps,
             second.preset,
-            second.anchor,
+            second.person,
             *(one.column for one in second.settings.values()),
         ]
 
@@ -112,4 +112,4 @@ class TrainParts:
     def trained_from(self) -> set[Block]:
         """What a style is trained from, beside what Stylize has."""
         controls = [one.controls.components() for one in self.second.settings.values()]
-        return set().union([self.references, self.own, self.second.preset, self.second.anchor], *controls)
+        return set().union([self.references, self.own, self.second.preset, self.second.person], *controls)

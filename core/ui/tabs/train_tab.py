@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.i18n import I18nData
 
 from core.engines import registry
-from core.engines.base import DrawOptions
+from core.engines.base import DrawOptions, TrainingConfig
 from core.ui.components import example_sets, settings, widgets
 from core.ui.components.settings import Controls
 from core.ui.i18n import fragment, label
@@ -18,7 +18,7 @@ from core.ui.server.runtime import FACES, LONG_WORK, READING
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab
 from core.ui.tabs.stylize_tab import drawing_after, photo_input
-from core.ui.tabs.train_handlers import TrainTab, asks_for_anchor, heads, preset_title
+from core.ui.tabs.train_handlers import TrainTab, heads
 from core.ui.tabs.train_parts import Settings, StepOne, StepThree, StepTwo
 
 KEEPS_PICTURES = (
@@ -68,8 +68,8 @@ def _settings() -> dict[str, Settings]:
     return made
 
 
-def _controls(kind: type, *, prefix: str) -> Controls:
-    items = [item for item in settings.offered(kind) if item.name != "anchor"]  # which is asked for in the open
+def _controls(kind: type[TrainingConfig], *, prefix: str) -> Controls:
+    items = [item for item in settings.offered(kind) if item.name != kind.person_option]  # asked for in the open
     taken = {item.name for item in settings.offered(DrawOptions)}
     made = {}
     for start in range(0, len(items), 2):
@@ -81,24 +81,20 @@ def _controls(kind: type, *, prefix: str) -> Controls:
 
 
 def _step_two(head: I18nData) -> StepTwo:
-    first = next((entry for entry in registry.entries() if entry.training is not None), None)
-    presets = [] if first is None or first.training is None else list(first.training.presets)
+    kind = next((entry.training for entry in registry.entries() if entry.training is not None), TrainingConfig)
     with gr.Column(elem_classes="step-box", min_width=320):
         title = gr.HTML(head)
         preset = gr.Radio(
-            [(label(preset_title(name)), name) for name in presets],
-            value=presets[0] if presets else None,
+            [(label(kind.preset_title(name)), name) for name in kind.presets],
+            value=next(iter(kind.presets), None),
             label=label("Kind of picture"),
             elem_id="preset",
         )
-        anchor = gr.Radio(
-            [
-                (label("Any face"), "style"),
-                (label("Only my photo"), "photo"),
-            ],
+        person = gr.Radio(
+            [(label("Any face"), "style"), (label("Only my photo"), "photo")],
             value="style",
             label=label("Works on"),
-            visible=first is not None and asks_for_anchor(first),
+            visible=kind.person_option is not None,
             elem_id="anchor",
         )
         with gr.Accordion(label("Your photo, for the preview"), open=False, elem_id="own-photo"):
@@ -106,7 +102,7 @@ def _step_two(head: I18nData) -> StepTwo:
             upload = photo_input(height=200, elem_id="train-photo")
             complaint = gr.HTML("")
         with gr.Accordion(label("Advanced"), open=False, elem_id="advanced"):
-            return StepTwo(title, preset, anchor, upload, complaint, _settings())
+            return StepTwo(title, preset, person, upload, complaint, _settings())
 
 
 def _step_three(head: I18nData) -> StepThree:

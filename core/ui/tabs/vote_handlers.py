@@ -22,7 +22,7 @@ from core.errors import (
 )
 from core.study.protocol import codes
 from core.study.protocol.flow import CONSENT_VERSION, Study
-from core.study.records import GROUPS, LABELS, PackCard, Screen
+from core.study.records import GROUPS, LABELS, MAX_DWELL_MS, PackCard, Screen
 from core.ui.components import widgets
 from core.ui.friendly_errors import friendly
 from core.ui.i18n import t
@@ -32,7 +32,6 @@ from core.ui.tabs import vote_views as views
 
 VOTE_TAB, RESULTS_TAB = "vote", "results"
 MAX_RUNS = 20
-MAX_DWELL_MS = 3_600_000
 MOVED_ON = "This run went on in another tab, so here is where it is now. No answer was changed."
 UNREADABLE = "That didn't reach us. Select again."
 NO_RUN = "This browser doesn't know your run. Continue with your code, or start a new one."
@@ -130,13 +129,13 @@ def _page(*, notice: str = "", code_notice: str = "", **parts: Any) -> VotePage:
 
 
 def _run(screen: Screen, code: str, notice: str = "", *, memory: Any = None) -> VotePage:
-    """The page while a run is on it."""
+    """Show the page while a run is on it."""
     hidden = gr.update(visible=False)
     return _page(memory=memory, intro=hidden, stage=_stage(screen, code, notice), code=hidden)
 
 
 def _intro(runs: Runs | None, notice: str = "", *, forgotten: str | None = None) -> VotePage:
-    """The page before a run. The browser's memory is written only to forget a code: it may not be read yet."""
+    """Show the page before a run. The browser's memory is written only to forget a code: it may not be read yet."""
     memory = None if forgotten is None else forget(runs, forgotten)
     runs, code = runs if memory is None else memory, gr.update(visible=True)
     cards = STUDY.study().packs_open()
@@ -160,7 +159,7 @@ def _finished_titles(runs: Runs | None) -> set[str]:
 
 
 def _lost(runs: Runs | None, code: str, error: StyleIdentityError) -> VotePage:
-    """The way in, with the reason why a run can't go on."""
+    """Show the way in, with the reason why a run can't go on."""
     sentence = t(error.sentence)
     if isinstance(error, VoteRejected):
         sentence = f"{sentence} {t('Your old code {code} still withdraws its answers.', code=code)}"

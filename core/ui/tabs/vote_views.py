@@ -47,7 +47,7 @@ def _screen(kind: str, body: Markup, *, ticket: str = "", more: Sequence[str] = 
 
 
 def _group() -> str:
-    """A name for a screen's radio buttons: another stage on the page has its own."""
+    """Return a name for a screen's radio buttons: another stage on the page has its own."""
     return f"st-{secrets.token_hex(4)}"
 
 

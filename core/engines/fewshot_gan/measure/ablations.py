@@ -45,7 +45,7 @@ class Ablation:
         return int(max(value.number for value in self.values)) if self.axis == "references" else 0
 
     def overrides(self, value: Value, default: TrainingConfig) -> dict[str, Any]:
-        """Settings of one point that differ from the default's; none where the references vary."""
+        """Return settings of one point that differ from the default's; none where the references vary."""
         if self.axis == "references":
             return {}
         if self.axis == "alpha":

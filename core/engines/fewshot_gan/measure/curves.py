@@ -42,7 +42,7 @@ def curve_points(device: torch.device, *, backbones: Collection[str], quick: boo
 
 
 def _batches(engine: FewShotGan, batches: tuple[int, ...]) -> Iterator[PointOperation]:
-    """The embedded generator: several pictures at once."""
+    """Time the embedded generator: several pictures at once."""
     for batch in batches:
         w_plus, features = engine.backbone.sample(torch.Generator().manual_seed(0), batch)
         run = partial(synthesize, w_plus, features, engine.backbone)
@@ -50,7 +50,7 @@ def _batches(engine: FewShotGan, batches: tuple[int, ...]) -> Iterator[PointOper
 
 
 def _references(engine: FewShotGan, counts: tuple[int, ...]) -> Iterator[PointOperation]:
-    """The embedded backbone: one training step with ever more references."""
+    """Time the embedded backbone: one training step with ever more references."""
     references = sample_references(engine, counts[-1], torch.Generator().manual_seed(0))
     examples = training_examples(engine, references)
     curve = f"fine-tuning step (mini, {engine.config('sketch').references_per_step} of them in each)"

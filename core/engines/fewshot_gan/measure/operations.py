@@ -110,7 +110,7 @@ def training_examples(engine: FewShotGan, references: Sequence[AlignedFace]) -> 
 
 
 def training_step(engine: FewShotGan, examples: Sequence[Example]) -> Operation:
-    """A step (forward, backward, Adam) of the method with its own defaults."""
+    """Prepare a step (forward, backward, Adam) of the method with its own defaults."""
     config = replace(engine.config("sketch"), steps=STEPS)
     steps = finetune_steps(examples, [], config, engine.backbone, name="benchmark")
     name = f"fine-tuning step, {len(examples)} reference(s)"

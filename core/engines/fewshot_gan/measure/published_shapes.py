@@ -148,13 +148,13 @@ class PublishedShapes:
         return Operation(f"synthesize, {self.resolution} px", "ffhq", run, dtype, NOTE)
 
     def features(self, discriminator: Discriminator) -> Operation:
-        """The discriminator's features of one picture, as JoJoGAN compares them."""
+        """Prepare the discriminator's features of one picture, as JoJoGAN compares them."""
         x = self._picture(self.resolution)
         run = torch.no_grad()(lambda: discriminator.features(x, dtype=self.dtype))
         return Operation(f"discriminator features, {self.resolution} px", "ffhq", run, self.dtype, NOTE)
 
     def backbone(self, generator: Generator, measure: Perceptual, method: Method) -> Backbone:
-        """What one method's fine-tuning needs, with the published recipe; it has no encoder and no face finder."""
+        """Make what one method's fine-tuning needs, with the published recipe; it has no encoder and no face finder."""
         layers: Iterable[int] = PAPER_SWAP_LAYERS if method == "paper" else range(7, 18)
         swapped = tuple(layer for layer in layers if layer < generator.n_latent)
         alpha, identity_weight = (0.5, 0.001) if method == "paper" else (0.0, 0.0)
@@ -177,13 +177,13 @@ class PublishedShapes:
         return finetune_steps([example], [example], config, backbone, name="benchmark")
 
     def training_step(self, backbone: Backbone, method: Method) -> Operation:
-        """A step (forward, backward, Adam) with one reference."""
+        """Prepare a step (forward, backward, Adam) with one reference."""
         steps = self._train(backbone, FinetuneConfig(method=method, steps=STEPS))
         name = f"fine-tuning step, {self.resolution} px, 1 reference: {METHOD_TITLES[method]}"
         return Operation(name, "ffhq", lambda: next(steps), self.dtype, NOTE)
 
     def whole_preset(self, backbone: Backbone, method: Method, preset: str, *, steps: int | None = None) -> Operation:
-        """A preset's whole run with one reference. The paper's 500 steps took 120 s on a Tesla P40."""
+        """Prepare a preset's whole run with one reference. The paper's 500 steps took 120 s on a Tesla P40."""
         settings = {**FinetuneConfig.presets[preset], "method": method} | ({} if steps is None else {"steps": steps})
         config = FinetuneConfig(**settings)
         name = f"preset {preset}, {self.resolution} px, 1 reference, {config.steps} steps: {METHOD_TITLES[method]}"

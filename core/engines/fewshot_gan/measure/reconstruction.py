@@ -45,7 +45,7 @@ IDENTITY_PROTOCOL = "cosine112"
 
 
 @dataclass(frozen=True)
-class Row(AgainstPhoto):
+class PictureRow(AgainstPhoto):
     """One picture's numbers.
 
     Attributes:
@@ -94,7 +94,7 @@ class ReconstructionReport(Summary):
     protocols: tuple[str, ...]
     taken_as_aligned: int
     failed: tuple[Failed, ...]
-    pictures: tuple[Row, ...]
+    pictures: tuple[PictureRow, ...]
     by_source: dict[str, Summary] | None = absent()
     by_colour: dict[str, Summary] | None = absent()
     destylization: Destylization | None = absent()
@@ -131,7 +131,7 @@ def evaluate_reconstruction(
     gan = inside_of(engine)
     (save / "aligned").mkdir(parents=True, exist_ok=True)
     chosen = {item.path for item in spread(list(listed), probes)} if probes else set()
-    rows: list[Row] = []
+    rows: list[PictureRow] = []
     kept: list[Probe] = []
     failed: list[Failed] = []
     for done, item in enumerate(listed):
@@ -166,7 +166,7 @@ def evaluate_reconstruction(
 
 def _measure(
     gan: FewShotGan, item: Listed, face: AlignedFace, how: CropMode, save: Path, identity: Embedding | None
-) -> tuple[Row, Probe]:
+) -> tuple[PictureRow, Probe]:
     started = time.perf_counter()
     inversion = gan.prepare(face)
     picture = gan.reconstruct(inversion)
@@ -175,7 +175,7 @@ def _measure(
     save_png(result, save / f"{item.path.stem}.png")
     save_png(original, save / "aligned" / f"{item.path.stem}.png")
     probe = Probe(item.path.stem, face, original, inversion, result, eyes_in_crop(face))
-    row = Row(
+    row = PictureRow(
         **vars(against_photo(result, probe, identity)),
         name=item.path.name,
         source=item.source,
@@ -187,7 +187,7 @@ def _measure(
     return row, probe
 
 
-def summarise(rows: Sequence[Row]) -> Summary:
+def summarise(rows: Sequence[PictureRow]) -> Summary:
     """Summarise at least one row."""
     identities = [row.identity for row in rows if row.identity is not None]
     return Summary(
@@ -202,12 +202,12 @@ def summarise(rows: Sequence[Row]) -> Summary:
     )
 
 
-def _by_source(rows: Sequence[Row]) -> Iterator[tuple[str, Summary]]:
+def _by_source(rows: Sequence[PictureRow]) -> Iterator[tuple[str, Summary]]:
     for source in sorted({row.source for row in rows if row.source is not None}):
         yield source, summarise([row for row in rows if row.source == source])
 
 
-def _by_colour(rows: Sequence[Row]) -> Iterator[tuple[str, Summary]]:
+def _by_colour(rows: Sequence[PictureRow]) -> Iterator[tuple[str, Summary]]:
     for colour, label in ((True, "colour"), (False, "grey")):
         chosen = [row for row in rows if row.source is not None and row.colour is colour]
         if chosen:
