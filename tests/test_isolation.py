@@ -125,6 +125,7 @@ def test_two_who_train_at_once_get_their_own_styles(server: Running) -> None:
 
 def test_drawings_of_two_photos_don_t_mix(server: Running) -> None:
     async def draw(visitor: Visitor, photo: bytes) -> Image.Image:
+        visitor.set("brush", 0)  # the generator's drawing is enough to tell whose it is
         visitor.set("photo", await visitor.upload("me.png", photo))
         await visitor.fire("photo", "change")
         outcomes = await visitor.fire("styles", "click", {"pick": slug(visitor)})
@@ -269,7 +270,7 @@ def test_the_line_is_told_and_left(server: Running) -> None:
             stopping = time.monotonic()
             await anna.fire("stop", "click")
             await until(server, lambda queue: queue["running_jobs"] == 0)
-            assert time.monotonic() - stopping < 5, "stopping frees the accelerator at the next step"
+            assert time.monotonic() - stopping < 10, "stopping frees the accelerator at the next piece of work"
             await first
             assert "Training was stopped" in anna.value("run")
 

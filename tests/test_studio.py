@@ -71,7 +71,8 @@ def test_a_face_all_the_way_through(mini_studio: Studio, mini: FewShotGan, tmp_p
 
     config = mini_studio.config("sketch", steps=2, anchors_per_step=1, seed=1)
     steps = list(mini_studio.train([reference], config, name="Ink", preview=boxed))
-    assert [step.step for step in steps] == [0, 0, 1, 2], "two practice faces come first"
+    shown = [step.step for step in steps if step.step or step.preview is not None]
+    assert shown == [0, 0, 1, 2], "two practice faces come first"
     assert steps[-1].preview is not None and steps[-1].preview.size == (256, 256)
     assert steps[-1].style is not None and steps[-1].style.references == 1
 

@@ -96,41 +96,41 @@ def test_friendly_keeps_what_gradio_reads_from_the_signature(stylize: StylizeTab
 
 
 def test_a_square_by_hand_is_the_frame_that_the_page_shows() -> None:
-    frame = session.Crop("manual", 25, 50, 40, 30)
+    frame = session.CropChoice("manual", 25, 50, 40, 30)
     square = frame.for_studio(200, 100)
     assert square == Square((49.5, 49.5), 40, 30)
-    again = session.Crop.by_hand(Square.around(square.quad()), 200, 100)
+    again = session.CropChoice.by_hand(Square.around(square.quad()), 200, 100)
     assert dataclasses.astuple(again) == ("manual", *map(pytest.approx, (25, 50, 40, 30)))
-    assert session.Crop.told("25,50,40,30") == frame
-    assert session.Crop.told("-9,400,1,9999") == session.Crop("manual", 0, 100, 10, 360), "kept in its ranges"
+    assert session.CropChoice.told("25,50,40,30") == frame
+    kept = session.CropChoice("manual", 0, 100, 10, 360)
+    assert session.CropChoice.told("-9,400,1,9999") == kept, "kept in its ranges"
 
 
 @pytest.mark.parametrize("told", ["", "1,2,3", "1,2,3,nan", "a,b,c,d", None, "1,2,3,4,5"])
 def test_a_frame_that_is_no_frame_is_refused(told: object) -> None:
     with pytest.raises(ValueError):
-        session.Crop.told(told)
+        session.CropChoice.told(told)
 
 
 def test_the_frame_can_be_moved_where_it_makes_sense() -> None:
-    photo = session.ChosenPhoto(
-        "a.png", "a.png", 200, 100, "data:,", boxes=((50, 20, 90, 60),), frames=(session.Crop("manual", 35, 40, 60),)
-    )
-    shown = widgets.photo_view(photo, session.Crop())
+    frame = session.CropChoice("manual", 35, 40, 60)
+    photo = session.ChosenPhoto("a.png", "a.png", 200, 100, "data:,", boxes=((50, 20, 90, 60),), frames=(frame,))
+    shown = widgets.photo_view(photo, session.CropChoice())
     assert '<span class="frame"' in shown and "Adjust crop" in shown, "it is shown, and waits"
-    moved = widgets.photo_view(photo, session.Crop("manual", 25, 50, 40, 30))
+    moved = widgets.photo_view(photo, session.CropChoice("manual", 25, 50, 40, 30))
     assert '<button type="button" class="frame"' in moved and "width:20.00%;--turn:30.00deg" in moved
     assert "Find the face" in moved and "Use the whole picture" in moved
-    assert '<button type="button" class="frame"' in widgets.photo_view(photo, session.Crop(), editing=True)
-    second = dataclasses.replace(photo, frames=(*photo.frames, session.Crop("manual", 80, 40, 30)), face_index=1)
-    assert "left:80.00%" in widgets.photo_view(second, session.Crop(), editing=True), "the chosen face's frame"
+    assert '<button type="button" class="frame"' in widgets.photo_view(photo, session.CropChoice(), editing=True)
+    second = dataclasses.replace(photo, frames=(*photo.frames, session.CropChoice("manual", 80, 40, 30)), face_index=1)
+    assert "left:80.00%" in widgets.photo_view(second, session.CropChoice(), editing=True), "the chosen face's frame"
     faceless = dataclasses.replace(photo, boxes=(), frames=(), problem="no face")
-    assert '<button type="button" class="frame"' in widgets.photo_view(faceless, session.Crop())
-    assert 'class="frame"' not in widgets.photo_view(faceless, session.Crop("aligned"))
+    assert '<button type="button" class="frame"' in widgets.photo_view(faceless, session.CropChoice())
+    assert 'class="frame"' not in widgets.photo_view(faceless, session.CropChoice("aligned"))
 
 
 def test_other_crops_go_to_the_studio_by_name() -> None:
-    assert session.Crop().for_studio(200, 100) == "detect"
-    assert session.Crop("aligned").for_studio(200, 100) == "aligned"
+    assert session.CropChoice().for_studio(200, 100) == "detect"
+    assert session.CropChoice("aligned").for_studio(200, 100) == "aligned"
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,7 @@ def test_names_are_escaped_wherever_they_are_shown() -> None:
     photo = session.ChosenPhoto("p", evil, 100, 50, "data:,", problem=evil)
     reference = session.Reference("k", "p", evil, problem=evil)
     shown = (
-        widgets.photo_view(photo, session.Crop())
+        widgets.photo_view(photo, session.CropChoice())
         + widgets.reference_cards([reference], limit=14)
         + widgets.style_gallery([widgets.Tile("s", evil, "data:,", 4)], "s")
         + widgets.notice(evil)
@@ -241,7 +241,7 @@ def test_html_stands_in_templates_alone() -> None:
 
 def test_faces_are_outlined_and_the_chosen_one_is_marked() -> None:
     photo = session.ChosenPhoto("p", "two.jpg", 200, 100, "data:,", boxes=((10, 10, 50, 50), (100, -5, 140, 40)))
-    shown = " ".join(widgets.photo_view(dataclasses.replace(photo, face_index=1), session.Crop()).split())
+    shown = " ".join(widgets.photo_view(dataclasses.replace(photo, face_index=1), session.CropChoice()).split())
     assert shown.count('class="face"') == 2
     assert "left:50.00%;top:0.00%" in shown
     assert 'data-pick="1" aria-pressed="true"' in shown
@@ -614,7 +614,7 @@ def test_a_face_is_tried_in_every_style_once(
     known = {part: tried[part] for part in (stylize.state.tried, stylize.state.portrait)}
     list(draw(known))
     assert len(asked) == 1, "the tiles show this face already"
-    other, *_ = draw({**known, stylize.state.crop: session.Crop("manual")})
+    other, *_ = draw({**known, stylize.state.crop: session.CropChoice("manual")})
     assert len(asked) == 2 and other[stylize.left.gallery]["faces"]["of"] != faces["of"], "another crop, another face"
     *_, finished = draw()
     assert len(asked) == 3 and finished[stylize.state.shown] is not None, "the portrait is drawn all the same"

@@ -219,7 +219,7 @@ def _train(
     def on_step(step: TrainingStep) -> None:
         nonlocal practised
         if step.step == 0:
-            practised += 1
+            practised += step.preview is not None
             on_progress(Progress("practice faces", practised, config.practice_faces))
             return
         losses.append(step.loss)

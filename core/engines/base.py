@@ -233,7 +233,8 @@ class TrainingStep:
         step: 1 .. steps; 0 while faces to learn from are drawn.
         loss: what was minimised.
         seconds_left: estimate from the steps so far; None at the first.
-        preview: the preview face, drawn in the unfinished style, every few steps; at step 0 a face to learn from.
+        preview: the preview face, drawn in the unfinished style, every few steps; at step 0 a face to learn
+            from, None while it is being drawn.
         style: the finished style; None before the last step.
     """
 

@@ -66,7 +66,7 @@ def test_photo_and_four_engravings_become_an_engraved_portrait(
     page.screenshot(path=screenshots / "references.png", full_page=True)
     assert page.locator("#preset input[type=radio]").first.is_checked()
     page.click("#advanced > button")
-    page.fill("#steps input[type=number]", "25")
+    page.fill("#steps input[type=number]", "12")
     page.press("#steps input[type=number]", "Tab")
 
     page.click("#train:not([disabled])")

@@ -217,8 +217,10 @@ class FewShotGan(Engine):
                     hand, config.practice_faces, self.backbone, layout_reader(), seed=config.seed, person=person
                 )
                 for pair in made:
-                    pairs.append(pair)
-                    yield TrainingStep(0, config.steps, 0.0, preview=to_image(pair.picture))
+                    if pair is not None:
+                        pairs.append(pair)
+                    practised = None if pair is None else to_image(pair.picture)
+                    yield TrainingStep(0, config.steps, 0.0, preview=practised)
                     _end_if(stop)
             steps = finetune_steps(
                 pairs, anchors, config, self.backbone, name=name, preview=shown, hand=hand, hashes=hashes

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 
 from core.brushwork.portrait import PortraitSettings, portrait_levels
-from core.brushwork.synthesize import BrushSettings
+from core.brushwork.synthesize import COARSEST_PX, BrushSettings
 from core.engines.base import DrawOptions
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.finetune import Example
@@ -24,7 +24,7 @@ from core.imaging.align import AlignedFace, use_as_aligned
 from core.imaging.layout import LayoutReader
 from core.imaging.photo import Photo, array_to_image, to_image, to_tensor
 
-PAIR_PX = 256
+PAIR_PX = 256  # of the drawings to learn from; a smaller backbone learns from smaller ones
 
 
 def aligned_pairs(
@@ -35,8 +35,10 @@ def aligned_pairs(
     *,
     seed: int,
     person: AlignedFace | None = None,
-) -> Iterator[Example]:
+) -> Iterator[Example | None]:
     """Make pairs one after another: codes of a deformed face, and its drawing as the picture to learn.
+
+    Gives None between the pieces of a pair's work, some tenths of a second each, for whoever waits or wants an end.
 
     Args:
         hand: the references; each pair is drawn from one, in turn.
@@ -48,7 +50,8 @@ def aligned_pairs(
     """
     rng = torch.Generator().manual_seed(seed)
     w_plus, features = backbone.sample(rng, count)
-    settings = PortraitSettings(size_px=PAIR_PX, brush=BrushSettings(threads=torch.get_num_threads()))
+    size_px = min(PAIR_PX, max(COARSEST_PX, backbone.resolution))
+    settings = PortraitSettings(size_px=size_px, brush=BrushSettings(threads=torch.get_num_threads()))
     for row in range(len(w_plus)):
         part = slice(row, row + 1)
         drawn = synthesize(w_plus[part], None if features is None else features[part], backbone)
@@ -56,9 +59,13 @@ def aligned_pairs(
         if row == 0 and person is not None:
             face = person
         sitter = read_sitter(face, reader, hand, DrawOptions().shape)
+        yield None
         deformed = use_as_aligned(Photo(array_to_image(sitter.pixels), face.name), size_px=backbone.resolution)
         inversion = invert(deformed, backbone)
-        reference = decoded(hand.references[row % len(hand.references)])
-        *_, target = portrait_levels(sitter, reference, settings)
-        picture = to_tensor(array_to_image(target), size_px=backbone.resolution)
+        yield None
+        drawn_levels = []
+        for pixels in portrait_levels(sitter, decoded(hand.references[row % len(hand.references)]), settings):
+            drawn_levels.append(pixels)
+            yield None
+        picture = to_tensor(array_to_image(drawn_levels[-1]), size_px=backbone.resolution)
         yield Example(picture, inversion.w_plus, inversion.features)

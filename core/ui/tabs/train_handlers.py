@@ -341,6 +341,8 @@ class TrainTab(TrainParts):
         practised = 0
         for item in run:
             if item.step == 0:
+                if item.preview is None:
+                    continue
                 practised += 1
                 yield self._running(
                     widgets.practice_faces(practised, config.practice_faces), item.preview, practice=True
