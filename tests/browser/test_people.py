@@ -69,6 +69,7 @@ def violations_by_theme(page: Page, name: str) -> Iterator[tuple[str, list[str]]
     """Show the page light and dark, as Gradio does by a class, and say what is wrong in each."""
     for theme in ("dark", "light"):
         page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", theme == "dark")
+        page.wait_for_timeout(500)  # until colours have changed
         yield f"{name}-{theme}", violations(page)
 
 
