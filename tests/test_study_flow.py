@@ -20,18 +20,6 @@ from core.study.storage.store import Store
 from tests.study_parts import ARM_TITLES, ARMS, answer, begin, kept_open, run_through, small_pack, study_on
 
 
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    """11 trials of 4 arms."""
-    return small_pack(tmp_path_factory.mktemp("packs"))
-
-
-@pytest.fixture
-def study(pack: Pack, tmp_path: Path) -> Study:
-    """A study on `pack` with an empty store."""
-    return study_on(tmp_path / "votes.sqlite3", pack)
-
-
 def arms_shown(pack: Pack, screen: Screen) -> tuple[str, ...]:
     """What only the server knows: the arms behind a screen's candidates."""
     arm_of = {path: arm for trial in pack.trials for arm, path in trial.candidates.items()}

@@ -28,22 +28,10 @@ from core.study.protocol.packs import Pack
 from core.study.records import LABELS, Event
 from core.study.storage import eventlog, sqlite, store
 from core.study.storage.store import Store, default_store
-from tests.study_parts import answer, begin, run_through, small_pack, study_on
+from tests.study_parts import answer, begin, run_through, study_on
 
 ROOT = Path(__file__).resolve().parent.parent
 VIEWS = ("participants", "votes", "undone_votes", "checks", "studies", "photo_votes")
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    """11 trials of 4 arms."""
-    return small_pack(tmp_path_factory.mktemp("packs"))
-
-
-@pytest.fixture
-def study(pack: Pack, tmp_path: Path) -> Study:
-    """A study on `pack` with an empty store."""
-    return study_on(tmp_path / "votes.sqlite3", pack)
 
 
 def views(path: Path) -> dict[str, list[tuple]]:
