@@ -25,22 +25,14 @@ from core.engines.base import (
     TrainingStep,
 )
 from core.errors import StyleUnknown
-from core.imaging.align import (
-    AlignedFace,
-    DetectedFace,
-    Square,
-    align,
-    align_one_of,
-    crop_manually,
-    crop_square,
-    use_as_aligned,
-)
+from core.imaging.align import AlignedFace, CropMode, align, align_one_of, crop_square, use_as_aligned
+from core.imaging.faces import DetectedFace
 from core.imaging.paste import paste_back
 from core.imaging.photo import Photo
+from core.imaging.square import Square
 from core.progress import OnProgress, ignore_progress
 
-# "detect", "aligned", or where in the photo's pixels: a box (left, top, right, bottom), or a square.
-Crop = str | tuple[int, int, int, int] | Square
+Crop = CropMode | Square  # a square lies in the photo's pixels
 
 
 class Studio:
@@ -111,8 +103,8 @@ class Studio:
 
         Args:
             face_index: which face, the largest being 0.
-            crop: "detect" finds it, "aligned" takes the picture's central square, a box (left, top, right, bottom)
-                in photo pixels takes that, and so does a `Square`.
+            crop: "detect" finds it, "aligned" takes the picture's central square, a `Square` in
+                photo pixels takes that.
 
         Raises:
             NoFaceFound, FaceTooSmall, FaceCutOff, FaceIndexOutOfRange, PhotoTooSmall: with what to do about it.
@@ -124,10 +116,8 @@ class Studio:
         if crop == "aligned":
             return use_as_aligned(photo, size_px=size_px)
         if isinstance(crop, str):
-            raise ValueError(f"crop must be 'detect', 'aligned' or a box, got {crop!r}")
-        if isinstance(crop, Square):
-            return crop_square(photo, crop, size_px=size_px)
-        return crop_manually(photo, crop, size_px=size_px)
+            raise ValueError(f"crop must be 'detect', 'aligned' or a square, got {crop!r}")
+        return crop_square(photo, crop, size_px=size_px)
 
     def align_found(
         self, photo: Photo, faces: Sequence[DetectedFace], face_index: int = 0, *, engine: str | None = None

@@ -47,6 +47,7 @@ from core.execution.local import LocalAccelerator
 from core.execution.turns import Turns
 from core.execution.zero_gpu import DRAWING_S, PRACTICE_S, START_S, drawing_seconds, training_seconds
 from core.imaging.align import AlignedFace
+from core.imaging.square import Square
 from core.studio import Studio
 from tests.fake_engine import SIDE_PX, FlatColour, FlatStyle
 from tests.tiny_backbone import drawings, tiny_backbone, tiny_studio_that_finds_faces
@@ -175,7 +176,7 @@ def test_a_portrait_and_the_next_one_of_the_same_face(
 def test_a_portrait_of_another_face_or_part(executor: Executor, crowd: PictureFile, styles: tuple[Path, Path]) -> None:
     first, second = (executor.result(DrawPortrait(crowd, styles[0], face_index=index)) for index in (0, 1))
     assert pixels(first.before) != pixels(second.before)
-    boxed = executor.result(DrawPortrait(crowd, styles[0], crop=(20, 60, 240, 280)))
+    boxed = executor.result(DrawPortrait(crowd, styles[0], crop=Square((129.5, 169.5), 220)))
     assert boxed.face.quad.min() == 19.5
     with pytest.raises(FaceIndexOutOfRange, match="2 face"):
         executor.result(DrawPortrait(crowd, styles[0], face_index=2))

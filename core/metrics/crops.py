@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from core.errors import FaceCutOff, FaceTooSmall, NoFaceFound
-from core.imaging.align import AlignedFace, CropMode, FaceFinder, align, use_as_aligned
+from core.imaging.align import AlignedFace, CropMode, align, use_as_aligned
+from core.imaging.faces import FaceFinder
 from core.imaging.geometry import to_crop
 from core.imaging.listing import check_levels
 from core.imaging.photo import Photo, load_photo
