@@ -98,9 +98,7 @@ def wider_at_each_end(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.stack([np.fmin(first[..., 0], second[..., 0]), np.fmax(first[..., 1], second[..., 1])], axis=-1)
 
 
-def share_intervals(
-    tally: np.ndarray, *, confidence: float = CONFIDENCE, seed: int = 0, resampled: np.ndarray | None = None
-) -> np.ndarray:
+def share_intervals(tally: np.ndarray, *, confidence: float = CONFIDENCE, seed: int = 0) -> np.ndarray:
     """Return the interval of each arm's share that reports show: tally [P, A + 1] -> [A, 2].
 
     At each end it is the wider of Wilson's and of the bootstrap over participants.
@@ -108,11 +106,10 @@ def share_intervals(
     Args:
         tally: choices of each participant; the last column counts "can't decide".
         seed: of the bootstrap.
-        resampled: `resampled_over_participants(tally)` where it is there already.
     """
     tally = np.asarray(tally)
     total = tally.sum(axis=0)
-    resampled = resampled_over_participants(tally, seed=seed) if resampled is None else resampled
+    resampled = resampled_over_participants(tally, seed=seed)
     wilson = wilson_interval_of_independent_votes(total[:-1], int(total.sum()), confidence=confidence)
     return wider_at_each_end(wilson, bootstrap_interval_of_shares(resampled, len(tally), confidence=confidence))
 

@@ -200,7 +200,7 @@ def _rows(scope: Scope, tallies: np.ndarray, resampled: np.ndarray) -> tuple[Arm
     shares = statistics.preference_share_of_all_choices(tally)
     wilson = statistics.wilson_interval_of_independent_votes(tally[:-1], int(tally.sum()))
     bootstrap = statistics.bootstrap_interval_of_shares(resampled, len(tallies))
-    interval = statistics.share_intervals(tallies, resampled=resampled)
+    interval = statistics.wider_at_each_end(wilson, bootstrap)
     shown = np.ones((1, len(scope.arms)), dtype=bool)
     strengths = statistics.plackett_luce_top1(tally[None, :-1], shown)
     spread = statistics.plackett_luce_top1_resampled(resampled[:, None, :-1], shown)
