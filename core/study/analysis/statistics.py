@@ -245,8 +245,7 @@ class Separation:
     """Whether the best arm and the second are told apart, and how many participants that takes.
 
     Attributes:
-        best: index of the arm.
-        second: index of the arm.
+        best, second: the arms.
         difference: of their shares.
         interval: of the difference, by bootstrap over participants.
         separated: whether the interval leaves out 0.
@@ -255,8 +254,8 @@ class Separation:
         participants_still_needed: the same less those who took part; 0 once separated.
     """
 
-    best: int
-    second: int
+    best: str
+    second: str
     difference: float
     interval: tuple[float, float]
     separated: bool
@@ -265,9 +264,14 @@ class Separation:
 
 
 def separation_of_best_two(
-    tallies: np.ndarray, resampled: np.ndarray, *, confidence: float = CONFIDENCE, power: float = POWER
+    arms: Sequence[str],
+    tallies: np.ndarray,
+    resampled: np.ndarray,
+    *,
+    confidence: float = CONFIDENCE,
+    power: float = POWER,
 ) -> Separation:
-    """Compare the two most chosen arms: tallies [P, A + 1], their resampled sums [R, A + 1].
+    """Compare the two most chosen of A arms: tallies [P, A + 1], their resampled sums [R, A + 1].
 
     The sample size is that of a one-sample t-test on the participants' own differences between the two arms
     (statsmodels). Participants are its unit, so the likeness of one person's votes is in it. It takes the measured
@@ -283,8 +287,8 @@ def separation_of_best_two(
     separated = bool(low > 0)
     still = None if needed is None else max(0, needed - len(own))
     return Separation(
-        best=best,
-        second=second,
+        best=arms[best],
+        second=arms[second],
         difference=float(shares[best] - shares[second]),
         interval=(float(low), float(high)),
         separated=separated,
