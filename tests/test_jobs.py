@@ -27,7 +27,7 @@ from core.errors import (
     StyleFileInvalid,
     TrainingStopped,
 )
-from core.execution.base import Executor, Update, last_result, only_result
+from core.execution.base import Executor, Update, last_result
 from core.execution.choose import make_executor
 from core.execution.in_process import InProcessExecutor
 from core.execution.jobs import (
@@ -342,14 +342,10 @@ def test_jobs_and_what_they_give_can_be_pickled(
         assert len(pickle.loads(pickle.dumps(here))) == len(there) == 1
 
 
-def test_one_result_is_one_result() -> None:
-    assert only_result(iter([3])) == 3
+def test_the_result_is_the_last_one() -> None:
     assert last_result(iter([1, 2, 3])) == 3
     with pytest.raises(RuntimeError, match="expected a result, got none"):
         last_result(iter([]))
-    for results in ([], [1, 2]):
-        with pytest.raises(RuntimeError, match=f"expected one result, got {len(results)}"):
-            only_result(iter(results))
 
 
 def test_closing_a_stream_ends_the_work(

@@ -105,7 +105,7 @@ def style_report(
         config=run.config,
         training_seconds=run.cost.seconds,
         n=len(rows),
-        style_gap_closed_mean=mean_of(row.style_gap_closed for row in rows if row.style_gap_closed is not None),
+        style_gap_closed_mean=mean_of(row.style_gap_closed for row in rows),
         identity_mean=mean_of(identities),
         identity_p05=float(np.percentile(identities, 5)) if identities else None,
         ssim_mean=mean_of(row.ssim for row in rows),

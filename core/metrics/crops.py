@@ -69,7 +69,7 @@ def eyes_in_crop(face: AlignedFace) -> Eyes:
     return eyes if inside and right[0] - left[0] > 0.1 * SIDE_PX else ffhq_eyes(SIDE_PX)
 
 
-def mean_of(values: Iterable[float]) -> float | None:
-    """Return the mean, or None of nothing."""
-    listed = list(values)
-    return float(np.mean(listed)) if listed else None
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are known, None where there are none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
