@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from core.config import CropMode
 from core.engines import registry
 from core.engines.base import (
     Capabilities,
@@ -25,22 +26,14 @@ from core.engines.base import (
     TrainingStep,
 )
 from core.errors import StyleUnknown
-from core.imaging.align import (
-    AlignedFace,
-    DetectedFace,
-    Square,
-    align,
-    align_one_of,
-    crop_manually,
-    crop_square,
-    use_as_aligned,
-)
+from core.imaging.align import AlignedFace, align, align_one_of, crop_square, use_as_aligned
+from core.imaging.faces import DetectedFace
 from core.imaging.paste import paste_back
 from core.imaging.photo import Photo
+from core.imaging.square import Square
 from core.progress import OnProgress, ignore_progress
 
-# "detect", "aligned", or where in the photo's pixels: a box (left, top, right, bottom), or a square.
-Crop = str | tuple[int, int, int, int] | Square
+Crop = CropMode | Square  # a square lies in the photo's pixels
 
 
 class Studio:
@@ -111,8 +104,8 @@ class Studio:
 
         Args:
             face_index: which face, the largest being 0.
-            crop: "detect" finds it, "aligned" takes the picture's central square, a box (left, top, right, bottom)
-                in photo pixels takes that, and so does a `Square`.
+            crop: "detect" finds it, "aligned" takes the picture's central square, a `Square` in
+                photo pixels takes that.
 
         Raises:
             NoFaceFound, FaceTooSmall, FaceCutOff, FaceIndexOutOfRange, PhotoTooSmall: with what to do about it.
@@ -124,17 +117,13 @@ class Studio:
         if crop == "aligned":
             return use_as_aligned(photo, size_px=size_px)
         if isinstance(crop, str):
-            raise ValueError(f"crop must be 'detect', 'aligned' or a box, got {crop!r}")
-        if isinstance(crop, Square):
-            return crop_square(photo, crop, size_px=size_px)
-        return crop_manually(photo, crop, size_px=size_px)
+            raise ValueError(f"crop must be 'detect', 'aligned' or a square, got {crop!r}")
+        return crop_square(photo, crop, size_px=size_px)
 
-    def align_found(
-        self, photo: Photo, faces: Sequence[DetectedFace], face_index: int = 0, *, engine: str | None = None
-    ) -> AlignedFace:
-        """Crop one of the faces that `find_faces` gave, without searching again. Raises as `align`."""
+    def align_found(self, photo: Photo, faces: Sequence[DetectedFace], *, engine: str | None = None) -> AlignedFace:
+        """Crop the largest of the faces that `find_faces` gave, without searching again. Raises as `align`."""
         size_px = self.capabilities(engine).reads_px
-        return align_one_of(photo, faces, face_index=face_index, size_px=size_px)
+        return align_one_of(photo, faces, size_px=size_px)
 
     def prepare(self, face: AlignedFace, *, engine: str | None = None) -> Prepared:
         """Let an engine read a face once, so that it can be drawn many times."""
@@ -198,9 +187,9 @@ class Studio:
             raise StyleUnknown(wanted, ", ".join(ready) or "there are none for this model")
         return ready[wanted].path
 
-    def find_style(self, wanted: str, *, engine: str | None = None) -> Style:
+    def find_style(self, wanted: str) -> Style:
         """Read the style that `find_style_file` finds. Raises as that does and as `load_style`."""
-        return self.load_style(self.find_style_file(wanted, engine=engine), engine=engine)
+        return self.load_style(self.find_style_file(wanted))
 
     def save_style(self, style: Style, path: Path) -> Path:
         """Write a style file and return its path. Raises `DiskFull`."""

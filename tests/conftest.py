@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from core.engines.fewshot_gan.engine import FewShotGan
     from core.engines.registry import EngineEntry
     from core.studio import Studio
+    from core.study.protocol.flow import Study
+    from core.study.protocol.packs import Pack
 
 # huggingface_hub reads these once, when it is imported: an empty cache, no outgoing calls, a port where nobody listens.
 _HUB_HOME = tempfile.mkdtemp(prefix="styleidentity-hub-")
@@ -117,6 +119,44 @@ def tiny() -> Backbone:
     from tests.tiny_backbone import tiny_backbone
 
     return tiny_backbone()
+
+
+@pytest.fixture(scope="session")
+def studio() -> Studio:
+    """The studio on that backbone, which finds a face in every picture. Nothing may change it."""
+    from tests.compare_kit import finding_studio
+
+    return finding_studio()
+
+
+@pytest.fixture
+def tiny_cli(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line with that studio."""
+    monkeypatch.setattr(type(studio), "open", classmethod(lambda cls, *_, **__: studio))
+
+
+@pytest.fixture(scope="module")
+def folders(tiny: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up photos and references; see `tests/compare_kit.py`."""
+    from tests.compare_kit import make_folders
+
+    return make_folders(tiny, tmp_path_factory.mktemp("folders"))
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """11 trials of 4 arms."""
+    from tests.study_parts import small_pack
+
+    return small_pack(tmp_path_factory.mktemp("packs"))
+
+
+@pytest.fixture
+def study(pack: Pack, tmp_path: Path) -> Study:
+    """A study on `pack` with an empty store."""
+    from tests.study_parts import study_on
+
+    return study_on(tmp_path / "votes.sqlite3", pack)
 
 
 @pytest.fixture

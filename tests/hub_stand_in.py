@@ -6,7 +6,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -15,7 +15,20 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass
-class HubStandIn:
+class StandIn:
+    """Where a hub answers, and what lets go of the requests that hang."""
+
+    released: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """The endpoint for `HF_ENDPOINT`."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass
+class HubStandIn(StandIn):
     """What the stand-in serves and how it misbehaves; the counters and switches may change between requests.
 
     Attributes:
@@ -41,13 +54,6 @@ class HubStandIn:
     ignore_range: bool = False
     redirect: bool = False
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
-    released: threading.Event = field(default_factory=threading.Event)
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        """The endpoint for `HF_ENDPOINT`."""
-        return f"http://127.0.0.1:{self.port}"
 
     def transfers(self) -> list[str | None]:
         """Range headers of the requests that asked for content, None where all of it was asked for."""
@@ -127,14 +133,13 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """A client that hangs up is part of some tests; what a test needs to know is in `requests`."""
+        """A client that hangs up is part of some tests; what a test needs to know is noted by the hub."""
 
 
 @contextmanager
-def running_hub() -> Iterator[HubStandIn]:
-    """Serves a `HubStandIn` on a free loopback port until the block ends."""
-    hub = HubStandIn()
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+def serving(hub: StandIn, handler: type[BaseHTTPRequestHandler]) -> Iterator[StandIn]:
+    """Answers for `hub` on a free loopback port until the block ends; requests that hang are let go then."""
+    server = _Server(("127.0.0.1", 0), type("Handler", (handler,), {"hub": hub}))
     hub.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -145,3 +150,8 @@ def running_hub() -> Iterator[HubStandIn]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def running_hub() -> AbstractContextManager[HubStandIn]:
+    """Serves a `HubStandIn` on a free loopback port until the block ends."""
+    return serving(HubStandIn(), _Handler)

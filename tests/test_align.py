@@ -22,18 +22,14 @@ from core.errors import (
 )
 from core.imaging.align import (
     AlignedFace,
-    DetectedFace,
-    FaceFinder,
     align,
     align_face,
-    crop_manually,
     crop_square,
-    ffhq_quad,
     looks_aligned,
     use_as_aligned,
-    warp_to_quad,
 )
-from core.imaging.geometry import box_quad, from_crop, peek, side_of, to_crop
+from core.imaging.faces import DetectedFace, FaceFinder
+from core.imaging.geometry import box_quad, ffhq_quad, from_crop, peek, side_of, to_crop, warp_to_quad
 from core.imaging.paste import paste_back, soft_mask
 from core.imaging.photo import Photo, load_photo
 from core.imaging.square import Square
@@ -228,19 +224,11 @@ def test_predictor_file_must_be_there_and_whole(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(FaceFinder(tmp_path / "x.dat"))).predictor_path == tmp_path / "x.dat"
 
 
-def test_use_as_aligned_and_crop_manually() -> None:
+def test_use_as_aligned() -> None:
     photo = noise_photo(300, 200)
     centre = use_as_aligned(photo, size_px=200)
     assert np.array_equal(centre.image, photo.image.crop((50, 0, 250, 200))) and centre.landmarks is None
     np.testing.assert_allclose(centre.quad, box_quad(50, 0, 250, 200))
-    by_hand = crop_manually(photo, (20, 30, 120, 110), size_px=100)
-    np.testing.assert_allclose(by_hand.quad, box_quad(20, 20, 120, 120))
-    assert np.array_equal(by_hand.image, photo.image.crop((20, 20, 120, 120)))
-    corner = crop_manually(photo, (200, -50, 400, 90), size_px=64)
-    np.testing.assert_allclose(corner.quad, box_quad(200, 0, 300, 100))
-    for box in ((10, 10, 60, 150), (400, 10, 500, 150), (100, 100, 20, 20)):
-        with pytest.raises(PhotoTooSmall):
-            crop_manually(photo, box, size_px=64)
 
 
 def test_soft_mask_is_solid_inside_and_zero_outside() -> None:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,13 @@ from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.ffhq import load_ffhq
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, VggLpips
 from core.errors import WeightsCorrupted
-from core.networks.checkpoints import load_into, shapes_of
+from core.networks.checkpoints import load_into
 from core.networks.e4e import Encoder4Editing
 from core.networks.stylegan2 import Discriminator, Generator
 from core.progress import Progress, ignore_progress
 from core.weights.pins import E4E_FFHQ, LANDMARKS_68, STYLEGAN2_FFHQ, VGG16, HubFile
 from tests.hub_stand_in import HubStandIn, running_hub
+from tests.made_up_weights import made_up_state, pinned_to, saved
 from tests.test_perceptual import made_up_vgg
 from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
 
@@ -35,43 +35,8 @@ CPU = torch.device("cpu")
 SIDE_PX, LAYERS = 64, 10
 
 
-def made_up_state(network: nn.Module, *, scale_4d: bool = False) -> dict[str, Tensor]:
-    """Values as the golden files' recipe gives them, cut from shared numbers so that files stay small."""
-    stored = ("kernel", "num_batches_tracked")
-    shapes = {name: shape for name, shape in shapes_of(network).items() if not name.endswith(stored)}
-    rng = torch.Generator().manual_seed(1)
-    numbers = torch.randn(max(map(math.prod, shapes.values())), generator=rng)
-    by_fan_in = {1: numbers}
-    state = {}
-    for name, shape in sorted(shapes.items(), key=lambda item: -math.prod(item[1])):
-        fan_in = math.prod(shape[1:]) if scale_4d and len(shape) == 4 else 1
-        if fan_in not in by_fan_in:
-            by_fan_in[fan_in] = numbers[: math.prod(shape)] / math.sqrt(fan_in)
-        values = by_fan_in[fan_in][: math.prod(shape)].view(shape)
-        if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight") and "noise" not in name):
-            values = torch.ones(shape)
-        elif name.endswith("bias"):
-            values = torch.ones(shape) if "modulation" in name else 0.1 * values
-        elif name.endswith(("running_mean", "noise.weight")):
-            values = 0.1 * values
-        state[name] = values
-    return state
-
-
-def saved(checkpoint: dict) -> bytes:
-    stream = io.BytesIO()
-    torch.save(checkpoint, stream)
-    return stream.getvalue()
-
-
 def key_of(file: HubFile) -> str:
     return f"{file.repos[0]}/{file.file_name}"
-
-
-def pin_to(monkeypatch: pytest.MonkeyPatch, name: str, content: bytes) -> None:
-    """Expects this content of a file from here on."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    monkeypatch.setattr(backbone_ffhq, name, replace(getattr(backbone_ffhq, name), sha256=sha256))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +45,7 @@ def published() -> dict[str, bytes]:
     with torch.device("meta"):
         generator, discriminator, encoder = Generator(SIDE_PX), Discriminator(SIDE_PX), Encoder4Editing(SIDE_PX)
     stylegan = {"g_ema": made_up_state(generator), "d": made_up_state(discriminator), "latent_avg": torch.zeros(512)}
-    codes = {f"encoder.{name}": value for name, value in made_up_state(encoder, scale_4d=True).items()}
+    codes = {f"encoder.{name}": value for name, value in made_up_state(encoder, gain=1).items()}
     average = torch.randn(LAYERS, 512, generator=torch.Generator().manual_seed(2))
     e4e = {"state_dict": {**codes, "decoder.input": torch.zeros(3)}, "latent_avg": average, "opts": {"start": 0.0}}
     return {
@@ -100,7 +65,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: dict[str, by
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         for name in ("E4E_FFHQ", "LANDMARKS_68", "VGG16"):
-            pin_to(monkeypatch, name, published[key_of(getattr(backbone_ffhq, name))])
+            file = getattr(backbone_ffhq, name)
+            monkeypatch.setattr(backbone_ffhq, name, pinned_to(file, published[key_of(file)]))
         yield hub
     close_session()
 
@@ -171,7 +137,7 @@ def test_other_vgg_weights_are_refused(hub: HubStandIn, kind: str, monkeypatch: 
     other = safetensors.torch.save({"a": torch.zeros(1)})
     content = other if kind == "another network" else b"no safetensors at all"
     hub.files[key_of(VGG16)] = content
-    pin_to(monkeypatch, "VGG16", content)
+    monkeypatch.setattr(backbone_ffhq, "VGG16", pinned_to(VGG16, content))
     with pytest.raises(WeightsCorrupted, match=r"'model\.safetensors' is damaged"):
         backbone_ffhq._load_lpips(CPU, torch.float32, ignore_progress)
 

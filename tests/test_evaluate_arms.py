@@ -30,27 +30,11 @@ from core.imaging.listing import list_photos
 from core.imaging.photo import to_tensor
 from core.studio import Studio
 from core.study.protocol.packs import find_packs
-from tests.compare_kit import finding_studio, make_folders, shipped_networks
+from tests.compare_kit import shipped_networks
 from tests.tiny_backbone import as_face, drawings
 
 ARMS = tuple(arm.id for arm in PAPER_ARMS)
 runner = CliRunner()
-
-
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return finding_studio()
-
-
-@pytest.fixture(scope="module")
-def folders(tiny: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folders(tiny, tmp_path_factory.mktemp("arms"))
-
-
-@pytest.fixture
-def tiny_cli(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line with the made-up backbone."""
-    monkeypatch.setattr(Studio, "open", classmethod(lambda cls, *_, **__: studio))
 
 
 @dataclass(frozen=True)

@@ -18,26 +18,10 @@ from core.evaluate.panel import make_panel
 from core.evaluate.results import evaluate_results
 from core.imaging.listing import check_levels, list_photos
 from core.studio import Studio
-from tests.compare_kit import finding_studio, make_folders, make_pairs, save_nan, shipped_networks
+from tests.compare_kit import make_pairs, save_nan, shipped_networks
 from tests.test_evaluate import save_noise
 
 runner = CliRunner()
-
-
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return finding_studio()
-
-
-@pytest.fixture(scope="module")
-def folders(tiny: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folders(tiny, tmp_path_factory.mktemp("results"))
-
-
-@pytest.fixture
-def tiny_cli(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line with the made-up backbone."""
-    monkeypatch.setattr(Studio, "open", classmethod(lambda cls, *_, **__: studio))
 
 
 def test_pairs_against_the_artist(tiny_cli: None, tiny: Backbone, tmp_path: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +12,6 @@ import safetensors.torch
 import torch
 from huggingface_hub import close_session, constants
 from PIL import Image
-from torch import Tensor, nn
 
 from core.engines.fewshot_gan.measure.networks import LOSS_NOTE
 from core.errors import MetricWeightsUnavailable, WeightsCorrupted
@@ -28,43 +24,20 @@ from core.metrics.identity import ffhq_eyes
 from core.networks.arcface import ArcFace
 from core.networks.inception import FidInception
 from core.studio import Studio
-from tests.compare_kit import finding_studio
 from tests.hub_stand_in import HubStandIn, running_hub
+from tests.made_up_weights import made_up_state, pinned_to, saved
 from tests.test_perceptual import made_up_vgg
 
 CPU = torch.device("cpu")
-STRIDES = (7, 3, 2, 1)  # weights are overlapping windows of few numbers, so that files stay small
 
 
-def checkpoint(network: nn.Module) -> bytes:
-    """A file as `torch.save` writes the published ones, batch counters included."""
-    numbers = torch.randn(60_000, generator=torch.Generator().manual_seed(0))
-    scaled: dict[int, Tensor] = {}
-    state = {}
-    for name, tensor in network.state_dict().items():
-        shape = tuple(tensor.shape)
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.zeros((), dtype=torch.int64)
-        elif len(shape) > 1:
-            fan_in = math.prod(shape[1:])
-            pool = scaled.setdefault(fan_in, numbers * math.sqrt(2 / fan_in))
-            state[name] = torch.as_strided(pool, shape, STRIDES[-len(shape) :])
-        else:
-            level = 1.0 if name.endswith(("weight", "running_var")) else 0.0
-            state[name] = torch.full((1,), level).expand(shape)
-    stream = io.BytesIO()
-    torch.save(state, stream)
-    return stream.getvalue()
+def network_of(file: NetworkFile, content: bytes) -> NetworkFile:
+    """The network whose weights have this content."""
+    return replace(file, places=tuple(pinned_to(place, content) for place in file.places))
 
 
 def keys(file: NetworkFile) -> list[str]:
     return [f"{repo}/{place.file_name}" for place in file.places for repo in place.repos]
-
-
-def pinned_to(file: NetworkFile, content: bytes) -> NetworkFile:
-    """The network whose weights have this content."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    return replace(file, places=tuple(replace(place, sha256=sha256) for place in file.places))
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +46,8 @@ def files() -> dict[str, bytes]:
     with torch.device("meta"):
         arcface = ArcFace()
     return {
-        ARCFACE_FILE.network: checkpoint(arcface),
-        INCEPTION_FILE.network: checkpoint(FidInception()),
+        ARCFACE_FILE.network: saved(made_up_state(arcface, gain=2)),
+        INCEPTION_FILE.network: saved(made_up_state(FidInception(), gain=2)),
         LPIPS_FILE.network: safetensors.torch.save(made_up_vgg()),
     }
 
@@ -86,17 +59,12 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, bytes]
         for name in ("ARCFACE_FILE", "INCEPTION_FILE", "LPIPS_FILE"):
             file = getattr(published, name)
             hub.files[keys(file)[0]] = files[file.network]
-            monkeypatch.setattr(published, name, pinned_to(file, files[file.network]))
+            monkeypatch.setattr(published, name, network_of(file, files[file.network]))
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         yield hub
     close_session()
-
-
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return finding_studio()
 
 
 def noise(seed: int) -> Image.Image:
@@ -144,7 +112,7 @@ def test_a_copy_from_any_place_is_taken_before_a_download(hub: HubStandIn, files
 def test_auto_falls_back_to_the_stand_in(hub: HubStandIn, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy is in the cache, but it is another file, and there is no network."""
     fetch_network(published.INCEPTION_FILE)
-    monkeypatch.setattr(published, "INCEPTION_FILE", pinned_to(published.INCEPTION_FILE, b"unknown"))
+    monkeypatch.setattr(published, "INCEPTION_FILE", network_of(published.INCEPTION_FILE, b"unknown"))
     hub.fail_all = 503
     assert choose_networks(studio, "auto").protocols["frechet"] == "frechet_mini_discriminator"
     with pytest.raises(MetricWeightsUnavailable):
@@ -171,7 +139,7 @@ def test_other_bytes_send_to_the_mirror(hub: HubStandIn, files: dict[str, bytes]
     assert fetch_network(file).read_bytes() == files[file.network]
     hub.files[second] = b"something else too"
     with pytest.raises(MetricWeightsUnavailable):
-        fetch_network(pinned_to(file, b"unknown"))
+        fetch_network(network_of(file, b"unknown"))
 
 
 def test_a_file_of_another_network_is_refused(hub: HubStandIn, files: dict[str, bytes], monkeypatch) -> None:
@@ -180,11 +148,11 @@ def test_a_file_of_another_network_is_refused(hub: HubStandIn, files: dict[str, 
         file = getattr(published, name)
         other = files[(ARCFACE_FILE if name == "INCEPTION_FILE" else INCEPTION_FILE).network]
         hub.files[keys(file)[0]] = other
-        monkeypatch.setattr(published, name, pinned_to(file, other))
+        monkeypatch.setattr(published, name, network_of(file, other))
         with pytest.raises(WeightsCorrupted, match="does not fit the network"):
             load(CPU)
     other = safetensors.torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)})
     hub.files[keys(LPIPS_FILE)[0]] = other
-    monkeypatch.setattr(published, "LPIPS_FILE", pinned_to(LPIPS_FILE, other))
+    monkeypatch.setattr(published, "LPIPS_FILE", network_of(LPIPS_FILE, other))
     with pytest.raises(WeightsCorrupted, match=r"features\.0\.bias"):
         published.load_lpips(CPU)

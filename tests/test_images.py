@@ -59,21 +59,12 @@ def test_exif_rotation_is_applied_and_metadata_dropped(orientation: int) -> None
     assert small.size == (96, 64) and difference(small, scene(96, 64)) < 3
 
 
-def test_reading_leaves_the_callers_picture_alone() -> None:
-    image = scene()
-    image.info["comment"], image.getexif()[0x0112] = "kept", 6
-    turned = load_photo(image).image
-    assert turned.size == (80, 120) and image.size == (120, 80)
-    assert image.info == {"comment": "kept"} and image.getexif()[0x0112] == 6
-
-
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow says so, and goes on
 def test_damaged_exif_is_ignored() -> None:
     with_exif = encode(scene(), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
     assert load_photo(with_exif).image.size == (120, 80)
-    image = scene()
-    image.getexif()[0x0112] = ("not", "a number")
-    assert load_photo(image).image.size == (120, 80)
+    in_words = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x03\0\0\0no\0\0\0\0\0\0"  # the orientation as a text
+    assert load_photo(encode(scene(), "JPEG", exif=in_words)).image.size == (120, 80)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -198,24 +189,11 @@ def test_names_are_base_names(tmp_path: Path) -> None:
     assert load_photo(path).name == load_photo(str(path)).name == "holiday.png"
     assert load_photo(encode(scene()), name="C:\\Users\\Ann\\me.png").name == "me.png"
     assert load_photo(encode(scene())).name == "photo"
-    with Image.open(path) as image:
-        assert load_photo(image).name == "holiday.png"
     assert len(load_photo(encode(scene()), name="x" * 400 + ".png").name) <= 80
     for missing in (tmp_path / "gone.png", tmp_path, "a\0b.png"):
         with pytest.raises(PhotoUnreadable) as caught:
             load_photo(missing)
         assert str(tmp_path.parent) not in str(caught.value)
-
-
-def test_arrays_and_pictures() -> None:
-    pixels = np.array(scene())
-    photo = load_photo(pixels)
-    pixels[:] = 0
-    assert difference(photo.image, scene()) == 0
-    assert difference(load_photo(scene()).image, scene()) == 0
-    for wrong in (np.zeros((80, 80), np.uint8), np.zeros((80, 80, 3)), np.zeros((80, 80, 4), np.uint8)):
-        with pytest.raises(ValueError, match=r"\[H, W, 3\]"):
-            load_photo(wrong)
 
 
 def test_tensor_round_trip_is_exact() -> None:

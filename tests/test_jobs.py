@@ -27,7 +27,7 @@ from core.errors import (
     StyleFileInvalid,
     TrainingStopped,
 )
-from core.execution.base import Executor, Update, last_result, only_result
+from core.execution.base import Executor, Update, last_result
 from core.execution.choose import make_executor
 from core.execution.in_process import InProcessExecutor
 from core.execution.jobs import (
@@ -47,6 +47,7 @@ from core.execution.local import LocalAccelerator
 from core.execution.turns import Turns
 from core.execution.zero_gpu import DRAWING_S, PRACTICE_S, START_S, drawing_seconds, training_seconds
 from core.imaging.align import AlignedFace
+from core.imaging.square import Square
 from core.studio import Studio
 from tests.fake_engine import SIDE_PX, FlatColour, FlatStyle
 from tests.tiny_backbone import drawings, tiny_backbone, tiny_studio_that_finds_faces
@@ -175,7 +176,7 @@ def test_a_portrait_and_the_next_one_of_the_same_face(
 def test_a_portrait_of_another_face_or_part(executor: Executor, crowd: PictureFile, styles: tuple[Path, Path]) -> None:
     first, second = (executor.result(DrawPortrait(crowd, styles[0], face_index=index)) for index in (0, 1))
     assert pixels(first.before) != pixels(second.before)
-    boxed = executor.result(DrawPortrait(crowd, styles[0], crop=(20, 60, 240, 280)))
+    boxed = executor.result(DrawPortrait(crowd, styles[0], crop=Square((129.5, 169.5), 220)))
     assert boxed.face.quad.min() == 19.5
     with pytest.raises(FaceIndexOutOfRange, match="2 face"):
         executor.result(DrawPortrait(crowd, styles[0], face_index=2))
@@ -341,14 +342,10 @@ def test_jobs_and_what_they_give_can_be_pickled(
         assert len(pickle.loads(pickle.dumps(here))) == len(there) == 1
 
 
-def test_one_result_is_one_result() -> None:
-    assert only_result(iter([3])) == 3
+def test_the_result_is_the_last_one() -> None:
     assert last_result(iter([1, 2, 3])) == 3
     with pytest.raises(RuntimeError, match="expected a result, got none"):
         last_result(iter([]))
-    for results in ([], [1, 2]):
-        with pytest.raises(RuntimeError, match=f"expected one result, got {len(results)}"):
-            only_result(iter(results))
 
 
 def test_closing_a_stream_ends_the_work(

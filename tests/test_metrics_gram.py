@@ -41,6 +41,7 @@ def test_gram_equals_the_naive_loop() -> None:
 def test_gram_ignores_where_things_are() -> None:
     x = torch.from_numpy(np.random.default_rng(1).standard_normal((1, 3, 6, 6)))
     assert torch.allclose(gram_matrix(x), gram_matrix(x.flip(3).transpose(2, 3)), atol=1e-6)
+    assert gram_matrix(x.bfloat16()).dtype == torch.float32
 
 
 def test_distance_closed_forms() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import lpips
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models import inception
 
 from core.metrics.arcface import ArcFaceEmbedding
@@ -20,6 +18,7 @@ from core.metrics.lpips import LpipsVgg16
 from core.networks.arcface import ArcFace
 from core.networks.checkpoints import load_into
 from core.networks.inception import FEATURES, FidInception
+from tests.made_up_weights import made_up_state
 from tests.test_perceptual import made_up_vgg
 
 PUBLISHED_INCEPTION = {  # names and shapes of pt_inception-2015-12-05-6726825d.pth, one of every kind
@@ -42,30 +41,10 @@ PUBLISHED_ARCFACE = {  # of model_ir_se50.pth
 }
 
 
-def made_up(network: nn.Module, seed: int = 0) -> dict[str, Tensor]:
-    """Seeded weights that keep values in range, cut from shared numbers."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    numbers = torch.randn(max(map(math.prod, shapes.values())), generator=torch.Generator().manual_seed(seed))
-    state = {}
-    for name, shape in shapes.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        values = numbers[: math.prod(shape)].view(shape)
-        fan_in = math.prod(shape[1:]) if len(shape) > 1 else 1
-        if len(shape) > 1:
-            values = values * math.sqrt(2 / fan_in)
-        elif name.endswith(("running_var", "weight")):
-            values = 0.5 + values.abs() * 0.5
-        else:
-            values = values * 0.1
-        state[name] = values
-    return state
-
-
 @pytest.fixture(scope="module")
 def network() -> FidInception:
     network = FidInception()
-    load_into(network, made_up(network), source="made up")
+    load_into(network, made_up_state(network, gain=2), source="made up")
     return network
 
 
@@ -115,7 +94,7 @@ def test_arcface_takes_the_published_names_and_embeds() -> None:
         network = ArcFace()
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     assert {name: shapes.get(name) for name in PUBLISHED_ARCFACE} == PUBLISHED_ARCFACE
-    load_into(network, made_up(network), source="made up")
+    load_into(network, made_up_state(network, gain=2), source="made up")
     embed = ArcFaceEmbedding(network)
     levels = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
     first, second = (embed(Image.fromarray(part)) for part in levels)

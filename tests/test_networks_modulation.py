@@ -48,20 +48,23 @@ def test_modulated_convolution_is_the_plain_one(size: int, up: bool, demodulate:
 
 
 @pytest.mark.parametrize("up", [False, True])
-def test_styled_layer_has_the_plain_gradients(up: bool) -> None:
+@pytest.mark.parametrize("batch", [1, 3])
+def test_styled_layer_and_its_gradients_are_the_plain_ones(up: bool, batch: int) -> None:
     torch.manual_seed(0)
     layer = StyledConv(4, 5, 16, up=up)
     with torch.no_grad():
         layer.noise.weight.fill_(0.3)
         layer.activate.bias.normal_()
-    x, w = torch.randn(1, 4, 6, 6, requires_grad=True), torch.randn(1, 16, requires_grad=True)
+    x, w = torch.randn(batch, 4, 6, 6, requires_grad=True), torch.randn(batch, 16, requires_grad=True)
     side = 12 if up else 6
-    noise, pull = torch.randn(1, 1, side, side), torch.randn(1, 5, side, side)
+    noise, pull = torch.randn(batch, 1, side, side), torch.randn(batch, 5, side, side)
     inputs = [x, w, *layer.parameters()]
     plain = plain_modulated_conv(layer.conv, x, w) + noise * layer.noise.weight
     plain = F.leaky_relu(plain + layer.activate.bias[:, None, None], 0.2) * math.sqrt(2)
     wanted = torch.autograd.grad((plain * pull).sum(), inputs)
-    found = torch.autograd.grad((layer(x, w, noise) * pull).sum(), inputs)
+    drawn = layer(x, w, noise)
+    torch.testing.assert_close(drawn, plain, rtol=1e-4, atol=1e-5)
+    found = torch.autograd.grad((drawn * pull).sum(), inputs)
     for ours, theirs in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from core.networks.checkpoints import load_into, may_be_absent, shapes_of
 from core.networks.ops import Blur, EqualLinear, fir_filter, fir_kernel, fir_upsample
-from core.networks.stylegan2 import Discriminator, Generator, ModulatedConv2d, StyledConv, channel_plan
+from core.networks.stylegan2 import Discriminator, Generator, channel_plan
 from tests.recipe import fill
 
 
@@ -224,58 +224,6 @@ def test_upsampling_agrees_with_zero_insertion() -> None:
     torch.testing.assert_close(fir_upsample(x, kernel), naive_filter(naive_zero_insertion(x), kernel, 2, 1))
     flat = fir_upsample(torch.full((1, 1, 8, 8), 0.37), kernel)
     torch.testing.assert_close(flat[:, :, 2:-2, 2:-2], torch.full((1, 1, 12, 12), 0.37))
-
-
-def naive_modulated(layer: ModulatedConv2d, x: Tensor, w: Tensor) -> Tensor:
-    """Picture by picture: modulate and normalise the weights themselves, as the paper writes it."""
-    results = []
-    for picture, code in zip(x, w, strict=True):
-        style = layer.modulation(code[None])[0]
-        weight = layer.scale * layer.weight[0] * style[None, :, None, None]
-        if layer.demodulate:
-            weight = weight / (weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8).sqrt()
-        if layer.up:
-            wide = F.conv_transpose2d(picture[None], weight.transpose(0, 1), stride=2)
-            results.append(naive_filter(wide, fir_kernel(gain=4.0), 1, 1))
-        else:
-            results.append(F.conv2d(picture[None], weight, padding=weight.shape[-1] // 2))
-    return torch.cat(results)
-
-
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize(("kernel_size", "up", "demodulate"), [(3, False, True), (3, True, True), (1, False, False)])
-def test_modulated_convolution_equals_modulated_weights(
-    kernel_size: int, up: bool, demodulate: bool, batch: int
-) -> None:
-    torch.manual_seed(3)
-    layer = ModulatedConv2d(5, 4, kernel_size, 16, up=up, demodulate=demodulate).requires_grad_(False)
-    x, w = torch.randn(batch, 5, 6, 6), torch.randn(batch, 16)
-    torch.testing.assert_close(layer(x, w), naive_modulated(layer, x, w), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("batch", [1, 3])
-def test_convolution_gradients_equal_those_of_modulated_weights(batch: int) -> None:
-    torch.manual_seed(7)
-    layer = ModulatedConv2d(5, 4, 3, 16, up=True)
-    x, w = torch.randn(batch, 5, 6, 6), torch.randn(batch, 16)
-    found = []
-    for results in (layer(x, w), naive_modulated(layer, x, w)):
-        layer.zero_grad()
-        results.square().mean().backward()
-        found.append([parameter.grad.clone() for parameter in layer.parameters()])
-    for got, expected in zip(*found, strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-5)
-
-
-def test_styled_layer_adds_noise_and_bias_before_the_activation() -> None:
-    torch.manual_seed(4)
-    layer = StyledConv(5, 4, 16).requires_grad_(False)
-    layer.noise.weight.fill_(0.7)
-    layer.activate.bias.normal_()
-    x, w, noise = torch.randn(2, 5, 6, 6), torch.randn(2, 16), torch.randn(2, 1, 6, 6)
-    plain = naive_modulated(layer.conv, x, w) + 0.7 * noise + layer.activate.bias[None, :, None, None]
-    expected = F.leaky_relu(plain, 0.2) * math.sqrt(2)
-    torch.testing.assert_close(layer(x, w, noise), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_learning_rate_multiplier_is_folded_in() -> None:

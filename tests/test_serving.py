@@ -124,29 +124,6 @@ def test_health_follows_the_studio(loader: StudioLoader) -> None:
     assert asked(stopping=True)[0]["status"] == "stopping" and asked(stopping=True)[1] == 503
 
 
-def test_opening_here_runs_in_this_thread_and_keeps_the_failure(loader: StudioLoader) -> None:
-    threads: list[threading.Thread] = []
-
-    def opening() -> SimpleNamespace:
-        threads.append(threading.current_thread())
-        if len(threads) == 1:
-            raise WeightsUnavailable("model.pt", "no network")
-        return studio()
-
-    assert isinstance(loader.open_here(opening).exception(), WeightsUnavailable)
-    assert loader.state() == ("failed", None)
-    assert loader.open_here(opening).result() is loader.studio()
-    assert threads == [threading.main_thread()] * 2
-
-
-def test_an_open_studio_is_given_without_a_lock(loader: StudioLoader) -> None:
-    """A forked worker may inherit the lock held by a thread that doesn't exist there."""
-    opened = loader.open_here(studio).result()
-    with loader._lock:
-        assert loader.studio() is opened
-        assert loader.state() == ("ok", opened)
-
-
 def test_the_line_is_counted_by_kind() -> None:
     def event(lane: str, session: str = "a") -> SimpleNamespace:
         return SimpleNamespace(concurrency_id=lane, session_hash=session, alive=True)

@@ -17,15 +17,15 @@ from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.style_file import GanStyle
 from core.errors import (
-    FaceIndexOutOfRange,
     NoFaceFound,
     NoReferences,
     StyleUnknown,
     TooManyReferences,
     TrainingStopped,
 )
-from core.imaging.align import AlignedFace, DetectedFace
+from core.imaging.align import AlignedFace
 from core.imaging.photo import Photo, to_image
+from core.imaging.square import Square
 from core.studio import Studio
 from tests.tiny_backbone import as_face, copies, drawings, same_state, sampled_pictures, tiny_studio
 
@@ -65,7 +65,7 @@ def test_a_face_all_the_way_through(mini_studio: Studio, mini: FewShotGan, tmp_p
     canvas = Image.new("RGB", (330, 300), (40, 90, 140))
     canvas.paste(to_image(sampled_pictures(backbone, 1)), (50, 20))
     photo = Photo(canvas, "me.png")
-    boxed = mini_studio.align(photo, crop=(50, 20, 306, 276))
+    boxed = mini_studio.align(photo, crop=Square((177.5, 147.5), 256))
     reference = mini_studio.align(Photo(drawings(backbone, 1, seed=3)[0], "art.png"), crop="aligned")
     assert boxed.image.size == reference.image.size == (1024, 1024), "brushwork draws from the crop itself"
 
@@ -89,16 +89,13 @@ def test_a_face_all_the_way_through(mini_studio: Studio, mini: FewShotGan, tmp_p
 def test_crops(small: Studio) -> None:
     photo = Photo(Image.effect_mandelbrot((200, 120), (-2, -1.2, 1, 1.2), 50).convert("RGB"), "m.png")
     assert small.align(photo, crop="aligned").image.size == (1024, 1024)
-    boxed = small.align(photo, crop=(10, 20, 90, 100))
+    boxed = small.align(photo, crop=Square((49.5, 59.5), 80))
     corners = [[9.5, 19.5], [9.5, 99.5], [89.5, 99.5], [89.5, 19.5]]  # pixel centres have whole numbers
     assert boxed.quad.tolist() == corners
-    with pytest.raises(ValueError, match="'detect', 'aligned' or a box, got 'middle'"):
+    with pytest.raises(ValueError, match="'detect', 'aligned' or a square, got 'middle'"):
         small.align(photo, crop="middle")
     with pytest.raises(NoFaceFound, match=r"m\.png"):
         small.align_found(photo, [])
-    found = DetectedFace((0, 0, 80, 80), np.zeros((68, 2)))
-    with pytest.raises(FaceIndexOutOfRange, match="shows 1 face"):
-        small.align_found(photo, [found], 1)
 
 
 def test_stylizing_twice_or_from_a_prepared_face_gives_the_same(small: Studio, face: AlignedFace) -> None:

@@ -42,10 +42,10 @@ def test_it_opens_once_in_the_background_and_warms_up() -> None:
 
 
 def test_a_failure_is_given_and_the_next_call_tries_again() -> None:
-    loader, opening = StudioLoader(), Opening(failures=1)
-    future = loader.open_in_background(opening)
+    loader, opening, warmed = StudioLoader(), Opening(failures=1), threading.Event()
+    future = loader.open_in_background(opening, warm_up=lambda studio: warmed.set())
     assert isinstance(future.exception(timeout=10), WeightsUnavailable) and loader.state() == ("failed", None)
-    assert loader.studio(timeout_s=10) == "the studio"
+    assert loader.studio(timeout_s=10) == "the studio" and warmed.wait(10)
     assert len(opening.threads) == 2
 
 

@@ -20,18 +20,6 @@ from core.study.storage.store import Store
 from tests.study_parts import ARM_TITLES, ARMS, answer, begin, kept_open, run_through, small_pack, study_on
 
 
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    """11 trials of 4 arms."""
-    return small_pack(tmp_path_factory.mktemp("packs"))
-
-
-@pytest.fixture
-def study(pack: Pack, tmp_path: Path) -> Study:
-    """A study on `pack` with an empty store."""
-    return study_on(tmp_path / "votes.sqlite3", pack)
-
-
 def arms_shown(pack: Pack, screen: Screen) -> tuple[str, ...]:
     """What only the server knows: the arms behind a screen's candidates."""
     arm_of = {path: arm for trial in pack.trials for arm, path in trial.candidates.items()}
@@ -198,7 +186,7 @@ def test_going_back_reopens_the_last_trial_and_keeps_what_was_said(study: Study,
     code = begin(study)
     first = study.screen(code)
     with pytest.raises(VoteRejected, match="nothing to go back to"):
-        study.undo(code)
+        study.undo(code, first.ticket)
     second = study.choose(code, first.ticket, "A", 3000)
     again = study.undo(code, second.ticket)
     assert (again.candidates, again.number, again.can_undo) == (first.candidates, 1, False)
@@ -232,7 +220,7 @@ def test_going_back_from_the_check_and_past_it(study: Study) -> None:
     while screen.kind == "trial":
         screen = study.choose(code, screen.ticket, "A", 2000)
     answered = screen.number - 1
-    back = study.undo(code)
+    back = study.undo(code, screen.ticket)
     assert (back.kind, back.number) == ("trial", answered)
     check = study.choose(code, back.ticket, "B", 2000)
     assert check.kind == "check"
@@ -246,9 +234,9 @@ def test_back_to_the_very_first_trial_and_forth_again(study: Study) -> None:
     code = begin(study)
     answer(study, code)
     for left in range(11, 0, -1):
-        assert study.undo(code).number == left
+        assert study.undo(code, study.screen(code).ticket).number == left
     with pytest.raises(VoteRejected, match="nothing to go back to"):
-        study.undo(code)
+        study.undo(code, study.screen(code).ticket)
     assert study.store.votes() == []
     assert answer(study, code, lambda screen: "B").kind == "review"
     assert {vote.position for vote in study.store.votes()} == {1}
@@ -266,7 +254,7 @@ def test_finishing_needs_every_answer_and_ends_all_changes(study: Study) -> None
     with pytest.raises(VoteRejected, match="another answer already"):
         study.choose(code, first.ticket, "B", 2000)
     with pytest.raises(VoteRejected, match="answers stay as they are"):
-        study.undo(code)
+        study.undo(code, first.ticket)
     assert [event.kind for event in study.store.events_after(0)].count("finished") == 1
 
 

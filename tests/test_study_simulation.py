@@ -116,7 +116,7 @@ def test_told_apart_is_said_wrongly_at_most_at_its_level() -> None:
     for seed in range(repetitions):
         tallies = tallies_of(generator, 40, preferences=(0.45, 0.45, 0.1), likeness=LIKENESS)
         sums = statistics.resampled_over_participants(tallies, resamples=400, seed=seed)
-        wrong += statistics.separation_of_best_two(tallies, sums).separated
+        wrong += statistics.separation_of_best_two(ARMS, tallies, sums).separated
     assert wrong / repetitions <= at_most(0.06, repetitions)
 
 
@@ -131,8 +131,8 @@ def test_the_promised_number_of_participants_tells_arms_apart() -> None:
     for seed in range(repetitions):
         tallies = tallies_of(generator, needed, preferences=preferences, likeness=LIKENESS)
         sums = statistics.resampled_over_participants(tallies, resamples=400, seed=seed)
-        apart = statistics.separation_of_best_two(tallies, sums)
-        found += apart.separated and apart.best == 1
+        apart = statistics.separation_of_best_two(ARMS, tallies, sums)
+        found += apart.separated and apart.best == ARMS[1]
     assert at_least(0.76, repetitions) <= found / repetitions <= at_most(0.84, repetitions)
 
 

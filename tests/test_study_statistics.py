@@ -253,25 +253,25 @@ def test_likeness_of_votes_asks_for_more_participants() -> None:
 
     def needed(tallies: np.ndarray) -> int | None:
         resampled = statistics.resampled_over_participants(tallies, resamples=500)
-        return statistics.separation_of_best_two(tallies, resampled).participants_for_power
+        return statistics.separation_of_best_two(ARMS, tallies, resampled).participants_for_power
 
     assert needed(of_one_mind) > 20 * needed(mixed)
 
 
 def test_separation_of_clear_and_level_arms() -> None:
     tallies = random_tallies(200)
-    clear = statistics.separation_of_best_two(tallies, statistics.resampled_over_participants(tallies))
+    clear = statistics.separation_of_best_two(ARMS, tallies, statistics.resampled_over_participants(tallies))
     shares = statistics.preference_share_of_all_choices(tallies.sum(axis=0))
-    assert (clear.best, clear.second) == (3, 2)
+    assert (clear.best, clear.second) == (ARMS[3], ARMS[2])
     assert clear.difference == pytest.approx(shares[3] - shares[2])
     assert clear.interval[0] < clear.difference < clear.interval[1]
     assert clear.separated and clear.participants_still_needed == 0
     tied = np.array([[3, 3, 0], [2, 4, 0], [4, 2, 0]] * 5)
-    level = statistics.separation_of_best_two(tied, statistics.resampled_over_participants(tied))
+    level = statistics.separation_of_best_two(ARMS, tied, statistics.resampled_over_participants(tied))
     assert level.difference == 0 and not level.separated
     assert level.participants_for_power is None and level.participants_still_needed is None
     close = np.array([[6, 5, 0], [2, 8, 1], [9, 2, 0]] * 4)
-    some = statistics.separation_of_best_two(close, statistics.resampled_over_participants(close))
+    some = statistics.separation_of_best_two(ARMS, close, statistics.resampled_over_participants(close))
     assert not some.separated and some.participants_still_needed == some.participants_for_power - 12 > 0
 
 

@@ -28,22 +28,10 @@ from core.study.protocol.packs import Pack
 from core.study.records import LABELS, Event
 from core.study.storage import eventlog, sqlite, store
 from core.study.storage.store import Store, default_store
-from tests.study_parts import answer, begin, run_through, small_pack, study_on
+from tests.study_parts import answer, begin, run_through, study_on
 
 ROOT = Path(__file__).resolve().parent.parent
 VIEWS = ("participants", "votes", "undone_votes", "checks", "studies", "photo_votes")
-
-
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    """11 trials of 4 arms."""
-    return small_pack(tmp_path_factory.mktemp("packs"))
-
-
-@pytest.fixture
-def study(pack: Pack, tmp_path: Path) -> Study:
-    """A study on `pack` with an empty store."""
-    return study_on(tmp_path / "votes.sqlite3", pack)
 
 
 def views(path: Path) -> dict[str, list[tuple]]:
@@ -57,7 +45,7 @@ def everything_that_can_happen(study: Study) -> None:
     run_through(study, group="artist")
     code = begin(study)
     answer(study, code, lambda screen: LABELS[screen.number % 4])
-    study.undo(code)
+    study.undo(code, study.screen(code).ticket)
     study.choose(code, study.screen(code).ticket, None, 2000)
     study.withdraw(run_through(study))
     study.store.set_open("small", False)
@@ -318,7 +306,8 @@ def test_what_follows_a_replay_is_later_than_all_of_it(study: Study, tmp_path: P
     begun, voted = study.store.events_after(0)
     far = Store(tmp_path / "far" / "votes.sqlite3")
     far.replay([dataclasses.replace(begun, seq=900), dataclasses.replace(voted, seq=901)])
-    Study(far, study.packs, app_version="test").undo(code)
+    elsewhere = Study(far, study.packs, app_version="test")
+    elsewhere.undo(code, elsewhere.screen(code).ticket)
     (undone,) = (event for event in far.events_after(0) if event.kind == "undone")
     assert undone.seq > 901
     third = Store(tmp_path / "third" / "votes.sqlite3")

@@ -16,7 +16,7 @@ from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.style_file import GanStyle, StyleMeta
 from core.engines.fewshot_gan.synthesize import synthesize
-from core.imaging.colour import keep_photo_colours
+from core.imaging.paste import keep_photo_colours
 from core.imaging.photo import to_image
 from tests.tiny_backbone import as_face, copies, same_state, sampled_pictures
 

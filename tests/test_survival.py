@@ -19,6 +19,7 @@ import torch
 
 from core.engines.fewshot_gan.style_file import load_style
 from core.ui.server import admission
+from tests.app_process import free_port
 from tests.forked import Forked
 from tests.saving import HERE, big_style
 from tests.test_isolation import artwork, told, until, with_reference
@@ -207,12 +208,3 @@ async def failed_start(address: str, process: subprocess.Popen) -> dict:
         await visitor.open()
         assert "could not be downloaded" in visitor.value("status")
     return reply.json()
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +24,6 @@ from core.errors import NoFaceFound, NoReferences, StyleFileInvalid, TrainingSto
 from core.execution import jobs
 from core.execution.base import Update
 from core.execution.choose import make_executor
-from core.execution.loader import StudioLoader
 from core.imaging.align import AlignedFace
 from core.imaging.square import Square
 from core.options import options_of
@@ -465,7 +463,7 @@ def test_removing_waits_for_nobody_and_other_work_shows_that_it_waits(page: gr.B
     (remove,), (use,) = (events_of(page, handler) for handler in ("remove_card", "use_as_it_is"))
     assert not remove.queue
     assert use.queue and use.show_progress == "full" and use.show_progress_on
-    card = widgets.reference_card(session.Reference("k", "p", "a.png", problem="no face"))
+    card = widgets.reference_cards([session.Reference("k", "p", "a.png", problem="no face")], limit=14)
     assert card.count('data-event="submit"') == 1, "only Remove is a submit"
 
 
@@ -685,22 +683,3 @@ def test_a_strength_out_of_range_gets_a_sentence(stylize: StylizeTab, percent: o
 def test_seeds_are_bounded_on_the_page(page: gr.Blocks) -> None:
     seeds = [block for block in page.blocks.values() if isinstance(block, gr.Number) and "eed" in str(block.label)]
     assert [block.maximum for block in seeds] == [2**31 - 1] * 2
-
-
-def test_the_studio_is_opened_once_and_tries_again_after_a_failure() -> None:
-    calls: list[int] = []
-    warmed = threading.Event()
-
-    def opening() -> str:
-        calls.append(1)
-        if len(calls) == 1:
-            raise NoFaceFound("first")
-        return "studio"
-
-    loader = StudioLoader()
-    future = loader.open_in_background(opening, warm_up=lambda studio: warmed.set())
-    assert isinstance(future.exception(timeout=10), NoFaceFound)
-    assert loader.studio(timeout_s=10) == "studio"
-    assert loader.studio() == "studio"
-    assert warmed.wait(10)
-    assert len(calls) == 2

@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote, urlsplit
+
+from tests.hub_stand_in import StandIn, serving
 
 TOKEN = "hf_writes"
 
 
 @dataclass
-class VotesHub:
+class VotesHub(StandIn):
     """What the stand-in keeps and how it misbehaves; switches may change between requests.
 
     Attributes:
@@ -40,13 +40,6 @@ class VotesHub:
     fail_all: int | None = None
     lose_answers: int = 0
     hang: bool = False
-    released: threading.Event = field(default_factory=threading.Event)
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        """The endpoint for `HF_ENDPOINT`."""
-        return f"http://127.0.0.1:{self.port}"
 
     def lines(self, dataset: str) -> list[dict]:
         """Every line of the dataset's event logs, file after file."""
@@ -164,19 +157,6 @@ def _entry(path: str, content: bytes) -> dict[str, object]:
     return {"type": "file", "path": path, "size": len(content), "oid": blob}
 
 
-@contextmanager
-def running_votes_hub() -> Iterator[VotesHub]:
+def running_votes_hub() -> AbstractContextManager[VotesHub]:
     """Serves a `VotesHub` on a free loopback port until the block ends."""
-    hub = VotesHub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    server.daemon_threads = True
-    hub.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving(VotesHub(), _Handler)

@@ -35,10 +35,7 @@ def benchmark(
             from core.evaluate.benchmark.plot import draw
 
             draw(report, plot)
-    if as_json:
-        print_report(report, as_json=True)
-    else:
-        typer.echo(as_text(report))
+    print_report(report, as_json=as_json, text=lambda: as_text(report))
 
 
 def as_text(report: BenchmarkReport) -> str:

@@ -26,16 +26,15 @@ from core.cli.options import (
     only_few_shot_gan,
     own_networks,
 )
-from core.cli.terminal import expected_failures, json_text, print_report, progress_bar
+from core.cli.terminal import REPORT_NAME, expected_failures, print_report, progress_bar, save_report
 from core.config import CropMode
 from core.evaluate.card import add_scores
-from core.files import write_atomically
 from core.imaging.listing import pictures_in
 
 if TYPE_CHECKING:
     from core.evaluate.arms import ArmRun, Comparison
 
-REPORT_NAME, SHEET_NAME = "report.json", "contact_sheet.png"
+SHEET_NAME = "contact_sheet.png"
 
 app = typer.Typer(help="Measure the model, a style, or finished pictures.", no_args_is_help=True)
 app.command()(hand)
@@ -171,12 +170,9 @@ def arms(
             baseline = report.arms["jojogan-few"]
             draw_curves(ablation.axis, found[-1].points, curve, subtitle=subtitle, baseline=baseline)
         report = dataclasses.replace(report, ablations=tuple(found))
-        write_atomically(save / REPORT_NAME, json_text(report))
-    if as_json:
-        print_report(report, as_json=True)
-    else:
-        typer.echo(text.arms(report))
-        typer.echo(f"Written to {save}: {REPORT_NAME}, {SHEET_NAME}, the drawings and the styles.")
+        save_report(report, save)
+    written = f"Written to {save}: {REPORT_NAME}, {SHEET_NAME}, the drawings and the styles."
+    print_report(report, as_json=as_json, text=lambda: f"{text.arms(report)}\n{written}")
 
 
 @app.command()
@@ -220,12 +216,9 @@ def pairs(
         kept = [item for item in PAPER_ARMS if not arm or item.id in arm]
         report = measuring.evaluate_pairs(studio, loaded, split, plan, chosen, save, arms=kept, on_progress=progress)
         measuring.draw_pairs(loaded, report, save, save / SHEET_NAME)
-        write_atomically(save / REPORT_NAME, json_text(report))
-    if as_json:
-        print_report(report, as_json=True)
-    else:
-        typer.echo(text.pairs(report))
-        typer.echo(f"Written to {save}: {REPORT_NAME}, {SHEET_NAME} and the drawings.")
+        save_report(report, save)
+    written = f"Written to {save}: {REPORT_NAME}, {SHEET_NAME} and the drawings."
+    print_report(report, as_json=as_json, text=lambda: f"{text.pairs(report)}\n{written}")
 
 
 @app.command()
@@ -249,10 +242,7 @@ def results(
         studio = running.open(progress)
         chosen = networks.choose(studio, own, progress)
         report = evaluate_results(studio, inputs, results, references, chosen, crop=crop, on_progress=progress)
-    if as_json:
-        print_report(report, as_json=True)
-    else:
-        typer.echo(text.results(report))
+    print_report(report, as_json=as_json, text=lambda: text.results(report))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from core.cli import hand_text as text
+from core.cli import evaluate_text as text
 from core.cli.options import (
     ArmTraining,
     JsonOutput,
@@ -16,20 +16,19 @@ from core.cli.options import (
     Running,
     grouped,
     only_few_shot_gan,
+    own_networks,
     refused_values,
 )
-from core.cli.terminal import expected_failures, json_text, print_report, progress_bar
+from core.cli.terminal import REPORT_NAME, expected_failures, print_report, progress_bar, save_report
 from core.config import CropMode
 from core.engines.base import DrawOptions
 from core.engines.fewshot_gan.config import FinetuneConfig
 from core.evaluate.plans import HandPlan, SkinGroups, Subset
-from core.files import write_atomically
 from core.options import options_of
 
 if TYPE_CHECKING:
     from core.evaluate.hand.inputs import Chosen
 
-REPORT_NAME = "report.json"
 _SKIN = "Skin"
 
 
@@ -129,7 +128,7 @@ def hand(
         from core.evaluate.hand.run import HandRun
         from core.evaluate.hand.subjects import make_cast
 
-        own = networks.own()
+        own = own_networks(networks.oracles)
         studio = running.open(progress)
         with refused_values():
             configs = {method: training.config(studio, entry, method=method, seed=plan.seed) for method in plan.methods}
@@ -138,15 +137,12 @@ def hand(
         save.mkdir(parents=True, exist_ok=True)
         run = HandRun(studio, cast, configs, plan, chosen, save, redraw=redraw, on_progress=progress)
         report = run.report()
-        write_atomically(save / REPORT_NAME, json_text(report))
-    if as_json:
-        print_report(report, as_json=True)
-    else:
-        typer.echo(text.hand(report))
-        typer.echo(
-            f"Written to {save}: {REPORT_NAME}, a contact sheet a method, styles ({run.keeper.trained} of "
-            f"{len(report.styles)} trained now) and drawings ({run.keeper.drawn} of {len(report.portraits)} drawn now)."
-        )
+        save_report(report, save)
+    written = (
+        f"Written to {save}: {REPORT_NAME}, a contact sheet a method, styles ({run.keeper.trained} of "
+        f"{len(report.styles)} trained now) and drawings ({run.keeper.drawn} of {len(report.portraits)} drawn now)."
+    )
+    print_report(report, as_json=as_json, text=lambda: f"{text.hand(report)}\n{written}")
 
 
 def _methods(typed: str) -> tuple[str, ...]:

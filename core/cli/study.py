@@ -189,14 +189,14 @@ def report(
                 raise TableWithheld(made.headline)
             form: Form = "svg" if figure.suffix.lower() == ".svg" else "png"
             write_atomically(figure, render(made.main_table, theme="dark" if dark else "light", form=form))
-    if as_json:
-        print_report({**to_json(made), "figure": None if figure is None else str(figure)}, as_json=True)
-    else:
+    drawn = None if figure is None else str(figure)
+
+    def text() -> str:
         from core.cli.study_text import report_lines
 
-        typer.echo("\n".join(report_lines(made)))
-        if figure is not None:
-            typer.echo(f"\n{figure}")
+        return "\n".join([*report_lines(made), *(() if drawn is None else ("", drawn))])
+
+    print_report({**to_json(made), "figure": drawn}, as_json=as_json, text=text)
 
 
 @app.command()
@@ -227,12 +227,9 @@ def export(
         written = write_export(
             out, votes=votes, participants=participants, photo_votes=photo_votes, salt=export_salt(salt)
         )
-    if as_json:
-        files = [str(path) for path in written.files]
-        print_report({"folder": str(written.folder), "files": files, "rows": written.rows}, as_json=True)
-    else:
-        for path in written.files:
-            typer.echo(path)
+    files = [str(path) for path in written.files]
+    found = {"folder": str(written.folder), "files": files, "rows": written.rows}
+    print_report(found, as_json=as_json, text=lambda: "\n".join(files))
 
 
 @app.command()
@@ -246,11 +243,9 @@ def withdraw(
 
         with _votes(complete=True) as store:
             count = Study(store, {}, app_version=VERSION).withdraw(code)
-    if as_json:
-        print_report({"withdrawn_votes": count}, as_json=True)
-    else:
-        votes = "1 vote no longer counts" if count == 1 else f"{count} votes no longer count"
-        typer.echo(f"Withdrawn: {votes}. Export again, and delete older exports.")
+    votes = "1 vote no longer counts" if count == 1 else f"{count} votes no longer count"
+    said = f"Withdrawn: {votes}. Export again, and delete older exports."
+    print_report({"withdrawn_votes": count}, as_json=as_json, text=lambda: said)
 
 
 @app.command(name="open")
@@ -301,10 +296,8 @@ def _set_open(pack: str, is_open: bool, *, as_json: bool) -> None:
         with _votes() as store:
             _check_known(pack, find_packs(), store)
             store.set_open(pack, is_open)
-    if as_json:
-        print_report({"pack": pack, "open": is_open}, as_json=True)
-    else:
-        typer.echo(f"The study '{pack}' is {'open' if is_open else 'closed'}.")
+    said = f"The study '{pack}' is {'open' if is_open else 'closed'}."
+    print_report({"pack": pack, "open": is_open}, as_json=as_json, text=lambda: said)
 
 
 def _check_known(pack: str, installed: Collection[str], store: Store) -> None:

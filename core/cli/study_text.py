@@ -9,8 +9,8 @@ from core.cli.tables import table as set_table
 from core.study.analysis.figure import paper_percent_beside
 from core.study.analysis.photo_votes import PhotoTable
 from core.study.analysis.report import GROUP_TITLES, Report
-from core.study.analysis.statistics import PositionBias
-from core.study.analysis.tables import BestTwo, Table
+from core.study.analysis.statistics import PositionBias, Separation
+from core.study.analysis.tables import Table
 
 
 def report_lines(made: Report) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _places(bias: PositionBias | None) -> Iterator[str]:
         yield f"Places on the screen: {counts}; chi-square {bias.statistic:.2f}, p = {bias.p_value:.3f}"
 
 
-def _best_two(two: BestTwo) -> str:
+def _best_two(two: Separation) -> str:
     low, high = two.interval
     lead = f"Lead over the second: {100 * two.difference:.1f} points, {100 * low:.1f} to {100 * high:.1f}"
     if two.separated:

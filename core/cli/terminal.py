@@ -6,19 +6,22 @@ Results go to stdout; progress and failures go to stderr.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from core.errors import StyleIdentityError
+from core.files import write_atomically
 from core.progress import OnProgress, Progress, ignore_progress
 from core.reports import as_json as to_json
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+REPORT_NAME = "report.json"
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 
@@ -68,17 +71,28 @@ def progress_bar(*, quiet: bool) -> Iterator[OnProgress]:
             bars.stop()
 
 
-def print_report(report: object, *, as_json: bool, hide: Sequence[str] = ()) -> None:
-    """Write a report to stdout: one JSON object, or indented `name  value` lines without the parts in `hide`."""
+def print_report(
+    report: object, *, as_json: bool, text: Callable[[], str] | None = None, hide: Sequence[str] = ()
+) -> None:
+    """Write a report to stdout: one JSON object, or what `text` gives.
+
+    Without `text` these are indented `name  value` lines without the parts in `hide`.
+    """
     if as_json:
-        typer.echo(json_text(report))
+        typer.echo(_json(report))
+    elif text is not None:
+        typer.echo(text())
     else:
         shown = {name: value for name, value in to_json(report).items() if name not in hide}
         typer.echo("\n".join(_lines(shown, indent=0)))
 
 
-def json_text(report: object) -> str:
-    """Return a report as JSON."""
+def save_report(report: object, folder: Path) -> None:
+    """Write a report as `REPORT_NAME` into a folder."""
+    write_atomically(folder / REPORT_NAME, _json(report))
+
+
+def _json(report: object) -> str:
     return json.dumps(to_json(report), allow_nan=False, indent=2)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.config import PAPER_ARMS, Arm
+from core.config import PAPER_ARMS, Arm, CropMode
 from core.engines.fewshot_gan.measure.ablations import Ablation, Value
 from core.errors import PicturesUnusable
 from core.evaluate.metric_networks import MetricNetworks
@@ -19,7 +19,6 @@ from core.evaluate.panel import Panel, Trained, make_panel, train_and_draw
 from core.evaluate.plans import TrainingPlan
 from core.evaluate.scores import Scores, StyleTarget, Subject, score, subject_of
 from core.evaluate.train_arms import arm_config, arm_references
-from core.imaging.align import CropMode
 from core.imaging.listing import Listed
 from core.imaging.photo import save_png, to_tensor
 from core.metrics.crops import at_side

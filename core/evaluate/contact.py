@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from core.config import CropMode
 from core.engines.base import Style
 from core.evaluate.panel import align_for
-from core.imaging.align import CropMode
 from core.imaging.listing import Listed, spread
 from core.imaging.photo import save_png
 from core.metrics.crops import read_picture

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from core.config import MAX_REFERENCES, PAPER_ARMS, Arm
+from core.config import MAX_REFERENCES, PAPER_ARMS, Arm, CropMode
 from core.engines.base import Prepared
 from core.errors import PicturesUnusable
 from core.evaluate.contact import Sheet, Tile, save_contact
@@ -34,8 +34,8 @@ from core.evaluate.scores import (
     summarise,
 )
 from core.evaluate.train_arms import train_arm
-from core.imaging.align import AlignedFace, CropMode, use_as_aligned, warp_to_quad
-from core.imaging.geometry import box_quad
+from core.imaging.align import AlignedFace, use_as_aligned
+from core.imaging.geometry import box_quad, warp_to_quad
 from core.imaging.listing import pictures_in
 from core.imaging.photo import save_png, to_tensor
 from core.metrics.crops import at_side, read_picture

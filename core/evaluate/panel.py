@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from core.config import MAX_REFERENCES
+from core.config import MAX_REFERENCES, CropMode
 from core.engines.base import Prepared, Style, TrainingConfig, run_to_end
 from core.errors import NoReferences, PicturesUnusable, StyleIdentityError, TooManyReferences
 from core.evaluate.cost import Cost, measure_cost
-from core.imaging.align import AlignedFace, CropMode
+from core.imaging.align import AlignedFace
 from core.imaging.listing import Listed
 from core.imaging.photo import Photo
 from core.metrics.crops import align_for_measuring, at_side, read_picture

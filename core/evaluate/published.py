@@ -78,10 +78,7 @@ def load_inception(device: torch.device, *, on_progress: OnProgress = ignore_pro
 
     path = fetch_network(INCEPTION_FILE, on_progress=on_progress)
     network = FidInception()
-    try:
-        load_into(network, load_torch(path), source=path.name)
-    except ValueError as error:
-        raise WeightsCorrupted(path.name, str(error)) from error
+    _fill(network, path)
     return inception_extractor(network.to(device))
 
 
@@ -92,8 +89,12 @@ def load_arcface(device: torch.device, *, on_progress: OnProgress = ignore_progr
     path = fetch_network(ARCFACE_FILE, on_progress=on_progress)
     with torch.device("meta"):
         network = ArcFace()
+    _fill(network, path)
+    return ArcFaceEmbedding(network.to(device))
+
+
+def _fill(network: torch.nn.Module, path: Path) -> None:
     try:
         load_into(network, load_torch(path), source=path.name)
     except ValueError as error:
         raise WeightsCorrupted(path.name, str(error)) from error
-    return ArcFaceEmbedding(network.to(device))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from PIL import Image
 
+from core.config import CropMode
 from core.errors import PicturesUnusable
 from core.evaluate.metric_networks import MetricNetworks
 from core.evaluate.scores import (
@@ -22,7 +23,7 @@ from core.evaluate.scores import (
     summarise,
 )
 from core.evaluate.table2 import pair_pictures
-from core.imaging.align import CropMode, use_as_aligned
+from core.imaging.align import use_as_aligned
 from core.imaging.listing import pictures_in
 from core.imaging.photo import Photo, to_tensor
 from core.metrics.crops import SIDE_PX, at_side, read_picture

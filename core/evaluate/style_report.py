@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
+from core.config import CropMode
 from core.engines.base import TrainingConfig
 from core.evaluate.panel import Panel, Trained
-from core.imaging.align import CropMode
 from core.imaging.photo import save_png, to_tensor
 from core.metrics.crops import at_side, eyes_in_crop, mean_of
 from core.metrics.gram import Features, style_gap_closed
@@ -105,7 +105,7 @@ def style_report(
         config=run.config,
         training_seconds=run.cost.seconds,
         n=len(rows),
-        style_gap_closed_mean=mean_of(row.style_gap_closed for row in rows if row.style_gap_closed is not None),
+        style_gap_closed_mean=mean_of(row.style_gap_closed for row in rows),
         identity_mean=mean_of(identities),
         identity_p05=float(np.percentile(identities, 5)) if identities else None,
         ssim_mean=mean_of(row.ssim for row in rows),

@@ -137,11 +137,3 @@ def last_result(results: Iterator[T]) -> T:
     if not found:
         raise RuntimeError("expected a result, got none")
     return last
-
-
-def only_result(results: Iterator[T]) -> T:
-    """Return a job's one result. Raises RuntimeError for none or several."""
-    values = list(results)
-    if len(values) != 1:
-        raise RuntimeError(f"expected one result, got {len(values)}")
-    return values[0]

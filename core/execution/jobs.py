@@ -79,7 +79,7 @@ class FindFaces:
 
     def run(self, studio: Studio, accelerated: Accelerated) -> Iterator[FoundFaces]:
         """Work."""
-        from core.imaging.align import ffhq_quad
+        from core.imaging.geometry import ffhq_quad
         from core.imaging.square import Square
 
         photo = self.source.load()
@@ -301,7 +301,7 @@ class ReadReferences:
         photo = None
         try:
             photo = picture.source.load()
-            crop = "aligned" if picture.aligned else "detect"
+            crop: Crop = "aligned" if picture.aligned else "detect"
             return ReadReference(picture.key, studio.align(photo, crop=crop, engine=self.engine))
         except StyleIdentityError as error:
             return ReadReference(picture.key, problem=error, readable=photo is not None)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import spaces
 
 from core.errors import StyleIdentityError
-from core.execution.base import Drawn, only_result
+from core.execution.base import Drawn, last_result
 from core.execution.in_process import InProcessExecutor
 from core.execution.local import LocalAccelerator
 
@@ -94,7 +94,7 @@ class ZeroGpuAccelerator:
     ) -> Drawn:
         """Draw a face in every style; see `Accelerated.draw`."""
         seconds = START_S + DRAWING_S * (prepared is None) + len(style_paths) * drawing_seconds(options)
-        drawn: Drawn = only_result(self._results(seconds, "draw", face, prepared, tuple(style_paths), options, engine))
+        drawn: Drawn = last_result(self._results(seconds, "draw", face, prepared, tuple(style_paths), options, engine))
         return drawn
 
     def draw_levels(

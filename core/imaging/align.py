@@ -1,8 +1,7 @@
 """The align stage: from a photo to the face in the generator's framing, by detector, by hand, or as it is.
 
-The framing itself is in `core.imaging.geometry`, the detector in `core.imaging.faces`; what other rooms need of both is
-offered here. One thing differs from the published scripts: a picture that has the framing already is resized, not
-resampled along a new square.
+The framing itself is in `core.imaging.geometry`, the detector in `core.imaging.faces`. One thing differs from the
+published scripts: a picture that has the framing already is resized, not resampled along a new square.
 """
 
 from __future__ import annotations
@@ -14,37 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from core.config import CropMode, PhotoLimits
+from core.config import PhotoLimits
 from core.errors import FaceCutOff, FaceIndexOutOfRange, FaceTooSmall, NoFaceFound, PhotoTooSmall
 from core.imaging.faces import DetectedFace, FaceFinder
-from core.imaging.geometry import Box, box_quad, ffhq_quad, warp_to_quad
-from core.imaging.square import Square
+from core.imaging.geometry import box_quad
+from core.imaging.geometry import ffhq_quad as ffhq_quad  # other programs take both from here
+from core.imaging.geometry import warp_to_quad as warp_to_quad
 
 if TYPE_CHECKING:
     from core.imaging.photo import Photo
+    from core.imaging.square import Square
 
 
 MIN_FACE_PX = 60  # width of the detector's box; below, a 256 px crop is mostly guesswork
 MAX_CUT_SHARE = 0.1  # of the face's width that may lie outside of the photo
 ALIGNED_TOLERANCE = 0.12  # of the side, between the FFHQ square's corners and the picture's
-
-__all__ = [
-    "AlignedFace",
-    "Box",
-    "CropMode",
-    "DetectedFace",
-    "FaceFinder",
-    "Square",
-    "align",
-    "align_face",
-    "align_one_of",
-    "crop_manually",
-    "crop_square",
-    "ffhq_quad",
-    "looks_aligned",
-    "use_as_aligned",
-    "warp_to_quad",
-]
 
 
 @dataclass(frozen=True)
@@ -122,25 +105,9 @@ def use_as_aligned(photo: Photo, *, size_px: int) -> AlignedFace:
     width, height = photo.image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    return _crop(photo, (left, top, left + side, top + side), size_px)
-
-
-def crop_manually(photo: Photo, box: Box, *, size_px: int) -> AlignedFace:
-    """Crop the square around a box that the visitor drew, kept inside the photo.
-
-    Raises:
-        PhotoTooSmall: the box's part inside the photo is shorter than `PhotoLimits.min_side_px`.
-    """
-    width, height = photo.image.size
-    left, right = (round(min(max(float(v), 0), width)) for v in (box[0], box[2]))
-    top, bottom = (round(min(max(float(v), 0), height)) for v in (box[1], box[3]))
-    shortest = max(0, min(right - left, bottom - top))
-    if shortest < PhotoLimits().min_side_px:
-        raise PhotoTooSmall(photo.name, shortest, PhotoLimits().min_side_px)
-    side = min(max(right - left, bottom - top), width, height)
-    left = min(max((left + right - side) // 2, 0), width - side)
-    top = min(max((top + bottom - side) // 2, 0), height - side)
-    return _crop(photo, (left, top, left + side, top + side), size_px)
+    box = (left, top, left + side, top + side)
+    image = photo.image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box)
+    return AlignedFace(image, box_quad(*box), None, photo.name)
 
 
 def crop_square(photo: Photo, square: Square, *, size_px: int) -> AlignedFace:
@@ -153,9 +120,3 @@ def crop_square(photo: Photo, square: Square, *, size_px: int) -> AlignedFace:
         raise PhotoTooSmall(photo.name, int(square.side), PhotoLimits().min_side_px)
     quad = square.quad()
     return AlignedFace(warp_to_quad(photo.image, quad, size_px), quad, None, photo.name)
-
-
-def _crop(photo: Photo, box: Box, size_px: int) -> AlignedFace:
-    """Cut an upright square out of the photo, resized without another resampling."""
-    image = photo.image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box)
-    return AlignedFace(image, box_quad(*box), None, photo.name)

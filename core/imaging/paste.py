@@ -27,6 +27,7 @@ SMALL_PX = 256  # side at which face and colours are found; both are smooth
 FACE_EDGE = 0.05  # how softly the face ends, as a share of the side
 COLOUR_SCALE = 0.04  # what is larger than this share of the side counts as colour, what is smaller as line
 FOREHEAD = 0.55  # from the eyes up, as a share of the way from eyes to chin
+CHROMA_BLUR_SHARE = 1 / 128  # of the side: keeps colour edges soft under drawn lines
 TYPICAL_FACE = (0.24, 0.2, 0.76, 0.92)  # left, top, right, bottom in the FFHQ framing, where no landmarks are known
 
 
@@ -111,3 +112,12 @@ def _warp(crop: Image.Image, quad: np.ndarray, size: tuple[int, int], how: Image
     """Draw a square `crop` over `quad` [4, 2] (pixel centres at whole numbers) on a black picture of `size` (W, H)."""
     matrix = quad_to_square(quad + 0.5, crop.width).params  # [3, 3]; PIL counts from the pixels' outer corners
     return crop.transform(size, Image.Transform.PERSPECTIVE, (matrix / matrix[2, 2]).ravel()[:8].tolist(), how)
+
+
+def keep_photo_colours(result: Image.Image, photo: Image.Image) -> Image.Image:
+    """Return `result` (RGB) in the softened chroma of `photo`, which is resized to it; luminance stays."""
+    side = result.width
+    crop = photo.convert("RGB").resize(result.size, Image.Resampling.LANCZOS)
+    luma = result.convert("YCbCr").getchannel(0)
+    _, blue, red = crop.filter(ImageFilter.GaussianBlur(side * CHROMA_BLUR_SHARE)).convert("YCbCr").split()
+    return Image.merge("YCbCr", (luma, blue, red)).convert("RGB")

@@ -67,7 +67,7 @@ class Photo:
 
 
 def load_photo(
-    source: str | Path | bytes | Image.Image | np.ndarray,
+    source: str | Path | bytes,
     *,
     name: str | None = None,
     limits: PhotoLimits = PhotoLimits(),
@@ -75,7 +75,7 @@ def load_photo(
     """Read one picture.
 
     Args:
-        source: a file's path, an encoded file's bytes, a PIL picture, or a uint8 array [H, W, 3].
+        source: a file's path, or an encoded file's bytes.
         name: what to call it in messages; the file's name by default. Folders are cut off.
         limits: bytes and pixels allowed; longer pictures are reduced to `max_side_px`.
 
@@ -83,15 +83,9 @@ def load_photo(
         PhotoUnreadable: not a picture, damaged, or no such file; `NotAPicture` for documents with code in them.
         PhotoTooLarge: too many bytes, or too many pixels (known from the header, before decoding).
         PhotoTooSmall: the short side is below `min_side_px`.
-        ValueError: an array of another shape or type.
     """
-    if isinstance(source, np.ndarray):
-        return _finish(_from_array(source), _short_name(name), limits)
-    if isinstance(source, Image.Image):
-        return _finish(source, _short_name(name or getattr(source, "filename", None)), limits)
-    if isinstance(source, (bytes, bytearray)):
-        label = _short_name(name)
-        data = bytes(source)
+    if isinstance(source, bytes):
+        label, data = _short_name(name), source
     else:
         label = _short_name(name or str(source))
         data = _read(Path(source), label, limits)
@@ -226,12 +220,6 @@ def _check_bytes(count: int, name: str, limits: PhotoLimits) -> None:
         raise PhotoTooLarge(name, f"{count / 1e6:.1f} MB", f"{limits.max_bytes / 1e6:g} MB")
 
 
-def _from_array(array: np.ndarray) -> Image.Image:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise ValueError(f"load_photo needs a uint8 array [H, W, 3], got {array.dtype} {list(array.shape)}")
-    return Image.fromarray(np.ascontiguousarray(array))
-
-
 def _finish(image: Image.Image, name: str, limits: PhotoLimits) -> Photo:
     """Check the size, decode, and bring any picture to the one form of `Photo`.
 
@@ -256,7 +244,7 @@ def _finish(image: Image.Image, name: str, limits: PhotoLimits) -> Photo:
         rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     rgb.info = {}  # else Pillow would write damaged metadata anew when it turns the picture
     rgb.getexif()[ExifTags.Base.Orientation] = orientation
-    return Photo(ImageOps.exif_transpose(rgb), name)  # always a fresh picture, without metadata
+    return Photo(ImageOps.exif_transpose(rgb), name)  # without metadata
 
 
 def _orientation(image: Image.Image) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core.config import CropMode
 from core.errors import FaceCutOff, FaceTooSmall, NoFaceFound
-from core.imaging.align import AlignedFace, CropMode, FaceFinder, align, use_as_aligned
+from core.imaging.align import AlignedFace, align, use_as_aligned
+from core.imaging.faces import FaceFinder
 from core.imaging.geometry import to_crop
 from core.imaging.listing import check_levels
 from core.imaging.photo import Photo, load_photo
@@ -68,7 +70,7 @@ def eyes_in_crop(face: AlignedFace) -> Eyes:
     return eyes if inside and right[0] - left[0] > 0.1 * SIDE_PX else ffhq_eyes(SIDE_PX)
 
 
-def mean_of(values: Iterable[float]) -> float | None:
-    """Return the mean, or None of nothing."""
-    listed = list(values)
-    return float(np.mean(listed)) if listed else None
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are known, None where there are none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

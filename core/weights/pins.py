@@ -6,11 +6,7 @@ pinned by its first download (`core.weights.first_seen`).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-
-_REVISION = re.compile(r"[0-9a-f]{40}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -21,24 +17,14 @@ class HubFile:
         file_name: path in each repository.
         repos: "owner/name" of the primary, then mirrors, in the order they are tried. A mirror counts only with the
             same sha256.
-        about_mb: rough size for a sentence, in megabytes; None where unknown.
         revision: commit of the primary that is asked for; the newest where None, as for mirrors.
         sha256: of the content; None where it is not known, then that of the first download counts.
     """
 
     file_name: str
     repos: tuple[str, ...]
-    about_mb: int | None = None
     revision: str | None = None
     sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.repos:
-            raise ValueError(f"'{self.file_name}' needs at least one repository")
-        if self.revision is not None and not _REVISION.fullmatch(self.revision):
-            raise ValueError(f"the revision of '{self.file_name}' must be 40 hex digits, got {self.revision!r}")
-        if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
-            raise ValueError(f"the sha256 of '{self.file_name}' must be 64 hex digits, got {self.sha256!r}")
 
     def revision_of(self, repo: str) -> str | None:
         """Return the commit to ask this repository for; None is its newest."""
@@ -49,27 +35,23 @@ class HubFile:
 STYLEGAN2_FFHQ = HubFile(
     "stylegan2-ffhq-config-f.pt",
     ("akhaliq/jojogan-stylegan2-ffhq-config-f", "wmpscc/StyleGene_CKPT"),
-    about_mb=380,
 )
 # encoder4editing's own file (omertov/encoder4editing, "FFHQ Inversion", 1 201 649 680 bytes).
 E4E_FFHQ = HubFile(
     "e4e_ffhq_encode.pt",
     ("akhaliq/JoJoGAN_e4e_ffhq_encode", "public-data/e4e"),
-    about_mb=1200,
     sha256="2ace1d9a8c05c10a399bcd500b8dda118f759ff1aac89dbdab7435f2136a0999",
 )
 # dlib's own file, unpacked (davisking/dlib-models, 99 693 937 bytes).
 LANDMARKS_68 = HubFile(
     "shape_predictor_68_face_landmarks.dat",
     ("akhaliq/jojogan_dlib", "public-data/dlib_face_landmark_model"),
-    about_mb=100,
     sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
 )
 # torchvision's VGG16 (IMAGENET1K_V1) as timm keeps it; LPIPS looks through it.
 VGG16 = HubFile(
     "model.safetensors",
     ("timm/vgg16.tv_in1k",),
-    about_mb=553,
     revision="b8d8aa2dd860af9233c8c67385a8097fd6c35d3f",
     sha256="57b026918159a6bf9faf8405c3a551903768e7138989d9c6224a14227203fad8",
 )
@@ -77,7 +59,6 @@ VGG16 = HubFile(
 INCEPTION_FID = HubFile(
     "pt_inception-2015-12-05-6726825d.pth",
     ("JamesHujy/EMABench", "RaphaelLiu/EvalCrafter-Models"),
-    about_mb=96,
     sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
 )
 # ArcFace IR-SE50 (TreB1eN/InsightFace_Pytorch; also recognition_arcface_ir_se50.pth of facexlib), under two names.
@@ -86,13 +67,11 @@ ARCFACE_IR_SE50 = (
     HubFile(
         "InsightFace_Pytorch+model_ir_se50.pth",
         ("lithiumice/ArcFace_PyTorch",),
-        about_mb=175,
         sha256=_ARCFACE_SHA256,
     ),
     HubFile(
         "model_ir_se50.pth",
         ("Fubei/splatviz_inversion_checkpoints",),
-        about_mb=175,
         sha256=_ARCFACE_SHA256,
     ),
 )

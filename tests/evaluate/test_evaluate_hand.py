@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from typer.testing import CliRunner
 
-from core.cli.hand_text import hand as hand_text
+from core.cli.evaluate_text import hand as hand_text
 from core.cli.main import app
 from core.engines.base import DrawOptions
 from core.engines.fewshot_gan.backbone import Backbone

@@ -47,7 +47,7 @@ from core.engines.fewshot_gan.synthesize import synthesize
 from core.engines.layouts import layout_reader
 from core.errors import TrainingStopped
 from core.imaging.align import AlignedFace, use_as_aligned
-from core.imaging.colour import keep_photo_colours
+from core.imaging.paste import keep_photo_colours
 from core.imaging.photo import Photo, array_to_image, to_array, to_image, to_tensor
 from core.progress import OnProgress, ignore_progress
 
@@ -204,9 +204,9 @@ class FewShotGan(Engine):
             raise ValueError("config.anchor is 'photo', so a photo is needed, got None")
         hashes = [_sha256(face) for face in references]
         aligned = config.method == "aligned"  # it learns from pairs, so the artworks need no codes
-        pairs = [] if aligned else [self._example(face, stop) for face in references]
-        anchors = [self._example(photo, stop)] if photo is not None and config.needs_photo else []
-        shown = None if preview is None else self._example(preview, stop)
+        pairs = [] if aligned else [self.example(face, stop) for face in references]
+        anchors = [self.example(photo, stop)] if photo is not None and config.needs_photo else []
+        shown = None if preview is None else self.example(preview, stop)
         _end_if(stop)
         hand = None
         try:
@@ -232,7 +232,8 @@ class FewShotGan(Engine):
         finally:
             give_back_freed_memory()
 
-    def _example(self, face: AlignedFace, stop: Stop) -> Example:
+    def example(self, face: AlignedFace, stop: Stop = lambda: False) -> Example:
+        """Invert a face once, for as many trainings as wanted. Raises TrainingStopped."""
         _end_if(stop)
         inversion = self.prepare(face)
         picture = to_tensor(face.image, size_px=self.backbone.resolution)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from core.engines.devices import compute_dtype, freeze
 from core.engines.fewshot_gan.backbone import Backbone, Recipe
+from core.engines.fewshot_gan.config import Method
 from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, Perceptual, VggLpips
 from core.errors import StyleIdentityError, WeightsCorrupted
 from core.imaging.faces import FaceFinder
@@ -71,10 +72,7 @@ def load_ffhq(
     for module in (generator, discriminator, encoder):
         freeze(module, device)
     dtype = compute_dtype(device)
-    blocks = [block for block in JOJOGAN_BLOCKS if block < len(discriminator.convs)]
-    jojogan = DiscriminatorFeatures(discriminator, blocks, dtype=dtype)
-    paper_layers = tuple(layer for layer in PAPER_SWAP_LAYERS if layer < generator.n_latent)
-    fine_layers = tuple(range(7, generator.n_latent))
+    jojogan = jojogan_features(discriminator, dtype)
     return Backbone(
         name="ffhq",
         fingerprint=stylegan2.sha256[:16],
@@ -88,15 +86,26 @@ def load_ffhq(
             {"aligned": jojogan, "paper": _load_lpips(device, dtype, on_progress) or jojogan, "jojogan": jojogan}
         ),
         finder=FaceFinder(landmarks.path),
-        recipes=MappingProxyType(
-            {
-                "aligned": Recipe(
-                    fine_layers, alpha=0.5, identity_weight=0.0, colour_weight=1.0, references_per_step=3
-                ),
-                "paper": Recipe(paper_layers, alpha=0.5, identity_weight=0.001),
-                "jojogan": Recipe(fine_layers, alpha=0.0, identity_weight=0.0),
-            }
-        ),
+        recipes=recipes(generator.n_latent),
+    )
+
+
+def jojogan_features(discriminator: Discriminator, dtype: torch.dtype) -> DiscriminatorFeatures:
+    """Choose the blocks that JoJoGAN compares, of those that a smaller discriminator has."""
+    blocks = [block for block in JOJOGAN_BLOCKS if block < len(discriminator.convs)]
+    return DiscriminatorFeatures(discriminator, blocks, dtype=dtype)
+
+
+def recipes(n_latent: int) -> MappingProxyType[Method, Recipe]:
+    """Return the published recipes, less the layers that a smaller generator lacks."""
+    paper_layers = tuple(layer for layer in PAPER_SWAP_LAYERS if layer < n_latent)
+    fine_layers = tuple(range(7, n_latent))
+    return MappingProxyType(
+        {
+            "aligned": Recipe(fine_layers, alpha=0.5, identity_weight=0.0, colour_weight=1.0, references_per_step=3),
+            "paper": Recipe(paper_layers, alpha=0.5, identity_weight=0.001),
+            "jojogan": Recipe(fine_layers, alpha=0.0, identity_weight=0.0),
+        }
     )
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.metrics.gram import gram_matrix
 from core.networks.lpips_vgg import build_lpips_vgg
 from core.networks.stylegan2 import Discriminator
 
@@ -34,17 +35,11 @@ class PerceptualFeatures:
 
     def grams(self) -> list[Tensor]:
         """Per layer [B, C, C]."""
-        return [gram(x) for x in self.features]
+        return [gram_matrix(x) for x in self.features]
 
     def rows(self, index: slice) -> PerceptualFeatures:
         """Return the part of the batch that `index` selects."""
         return PerceptualFeatures(tuple(x[index] for x in self.features), self.colours[index])
-
-
-def gram(features: Tensor) -> Tensor:
-    """Gram matrix of [B, C, h, w] over positions, divided by h * w: [B, C, C] in float32."""
-    flat = features.float().flatten(2)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
 class DiscriminatorFeatures(nn.Module):

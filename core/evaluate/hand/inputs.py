@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.config import CropMode
 from core.errors import PicturesUnusable
 from core.evaluate.plans import Subset
-from core.imaging.align import CropMode
 from core.imaging.listing import Listed, find_index, list_photos, pictures_at, spread
 
 SMALL = 4  # photos, and artworks, of the subset for every day

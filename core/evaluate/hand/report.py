@@ -162,7 +162,7 @@ def means(rows: Iterable[HandScores]) -> Means:
     listed = list(rows)
     names = Means.__dataclass_fields__
     columns = {name: [getattr(row, name) for row in listed] for name in names}
-    return Means(**{name: mean_of(value for value in column if value is not None) for name, column in columns.items()})
+    return Means(**{name: mean_of(column) for name, column in columns.items()})
 
 
 def method_result(styles: Sequence[StyleResult], portraits: Sequence[Portrait], *, sheet: str) -> MethodResult:
@@ -182,9 +182,9 @@ def method_result(styles: Sequence[StyleResult], portraits: Sequence[Portrait], 
     )
 
 
-def ratios(methods: Sequence[MethodResult], against: str = BASELINE) -> tuple[Ratios, ...]:
+def ratios(methods: Sequence[MethodResult]) -> tuple[Ratios, ...]:
     """Divide the other methods' means by the baseline's; nothing where that was not run."""
-    base = next((result for result in methods if result.method == against), None)
+    base = next((result for result in methods if result.method == BASELINE), None)
     if base is None:
         return ()
 
@@ -194,7 +194,7 @@ def ratios(methods: Sequence[MethodResult], against: str = BASELINE) -> tuple[Ra
 
     return tuple(
         Ratios(
-            **{name: over(result, name) for name in Means.__dataclass_fields__}, method=result.method, against=against
+            **{name: over(result, name) for name in Means.__dataclass_fields__}, method=result.method, against=BASELINE
         )
         for result in methods
         if result is not base
@@ -221,17 +221,13 @@ def skin_results(portraits: Sequence[Portrait]) -> tuple[SkinResult, ...]:
 def tones_in_order(portraits: Iterable[Portrait]) -> bool | None:
     """Tell whether drawn faces go from dark over middle to light by groups; None where a group is missing."""
     rows = list(portraits)
-    lights = [_mean(row.lightness for row in rows if row.tone == tone) for tone in TONES]
+    lights = [mean_of(row.lightness for row in rows if row.tone == tone) for tone in TONES]
     known = [light for light in lights if light is not None]
     return all(a < b for a, b in pairwise(known)) if len(known) == len(TONES) else None
 
 
 def _tone(rows: Sequence[Portrait], tone: SkinTone) -> ToneResult:
     seen = [row for row in rows if row.lightness is not None and row.skin_change is not None]
-    drawing, change = _mean(row.lightness for row in seen), _mean(row.skin_change for row in seen)
+    drawing, change = mean_of(row.lightness for row in seen), mean_of(row.skin_change for row in seen)
     photo = None if drawing is None or change is None else drawing - change
     return ToneResult(tone, len(seen), photo, drawing, change)
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    return mean_of(value for value in values if value is not None)

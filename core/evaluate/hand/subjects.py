@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from core.config import MAX_REFERENCES
+from core.config import MAX_REFERENCES, CropMode
 from core.engines.layouts import layout_reader
 from core.errors import PicturesUnusable, StyleIdentityError, TooManyReferences
 from core.evaluate.hand.inputs import Chosen
 from core.evaluate.metric_networks import MetricNetworks
 from core.evaluate.plans import SkinGroups, SkinTone
-from core.imaging.align import AlignedFace, CropMode
+from core.imaging.align import AlignedFace
 from core.imaging.layout import FaceLayout
 from core.imaging.photo import to_tensor
 from core.metrics.crops import SIDE_PX, align_for_measuring, at_side, eyes_in_crop, read_picture, rgb

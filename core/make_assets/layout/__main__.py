@@ -10,8 +10,8 @@ from pathlib import Path
 from core.config import ASSETS_DIR
 from core.engines.allocator import keep_freed_memory
 from core.make_assets.layout.data import label_faces
-from core.make_assets.layout.export import export
-from core.make_assets.layout.train import TrainConfig, Trainer, run, write_log
+from core.make_assets.layout.train import TrainConfig, Trainer, export, run
+from core.make_assets.pretrain.train import write_log
 
 
 def main(arguments: list[str]) -> None:

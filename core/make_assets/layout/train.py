@@ -1,8 +1,7 @@
-"""Training of the layout network: losses, resumable loop, measurement."""
+"""Training of the layout network: losses, resumable loop, measurement, and the weights as they are shipped."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -13,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.engines.layouts import WEIGHTS_FILE
 from core.files import replacing
 from core.imaging.layout import PARTS
 from core.make_assets.layout.data import Batch, LabelledFaces, draw_batch, mirror_of
 from core.networks.layout import SHAPES, LayoutNetwork, LayoutOutput
 from core.procedural import augmentations
+from core.weights.load import save_embedded, write_manifest
 
 _EYES = ((33, 133), (362, 263))  # corners of either eye
 _FINE = torch.tensor([33, 133, 362, 263, 159, 145, 386, 374, 61, 291, 0, 17, 13, 14, 105, 334, 1, 152])
@@ -161,10 +162,14 @@ def eye_distance(landmarks: Tensor) -> Tensor:
     return apart
 
 
-def write_log(path: Path, row: dict[str, float]) -> None:
-    """Append a row of JSON."""
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+def export(network: LayoutNetwork, folder: Path) -> None:
+    """Write `layout.safetensors` and `manifest.json` to a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: (tensor.half() if tensor.dtype == torch.float32 else tensor).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    write_manifest(folder, fingerprint=save_embedded(state, folder / WEIGHTS_FILE, metadata={"network": "layout"}))
 
 
 def _variations(landmarks: Tensor) -> tuple[Tensor, Tensor]:

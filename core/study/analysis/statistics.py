@@ -98,9 +98,7 @@ def wider_at_each_end(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.stack([np.fmin(first[..., 0], second[..., 0]), np.fmax(first[..., 1], second[..., 1])], axis=-1)
 
 
-def share_intervals(
-    tally: np.ndarray, *, confidence: float = CONFIDENCE, seed: int = 0, resampled: np.ndarray | None = None
-) -> np.ndarray:
+def share_intervals(tally: np.ndarray, *, confidence: float = CONFIDENCE, seed: int = 0) -> np.ndarray:
     """Return the interval of each arm's share that reports show: tally [P, A + 1] -> [A, 2].
 
     At each end it is the wider of Wilson's and of the bootstrap over participants.
@@ -108,11 +106,10 @@ def share_intervals(
     Args:
         tally: choices of each participant; the last column counts "can't decide".
         seed: of the bootstrap.
-        resampled: `resampled_over_participants(tally)` where it is there already.
     """
     tally = np.asarray(tally)
     total = tally.sum(axis=0)
-    resampled = resampled_over_participants(tally, seed=seed) if resampled is None else resampled
+    resampled = resampled_over_participants(tally, seed=seed)
     wilson = wilson_interval_of_independent_votes(total[:-1], int(total.sum()), confidence=confidence)
     return wider_at_each_end(wilson, bootstrap_interval_of_shares(resampled, len(tally), confidence=confidence))
 
@@ -248,8 +245,7 @@ class Separation:
     """Whether the best arm and the second are told apart, and how many participants that takes.
 
     Attributes:
-        best: index of the arm.
-        second: index of the arm.
+        best, second: the arms.
         difference: of their shares.
         interval: of the difference, by bootstrap over participants.
         separated: whether the interval leaves out 0.
@@ -258,8 +254,8 @@ class Separation:
         participants_still_needed: the same less those who took part; 0 once separated.
     """
 
-    best: int
-    second: int
+    best: str
+    second: str
     difference: float
     interval: tuple[float, float]
     separated: bool
@@ -268,9 +264,14 @@ class Separation:
 
 
 def separation_of_best_two(
-    tallies: np.ndarray, resampled: np.ndarray, *, confidence: float = CONFIDENCE, power: float = POWER
+    arms: Sequence[str],
+    tallies: np.ndarray,
+    resampled: np.ndarray,
+    *,
+    confidence: float = CONFIDENCE,
+    power: float = POWER,
 ) -> Separation:
-    """Compare the two most chosen arms: tallies [P, A + 1], their resampled sums [R, A + 1].
+    """Compare the two most chosen of A arms: tallies [P, A + 1], their resampled sums [R, A + 1].
 
     The sample size is that of a one-sample t-test on the participants' own differences between the two arms
     (statsmodels). Participants are its unit, so the likeness of one person's votes is in it. It takes the measured
@@ -286,8 +287,8 @@ def separation_of_best_two(
     separated = bool(low > 0)
     still = None if needed is None else max(0, needed - len(own))
     return Separation(
-        best=best,
-        second=second,
+        best=arms[best],
+        second=arms[second],
         difference=float(shares[best] - shares[second]),
         interval=(float(low), float(high)),
         separated=separated,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from core.errors import Sentence
 from core.study.analysis import statistics
 from core.study.analysis.ballots import count_by, orders_and_choices
-from core.study.analysis.statistics import PositionBias
+from core.study.analysis.statistics import PositionBias, Separation
 from core.study.records import Group, VoteRow, arm_title
 
 # With ten participants intervals still cover nearly as often as they say (tests/test_study_simulation.py), with fewer
@@ -52,19 +52,6 @@ class ArmResult:
 
 
 @dataclass(frozen=True)
-class BestTwo:
-    """The most chosen arm against the second; see `statistics.Separation` for what the fields mean."""
-
-    best: str
-    second: str
-    difference: float
-    interval: Interval
-    separated: bool
-    participants_for_power: int | None
-    participants_still_needed: int | None
-
-
-@dataclass(frozen=True)
 class Table:
     """Results of one pack, or of all packs with the same arms, for one group.
 
@@ -99,7 +86,7 @@ class Table:
     results: tuple[ArmResult, ...] = ()
     positions: PositionBias | None = None
     kappa: float | None = None
-    best_two: BestTwo | None = None
+    best_two: Separation | None = None
     undecided_share: float | None = None
 
     @property
@@ -170,7 +157,7 @@ def make_table(scope: Scope, group: Group | None, settings: Settings) -> Table:
         results=_rows(scope, tallies, resampled),
         positions=statistics.position_bias_chi_square(orders, choices),
         kappa=statistics.fleiss_kappa_over_trials(by_trial),
-        best_two=_best_two(scope.arms, tallies, resampled),
+        best_two=statistics.separation_of_best_two(scope.arms, tallies, resampled),
         undecided_share=undecided / len(votes),
     )
 
@@ -200,7 +187,7 @@ def _rows(scope: Scope, tallies: np.ndarray, resampled: np.ndarray) -> tuple[Arm
     shares = statistics.preference_share_of_all_choices(tally)
     wilson = statistics.wilson_interval_of_independent_votes(tally[:-1], int(tally.sum()))
     bootstrap = statistics.bootstrap_interval_of_shares(resampled, len(tallies))
-    interval = statistics.share_intervals(tallies, resampled=resampled)
+    interval = statistics.wider_at_each_end(wilson, bootstrap)
     shown = np.ones((1, len(scope.arms)), dtype=bool)
     strengths = statistics.plackett_luce_top1(tally[None, :-1], shown)
     spread = statistics.plackett_luce_top1_resampled(resampled[:, None, :-1], shown)
@@ -223,8 +210,3 @@ def _rows(scope: Scope, tallies: np.ndarray, resampled: np.ndarray) -> tuple[Arm
 
 def _pair(ends: np.ndarray) -> Interval:
     return float(ends[0]), float(ends[1])
-
-
-def _best_two(arms: Sequence[str], tallies: np.ndarray, resampled: np.ndarray) -> BestTwo:
-    found = statistics.separation_of_best_two(tallies, resampled)
-    return BestTwo(**{**vars(found), "best": arms[found.best], "second": arms[found.second]})

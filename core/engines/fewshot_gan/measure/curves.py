@@ -10,7 +10,7 @@ import torch
 
 from core.engines.devices import compute_dtype, freeze
 from core.engines.fewshot_gan.engine import FewShotGan
-from core.engines.fewshot_gan.measure.operations import load_mini, training_examples, training_step
+from core.engines.fewshot_gan.measure.operations import load_mini, training_step
 from core.engines.fewshot_gan.measure.pictures import sample_references
 from core.engines.fewshot_gan.synthesize import synthesize
 from core.networks.stylegan2 import Generator
@@ -52,7 +52,7 @@ def _batches(engine: FewShotGan, batches: tuple[int, ...]) -> Iterator[PointOper
 def _references(engine: FewShotGan, counts: tuple[int, ...]) -> Iterator[PointOperation]:
     """Time the embedded backbone: one training step with ever more references."""
     references = sample_references(engine, counts[-1], torch.Generator().manual_seed(0))
-    examples = training_examples(engine, references)
+    examples = [engine.example(face) for face in references]
     curve = f"fine-tuning step (mini, {engine.config('sketch').references_per_step} of them in each)"
     for count in counts:
         yield PointOperation(curve, "references", count, training_step(engine, examples[:count]).run)

@@ -23,7 +23,7 @@ from core.engines.fewshot_gan.measure.pictures import make_pictures
 from core.engines.fewshot_gan.synthesize import synthesize
 from core.engines.layouts import layout_reader
 from core.imaging.align import AlignedFace, align
-from core.imaging.photo import Photo, to_tensor
+from core.imaging.photo import Photo
 
 REFERENCE_COUNTS = (1, 4)
 STEPS = 1000  # of a training that is stopped when it was measured
@@ -79,7 +79,7 @@ def mini_operations(device: torch.device, *, quick: bool, photo: Photo | None = 
         yield Operation("photo to picture", "mini", drawn, backbone.dtype)
         yield from _strokes(pictures.face, pictures.references[0])
     counts = REFERENCE_COUNTS[: 1 if quick else None]
-    examples = training_examples(engine, pictures.references[: counts[-1]])
+    examples = [engine.example(face) for face in pictures.references[: counts[-1]]]
     for count in counts:
         yield training_step(engine, examples[:count])
 
@@ -97,16 +97,6 @@ def _strokes(face: AlignedFace, reference: AlignedFace) -> Iterator[Operation]:
     yield Operation("read a layout", "mini", lambda: reader.read(face.image), torch.float32)
     for size in get_args(Size):
         yield Operation(f"strokes of one reference, {size} px", "mini", partial(portrait, size))
-
-
-def training_examples(engine: FewShotGan, references: Sequence[AlignedFace]) -> list[Example]:
-    """Invert references once, for as many trainings as wanted."""
-    examples = []
-    for face in references:
-        inversion = engine.prepare(face)
-        picture = to_tensor(face.image, size_px=engine.backbone.resolution)
-        examples.append(Example(picture, inversion.w_plus, inversion.features))
-    return examples
 
 
 def training_step(engine: FewShotGan, examples: Sequence[Example]) -> Operation:

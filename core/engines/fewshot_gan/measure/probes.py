@@ -8,7 +8,7 @@ code, as in training): the result should still be the same person.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,11 +109,6 @@ class RandomAppearance:
     identity_mean: float | None
 
 
-def mean_of_known(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the values that exist, None where there are none."""
-    return mean_of(value for value in values if value is not None)
-
-
 def against_photo(picture: Image.Image, probe: Probe, identity: Embedding | None) -> AgainstPhoto:
     """Compare a 256 px picture with the probe's photo."""
     photo = probe.original
@@ -143,14 +138,14 @@ def destylization(
         styles[style] = DestylizedInto(*_means(styled), *_means(returned))
     on_progress(Progress("destylization", len(HELD_OUT), len(HELD_OUT)))
     columns = zip(*(vars(row).values() for row in styles.values()), strict=True)
-    return Destylization(len(probes), styles, *(mean_of_known(column) for column in columns))
+    return Destylization(len(probes), styles, *(mean_of(column) for column in columns))
 
 
 def _means(rows: Sequence[AgainstPhoto]) -> tuple[float | None, float | None, float | None]:
     return (
-        mean_of_known(row.ssim for row in rows),
-        mean_of_known(row.colour_error for row in rows),
-        mean_of_known(row.identity for row in rows),
+        mean_of(row.ssim for row in rows),
+        mean_of(row.colour_error for row in rows),
+        mean_of(row.identity for row in rows),
     )
 
 
@@ -185,7 +180,7 @@ def appearance_swap(
         rows.append((ssim, closed, *_identities(first, second, result, identity)))
     on_progress(Progress("appearance swap", len(probes), len(probes)))
     columns = zip(*rows, strict=True) if rows else ((),) * 4
-    return AppearanceSwap(len(rows), *(mean_of_known(column) for column in columns))
+    return AppearanceSwap(len(rows), *(mean_of(column) for column in columns))
 
 
 def random_appearance(

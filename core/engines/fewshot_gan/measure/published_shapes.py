@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,21 +16,21 @@ from torch import Tensor, nn
 
 from core.engines.base import TrainingStep
 from core.engines.devices import compute_dtype, freeze
-from core.engines.fewshot_gan.backbone import Backbone, Recipe
+from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.config import FinetuneConfig, Method
 from core.engines.fewshot_gan.ffhq import (
     ENCODER_PX,
-    JOJOGAN_BLOCKS,
-    PAPER_SWAP_LAYERS,
     RESOLUTION,
     E4eInverter,
+    jojogan_features,
     load_e4e,
     load_stylegan2,
+    recipes,
 )
 from core.engines.fewshot_gan.finetune import Example, finetune_steps
 from core.engines.fewshot_gan.measure.operations import STEPS, Operation, load_mini
 from core.engines.fewshot_gan.measure.pictures import make_pictures
-from core.engines.fewshot_gan.perceptual import DiscriminatorFeatures, Perceptual, VggLpips
+from core.engines.fewshot_gan.perceptual import Perceptual, VggLpips
 from core.imaging.align import align
 from core.imaging.faces import FaceFinder
 from core.imaging.photo import Photo
@@ -155,9 +155,6 @@ class PublishedShapes:
 
     def backbone(self, generator: Generator, measure: Perceptual, method: Method) -> Backbone:
         """Make what one method's fine-tuning needs, with the published recipe; it has no encoder and no face finder."""
-        layers: Iterable[int] = PAPER_SWAP_LAYERS if method == "paper" else range(7, 18)
-        swapped = tuple(layer for layer in layers if layer < generator.n_latent)
-        alpha, identity_weight = (0.5, 0.001) if method == "paper" else (0.0, 0.0)
         return Backbone(
             name="ffhq",
             fingerprint=NOTE,
@@ -169,7 +166,7 @@ class PublishedShapes:
             encoder=nn.Identity(),
             measures=MappingProxyType({method: measure}),
             finder=FaceFinder(Path()),
-            recipes=MappingProxyType({method: Recipe(swapped, alpha, identity_weight)}),
+            recipes=recipes(generator.n_latent),
         )
 
     def _train(self, backbone: Backbone, config: FinetuneConfig) -> Iterator[TrainingStep]:
@@ -203,8 +200,7 @@ def perceptual(method: Method, discriminator: Discriminator, dtype: torch.dtype)
     """How a method compares pictures, with random weights."""
     if method == "paper":
         return VggLpips(random_vgg16(), dtype=dtype)
-    blocks = [block for block in JOJOGAN_BLOCKS if block < len(discriminator.convs)]
-    return DiscriminatorFeatures(discriminator, blocks, dtype=dtype)
+    return jojogan_features(discriminator, dtype)
 
 
 def random_vgg16() -> dict[str, Tensor]:

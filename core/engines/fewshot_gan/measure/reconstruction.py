@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.config import CropMode
 from core.engines.base import Engine
 from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.measure.inside import inside_of
@@ -26,14 +27,13 @@ from core.engines.fewshot_gan.measure.probes import (
     against_photo,
     appearance_swap,
     destylization,
-    mean_of_known,
     random_appearance,
 )
 from core.errors import PicturesUnusable, StyleIdentityError
-from core.imaging.align import AlignedFace, CropMode
+from core.imaging.align import AlignedFace
 from core.imaging.listing import Listed, spread
 from core.imaging.photo import save_png
-from core.metrics.crops import align_for_measuring, at_side, eyes_in_crop, read_picture
+from core.metrics.crops import align_for_measuring, at_side, eyes_in_crop, mean_of, read_picture
 from core.metrics.identity import Embedding
 from core.metrics.sharpness import sharpness_ratio
 from core.metrics.ssim import to_gray
@@ -192,11 +192,11 @@ def summarise(rows: Sequence[PictureRow]) -> Summary:
     identities = [row.identity for row in rows if row.identity is not None]
     return Summary(
         n=len(rows),
-        ssim_mean=mean_of_known(row.ssim for row in rows),
+        ssim_mean=mean_of(row.ssim for row in rows),
         ssim_p05=float(np.percentile([row.ssim for row in rows], 5)),
-        colour_error_mean=mean_of_known(row.colour_error for row in rows),
-        sharpness_ratio_mean=mean_of_known(row.sharpness_ratio for row in rows),
-        identity_mean=mean_of_known(identities),
+        colour_error_mean=mean_of(row.colour_error for row in rows),
+        sharpness_ratio_mean=mean_of(row.sharpness_ratio for row in rows),
+        identity_mean=mean_of(identities),
         identity_p05=float(np.percentile(identities, 5)) if identities else None,
         seconds_median=float(np.median([row.seconds for row in rows])),
     )
