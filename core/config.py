@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from platformdirs import user_data_path
@@ -46,6 +48,9 @@ PAPER_ARMS: tuple[Arm, ...] = (
     Arm("ours-one", "Ours, one-shot", "One-shot, ours", "paper", few=False),
     Arm("ours-few", "Ours, few-shot", "Few-shot, ours", "paper", few=True),
 )
+
+# Two ways to draw in one style, with titles for readers: compared where the paper's methods learned no styles.
+DRAWING_ARMS: Mapping[str, str] = MappingProxyType({"generator": "Generator alone", "hand": "The artist's hand"})
 
 
 def data_dir() -> Path:

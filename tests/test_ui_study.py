@@ -17,15 +17,17 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from core.config import DRAWING_ARMS
 from core.engines.base import EngineDescription
 from core.execution.jobs import CompareStyles, Comparison
 from core.files import kept_secret
 from core.study.analysis.report import report
+from core.study.analysis.tables import MINIMUM_CHOICES
 from core.study.protocol import codes
 from core.study.protocol.flow import CONSENT_VERSION
 from core.study.protocol.packs import Pack
 from core.study.records import LABELS, Screen
-from core.ui.components import consent, status, theme
+from core.ui.components import consent, status, style_gallery, theme
 from core.ui.server import study_pictures, study_service
 from core.ui.server.session import ChosenPhoto, CropChoice, Portrait
 from core.ui.server.study_service import STUDY
@@ -51,7 +53,7 @@ CONSENTS = {
     "1": "56bd806f7c7717bac9918ebce1e74964c2f26f600cf230a64dcc9161cd81f533",
     "2": "4a90d310206ab9e92ad4729abeba8f18b3bf96fbb9fec371b9b81f65ed42ed7c",
 }
-NAMES = re.compile(r"jojogan|\bours\b|one-shot|few-shot|-one\b|-few\b", re.IGNORECASE)
+NAMES = re.compile(r"jojogan|\bours\b|one-shot|few-shot|-one\b|-few\b|brushwork|\bhand\b", re.IGNORECASE)
 
 
 @pytest.fixture
@@ -654,11 +656,13 @@ def arms_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shades = {arm: 40 * number for number, arm in enumerate(ARMS, start=1)}
 
     def draw(job: CompareStyles) -> Comparison:
-        return Comparison(
-            job.face, None, tuple(Image.new("L", (16, 16), shades[path.stem]) for path in job.style_paths)
-        )
+        drawn = [shades.get(path.stem, 10 + round(99 * job.options.brush)) for path in job.style_paths]
+        return Comparison(job.face, None, tuple(Image.new("L", (16, 16), shade) for shade in drawn))
 
     monkeypatch.setattr(photo_vote_handlers, "EXECUTOR", SimpleNamespace(result=draw))
+    styles = {"oil": SimpleNamespace(has_brushwork=True), "flat": SimpleNamespace(has_brushwork=False)}
+    monkeypatch.setattr(style_gallery, "find", lambda slug, mine: (slug, slug) if slug in styles else None)
+    monkeypatch.setattr(photo_vote_handlers, "LOCAL", SimpleNamespace(style_at=lambda path: styles[path.name]))
     return tmp_path / "arms"
 
 
@@ -682,8 +686,11 @@ def compare(panel: PhotoVote, slug: str = "pencil") -> tuple[str, photo_vote_han
 def test_a_comparison_is_offered_only_where_there_is_something_to_compare() -> None:
     assert list(photo_vote_handlers.arm_styles("pencil")) == list(ARMS)
     assert list(photo_vote_handlers.arm_styles("chalk")) == list(ARMS[:3])
-    for slug in ("ink", "nothing", "../pencil", "", None, "my-123"):
-        assert photo_vote_handlers.arm_styles(slug) == {}
+    assert list(photo_vote_handlers.compared("pencil")) == list(ARMS)
+    with_and_without = photo_vote_handlers.compared("oil")
+    assert {arm: options.brush for arm, (_, options) in with_and_without.items()} == {"generator": 0, "hand": 1}
+    for slug in ("ink", "flat", "nothing", "../pencil", "", None, "my-123"):
+        assert photo_vote_handlers.compared(slug) == {}
 
 
 @pytest.mark.usefixtures("arms_here")
@@ -744,6 +751,18 @@ def test_whose_drawings_they_were_is_told_after_a_finished_run(panel: PhotoVote)
     told = panel.vote(ballot, memory, sent(ticket=ballot.token, choice="A"))[panel.stage]
     for label, arm in zip(LABELS, ballot.order, strict=True):
         assert f"<b>{label}</b> {ARM_TITLES[arm]}" in told
+
+
+@pytest.mark.usefixtures("arms_here", "pack")
+def test_a_style_of_one_file_is_compared_with_and_without_brushwork(panel: PhotoVote) -> None:
+    stage, ballot = compare(panel, "oil")
+    pictures = re.findall(r'class="st-card".*?(data:image/png;base64,[^"]+)', stage, re.DOTALL)
+    assert len(set(pictures)) == 2 and not NAMES.search(re.sub(r"base64,[^\"]+", "", stage))
+    panel.vote(ballot, None, sent(ticket=ballot.token, choice="A"))
+    (row,) = STUDY.opened().store.photo_votes()
+    assert (row.style, row.choice, sorted(row.order)) == ("oil", ballot.order[0], ["generator", "hand"])
+    (table,) = report((), [row] * MINIMUM_CHOICES).quick
+    assert {result.title for result in table.results} == set(DRAWING_ARMS.values())
 
 
 @pytest.mark.usefixtures("arms_here", "pack")

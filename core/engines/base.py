@@ -105,6 +105,11 @@ class Style:
     references: int
     method: str
 
+    @property
+    def has_brushwork(self) -> bool:
+        """Whether drawings in it change with `DrawOptions.brush`."""
+        return False
+
 
 @dataclass(frozen=True)
 class ReadyStyle:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from core.config import PAPER_ARMS
+from core.config import DRAWING_ARMS, PAPER_ARMS
 
 Group = Literal["artist", "viewer"]
 GROUPS: tuple[Group, ...] = ("artist", "viewer")
@@ -21,7 +21,7 @@ CHECK, REVIEW = "check", "review"  # names of screens beside the trials' places
 MAX_DWELL_MS = 30 * 60 * 1000  # longer means that the participant was away
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_PAPER_TITLES: Mapping[str, str] = MappingProxyType({arm.id: arm.title for arm in PAPER_ARMS})
+_OUR_TITLES: Mapping[str, str] = MappingProxyType({arm.id: arm.title for arm in PAPER_ARMS} | dict(DRAWING_ARMS))
 _PAPER_PLACES = {arm.id: place for place, arm in enumerate(PAPER_ARMS)}
 
 
@@ -45,9 +45,9 @@ def arms_in_order(arms: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(arms), key=lambda arm: (_PAPER_PLACES.get(arm, len(_PAPER_PLACES)), arm)))
 
 
-def arm_title(arm: str, titles: Mapping[str, str] = _PAPER_TITLES) -> str:
-    """Return what people read for an arm: its pack's title, else the paper's, else its identifier."""
-    return titles.get(arm) or _PAPER_TITLES.get(arm, arm)
+def arm_title(arm: str, titles: Mapping[str, str] = _OUR_TITLES) -> str:
+    """Return what people read for an arm: its pack's title, else ours, else its identifier."""
+    return titles.get(arm) or _OUR_TITLES.get(arm, arm)
 
 
 @dataclass(frozen=True)

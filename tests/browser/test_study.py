@@ -416,7 +416,11 @@ def test_a_photo_vote_on_an_own_photo(study_app: AppProcess, browser_of: Open, s
     assert row.style == "charcoal"
     assert row.choice == row.order[1]
     page.click("#styles button[data-pick=halftone]")
-    page.wait_for_selector("#photo-vote", state="hidden", timeout=DRAWING_MS)
+    page.wait_for_selector("#photo-vote-stage .st", state="detached", timeout=DRAWING_MS)
+    page.click("#photo-vote > button")
+    page.click("#photo-vote-start")
+    page.wait_for_selector("#photo-vote-stage .st.ready", timeout=DRAWING_MS)
+    assert page.locator("#photo-vote-stage .st-card").count() == 2, "with and without brushwork"
 
 
 def test_the_stage_can_be_used_by_keyboard_alone(study_app: AppProcess, browser_of: Open) -> None:

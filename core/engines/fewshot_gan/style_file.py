@@ -69,6 +69,11 @@ class GanStyle(Style):
     meta: StyleMeta
     hand: Hand | None = None
 
+    @property
+    def has_brushwork(self) -> bool:
+        """Whether there are references to take strokes from."""
+        return self.hand is not None
+
     @classmethod
     def of(cls, name: str, weights: Mapping[str, Tensor], meta: StyleMeta, hand: Hand | None = None) -> GanStyle:
         """Make a style; its method and number of references follow from its history."""

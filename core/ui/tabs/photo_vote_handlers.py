@@ -1,6 +1,8 @@
-"""Photo votes: the four methods on the visitor's own photo, blind. The photo is stored nowhere, nor is any drawing.
+"""Photo votes: methods on the visitor's own photo, blind. The photo is stored nowhere, nor is any drawing.
 
-The drawings travel as data addresses and stand in no file; which is whose stays in the session until the vote.
+The paper's four are compared in a style that each of them learned; in any other ready-made style, drawings with and
+without brushwork. They travel as data addresses and stand in no file; which is whose stays in the session until the
+vote.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import gradio as gr
 import numpy as np
 
 from core.config import ASSETS_DIR, PAPER_ARMS, data_dir
+from core.engines.base import DrawOptions
 from core.execution.jobs import CompareStyles
 from core.study.protocol import design
 from core.study.records import LABELS, Group, arm_title
-from core.ui.components import widgets
+from core.ui.components import style_gallery, widgets
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
-from core.ui.server.runtime import EXECUTOR
+from core.ui.server.runtime import EXECUTOR, LOCAL
 from core.ui.server.session import ChosenPhoto, CropChoice, Portrait
 from core.ui.server.study_service import STUDY
 from core.ui.tabs import vote_views as views
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SHOWN_PX = 512
+DRAWINGS = {"generator": DrawOptions(brush=0.0), "hand": DrawOptions()}
 Offered = tuple[str, int, CropChoice, str]  # photo, face, cut and style
 
 
@@ -62,6 +66,18 @@ def arm_styles(slug: str | None) -> Mapping[str, Path]:
         if len(found) > 1:
             return found
     return {}
+
+
+def compared(slug: str | None) -> Mapping[str, tuple[Path, DrawOptions]]:
+    """Return by which style file and options each arm draws in a ready-made style; empty if there is only one way."""
+    learned = arm_styles(slug)
+    if learned:
+        return {arm: (path, DrawOptions()) for arm, path in learned.items()}
+    found = style_gallery.find(slug, ())
+    if found is None:
+        return {}
+    path = Path(found[1])
+    return {arm: (path, options) for arm, options in DRAWINGS.items()} if LOCAL.style_at(path).has_brushwork else {}
 
 
 def _address(picture: Image.Image) -> str:
@@ -99,7 +115,7 @@ class PhotoVote:
 
         Drawing the same face again changes nothing. The methods are those of the server's own engine.
         """
-        here = portrait_file and photo is not None and engine is None and bool(arm_styles(chosen))
+        here = portrait_file and photo is not None and engine is None and bool(compared(chosen))
         now = (photo.path, photo.face_index, crop, str(chosen)) if here and photo is not None else None
         if now == offered:
             return unchanged()
@@ -116,17 +132,23 @@ class PhotoVote:
         progress: gr.Progress = gr.Progress(),
     ) -> Changes:
         """Draw the visitor's face with every method."""
-        files = arm_styles(chosen)
-        if photo is None or not files:
+        ways = compared(chosen)
+        if photo is None or not ways:
             raise PageProblem("Draw your portrait first, in one of the ready-made styles.", title="No portrait yet")
-        order = design.one_order(tuple(files), np.random.default_rng(secrets.randbits(128)))
+        order = design.one_order(tuple(ways), np.random.default_rng(secrets.randbits(128)))
         progress(0.3, desc=t("Drawing"))
-        job = CompareStyles(style_paths=tuple(files[arm] for arm in order), **as_seen(photo, portrait, crop, None))
-        drawn = EXECUTOR.result(job)  # all drawn alike: full strength, the style's colours, seed 0
+        seen = as_seen(photo, portrait, crop, None)
+        drawn: dict[str, Image.Image] = {}
+        for options in {options: None for _, options in ways.values()}:  # full strength, the style's colours, seed 0
+            alike = [arm for arm in order if ways[arm][1] == options]
+            job = CompareStyles(style_paths=tuple(ways[arm][0] for arm in alike), options=options, **seen)
+            made = EXECUTOR.result(job)
+            seen |= {"face": made.face, "prepared": made.prepared}
+            drawn |= dict(zip(alike, made.drawings, strict=True))
         ballot = Ballot(secrets.token_hex(16), order, str(chosen))
-        shown = [_address(picture) for picture in drawn.drawings]
+        shown = [_address(drawn[arm]) for arm in order]
         return {
-            self.stage: views.photo_vote(ballot.token, _address(drawn.face.image), shown),
+            self.stage: views.photo_vote(ballot.token, _address(made.face.image), shown),
             self.ballot: ballot,
         }
 
