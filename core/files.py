@@ -68,9 +68,9 @@ def make_once(path: Path, make: Callable[[], bytes]) -> bytes:
     return path.read_bytes()
 
 
-def kept_secret(path: Path, *, size: int = 32) -> bytes:
+def kept_secret(path: Path) -> bytes:
     """Return random bytes that stay the same for as long as the file at `path` does."""
-    return make_once(path, lambda: secrets.token_bytes(size))
+    return make_once(path, lambda: secrets.token_bytes(32))
 
 
 def sha256_of(path: Path) -> str:

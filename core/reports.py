@@ -18,9 +18,9 @@ class Failed:
     message: str
 
 
-def absent(default: Any = None) -> Any:
+def absent() -> Any:
     """Declare a report's field that has no key in the JSON while it is None or empty."""
-    return dataclasses.field(default=default, metadata={_MAY_BE_ABSENT: True})
+    return dataclasses.field(default=None, metadata={_MAY_BE_ABSENT: True})
 
 
 def as_json(value: object) -> Any:

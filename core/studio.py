@@ -119,12 +119,10 @@ class Studio:
             raise ValueError(f"crop must be 'detect', 'aligned' or a square, got {crop!r}")
         return crop_square(photo, crop, size_px=size_px)
 
-    def align_found(
-        self, photo: Photo, faces: Sequence[DetectedFace], face_index: int = 0, *, engine: str | None = None
-    ) -> AlignedFace:
-        """Crop one of the faces that `find_faces` gave, without searching again. Raises as `align`."""
+    def align_found(self, photo: Photo, faces: Sequence[DetectedFace], *, engine: str | None = None) -> AlignedFace:
+        """Crop the largest of the faces that `find_faces` gave, without searching again. Raises as `align`."""
         size_px = self.capabilities(engine).reads_px
-        return align_one_of(photo, faces, face_index=face_index, size_px=size_px)
+        return align_one_of(photo, faces, size_px=size_px)
 
     def prepare(self, face: AlignedFace, *, engine: str | None = None) -> Prepared:
         """Let an engine read a face once, so that it can be drawn many times."""
@@ -188,9 +186,9 @@ class Studio:
             raise StyleUnknown(wanted, ", ".join(ready) or "there are none for this model")
         return ready[wanted].path
 
-    def find_style(self, wanted: str, *, engine: str | None = None) -> Style:
+    def find_style(self, wanted: str) -> Style:
         """Read the style that `find_style_file` finds. Raises as that does and as `load_style`."""
-        return self.load_style(self.find_style_file(wanted, engine=engine), engine=engine)
+        return self.load_style(self.find_style_file(wanted))
 
     def save_style(self, style: Style, path: Path) -> Path:
         """Write a style file and return its path. Raises `DiskFull`."""

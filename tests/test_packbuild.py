@@ -12,7 +12,7 @@ from core.config import ASSETS_DIR, PAPER_ARMS
 from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.style_file import config_values
-from core.errors import PicturesUnusable, TooManyReferences, TrainingStopped
+from core.errors import PicturesUnusable, TooManyReferences
 from core.evaluate.train_arms import arm_config, train_arm
 from core.imaging.align import AlignedFace
 from core.make_assets.gallery.draw import PACK_FACES
@@ -124,14 +124,6 @@ def test_the_pack_says_how_it_was_made(pack: Pack) -> None:
     made = dict(pack.provenance)
     assert made["preset"] == "sketch" and made["steps"] == 2 and made["seed"] == 3
     assert made["references_per_group"] == [2, 2] and made["backbone"] == "mini"
-
-
-def test_a_stopped_build_writes_nothing(
-    studio: Studio, photos: list[AlignedFace], groups: list[list[AlignedFace]], tmp_path: Path
-) -> None:
-    with pytest.raises(TrainingStopped):
-        build_pack(studio, photos, groups, PLAN, tmp_path / "new", stop=lambda: True)
-    assert not list(tmp_path.iterdir())
 
 
 def test_bad_plans_are_refused(

@@ -17,7 +17,6 @@ from core.engines.fewshot_gan.backbone import Backbone
 from core.engines.fewshot_gan.engine import FewShotGan
 from core.engines.fewshot_gan.style_file import GanStyle
 from core.errors import (
-    FaceIndexOutOfRange,
     NoFaceFound,
     NoReferences,
     StyleUnknown,
@@ -25,7 +24,6 @@ from core.errors import (
     TrainingStopped,
 )
 from core.imaging.align import AlignedFace
-from core.imaging.faces import DetectedFace
 from core.imaging.photo import Photo, to_image
 from core.imaging.square import Square
 from core.studio import Studio
@@ -97,9 +95,6 @@ def test_crops(small: Studio) -> None:
         small.align(photo, crop="middle")
     with pytest.raises(NoFaceFound, match=r"m\.png"):
         small.align_found(photo, [])
-    found = DetectedFace((0, 0, 80, 80), np.zeros((68, 2)))
-    with pytest.raises(FaceIndexOutOfRange, match="shows 1 face"):
-        small.align_found(photo, [found], 1)
 
 
 def test_stylizing_twice_or_from_a_prepared_face_gives_the_same(small: Studio, face: AlignedFace) -> None:

@@ -241,7 +241,7 @@ def test_a_restart_with_an_empty_disk_resumes_every_run(votes_hub: VotesHub, pac
         assert second.screen(midway) == first.screen(midway)
         assert second.packs_open() == []
         second.choose(midway, second.screen(midway).ticket, "B", 2000)
-        second.undo(midway)
+        second.undo(midway, second.screen(midway).ticket)
     lines = votes_hub.lines(DATASET)
     assert len(lines) == len({line["uuid"] for line in lines}), "what was read back is not pushed again"
 

@@ -186,7 +186,7 @@ def test_going_back_reopens_the_last_trial_and_keeps_what_was_said(study: Study,
     code = begin(study)
     first = study.screen(code)
     with pytest.raises(VoteRejected, match="nothing to go back to"):
-        study.undo(code)
+        study.undo(code, first.ticket)
     second = study.choose(code, first.ticket, "A", 3000)
     again = study.undo(code, second.ticket)
     assert (again.candidates, again.number, again.can_undo) == (first.candidates, 1, False)
@@ -220,7 +220,7 @@ def test_going_back_from_the_check_and_past_it(study: Study) -> None:
     while screen.kind == "trial":
         screen = study.choose(code, screen.ticket, "A", 2000)
     answered = screen.number - 1
-    back = study.undo(code)
+    back = study.undo(code, screen.ticket)
     assert (back.kind, back.number) == ("trial", answered)
     check = study.choose(code, back.ticket, "B", 2000)
     assert check.kind == "check"
@@ -234,9 +234,9 @@ def test_back_to_the_very_first_trial_and_forth_again(study: Study) -> None:
     code = begin(study)
     answer(study, code)
     for left in range(11, 0, -1):
-        assert study.undo(code).number == left
+        assert study.undo(code, study.screen(code).ticket).number == left
     with pytest.raises(VoteRejected, match="nothing to go back to"):
-        study.undo(code)
+        study.undo(code, study.screen(code).ticket)
     assert study.store.votes() == []
     assert answer(study, code, lambda screen: "B").kind == "review"
     assert {vote.position for vote in study.store.votes()} == {1}
@@ -254,7 +254,7 @@ def test_finishing_needs_every_answer_and_ends_all_changes(study: Study) -> None
     with pytest.raises(VoteRejected, match="another answer already"):
         study.choose(code, first.ticket, "B", 2000)
     with pytest.raises(VoteRejected, match="answers stay as they are"):
-        study.undo(code)
+        study.undo(code, first.ticket)
     assert [event.kind for event in study.store.events_after(0)].count("finished") == 1
 
 
@@ -307,7 +307,7 @@ def test_codes_are_random_and_stored_nowhere(study: Study) -> None:
 def test_unknown_codes_get_a_sentence(study: Study, wrong: str) -> None:
     for step in (
         study.screen,
-        study.undo,
+        lambda code: study.undo(code, "t"),
         study.finish,
         study.withdraw,
         lambda code: study.choose(code, "t", "A", 1),
@@ -329,7 +329,12 @@ def test_withdrawing_takes_every_vote_out_and_keeps_the_facts(study: Study) -> N
     everyone = study.store.participants(withdrawn=True)
     assert [person.withdrawn_utc is not None for person in everyone] == [False, True]
     assert [event.kind for event in study.store.events_after(0)].count("withdrawn") == 1
-    for step in (study.screen, study.undo, study.finish, lambda code: study.choose(code, "t", "A", 1)):
+    for step in (
+        study.screen,
+        lambda code: study.undo(code, "t"),
+        study.finish,
+        lambda code: study.choose(code, "t", "A", 1),
+    ):
         with pytest.raises(ParticipantWithdrawn, match="count nowhere"):
             step(leaves)
     assert study.withdraw(stays) == 11

@@ -45,7 +45,7 @@ def everything_that_can_happen(study: Study) -> None:
     run_through(study, group="artist")
     code = begin(study)
     answer(study, code, lambda screen: LABELS[screen.number % 4])
-    study.undo(code)
+    study.undo(code, study.screen(code).ticket)
     study.choose(code, study.screen(code).ticket, None, 2000)
     study.withdraw(run_through(study))
     study.store.set_open("small", False)
@@ -306,7 +306,8 @@ def test_what_follows_a_replay_is_later_than_all_of_it(study: Study, tmp_path: P
     begun, voted = study.store.events_after(0)
     far = Store(tmp_path / "far" / "votes.sqlite3")
     far.replay([dataclasses.replace(begun, seq=900), dataclasses.replace(voted, seq=901)])
-    Study(far, study.packs, app_version="test").undo(code)
+    elsewhere = Study(far, study.packs, app_version="test")
+    elsewhere.undo(code, elsewhere.screen(code).ticket)
     (undone,) = (event for event in far.events_after(0) if event.kind == "undone")
     assert undone.seq > 901
     third = Store(tmp_path / "third" / "votes.sqlite3")

@@ -463,7 +463,7 @@ def test_removing_waits_for_nobody_and_other_work_shows_that_it_waits(page: gr.B
     (remove,), (use,) = (events_of(page, handler) for handler in ("remove_card", "use_as_it_is"))
     assert not remove.queue
     assert use.queue and use.show_progress == "full" and use.show_progress_on
-    card = widgets.reference_card(session.Reference("k", "p", "a.png", problem="no face"))
+    card = widgets.reference_cards([session.Reference("k", "p", "a.png", problem="no face")], limit=14)
     assert card.count('data-event="submit"') == 1, "only Remove is a submit"
 
 

@@ -112,7 +112,8 @@ def go_to_review(memory: dict[str, Any], stage: str, look: Callable[[str], objec
 
 
 def test_the_consent_text_belongs_to_its_version() -> None:
-    assert CONSENTS[CONSENT_VERSION] == hashlib.sha256(consent.agreed_text().encode()).hexdigest(), (
+    agreed = "\n".join([*(f"{name}: {text}" for name, text in consent.TERMS), consent.AGREE])
+    assert CONSENTS[CONSENT_VERSION] == hashlib.sha256(agreed.encode()).hexdigest(), (
         "the consent text changed: raise CONSENT_VERSION in core/study/flow.py and add its sha256 here"
     )
 

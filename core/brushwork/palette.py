@@ -21,6 +21,7 @@ _OPPONENT = np.array([[1, 1, 1], [-1, -1, 2], [1, -1, 0]], dtype=np.float32)
 _OPPONENT /= np.linalg.norm(_OPPONENT, axis=1, keepdims=True)
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SHARES = np.linspace(0, 1, 129)
+_FLAT_COLOURS = 4  # of a print or cut paper
 _CELLS = 1024  # of a table that stands for a curve
 
 
@@ -228,25 +229,28 @@ def keep_lightness(pixels: np.ndarray, region: np.ndarray, wanted: float, *, amo
     return back
 
 
-def flatness(pixels: np.ndarray, region: np.ndarray, *, colours: int = 4) -> float:
+def flatness(pixels: np.ndarray, region: np.ndarray) -> float:
     """Say how much of a region is a few flat colours, as in prints and cut paper: share within 2 of their nearest.
+
+    Colours are found in LAB by Lloyd's rounds from evenly spread lightnesses.
 
     Args:
         pixels: [H, H, 3] float32 RGB in 0..1.
         region: [H, H] mask in 0..1.
-        colours: how many, found in LAB by Lloyd's rounds from evenly spread lightnesses.
     """
     lab = cv2.cvtColor(blurred(pixels, pixels.shape[0] / 340).clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
     values = lab[region > 0.7]
     values = values[:: max(1, len(values) // 8000)]
-    if len(values) < colours:
+    if len(values) < _FLAT_COLOURS:
         return 0.0
     order = np.argsort(values[:, 0], kind="stable")
-    means = values[order[((np.arange(colours) + 0.5) / colours * len(values)).astype(int)]]
+    means = values[order[((np.arange(_FLAT_COLOURS) + 0.5) / _FLAT_COLOURS * len(values)).astype(int)]]
     for _ in range(10):
         apart = ((values[:, None] - means[None]) ** 2).sum(2)
         nearest = apart.argmin(1)
-        means = np.stack([values[nearest == k].mean(0) if (nearest == k).any() else means[k] for k in range(colours)])
+        means = np.stack(
+            [values[nearest == k].mean(0) if (nearest == k).any() else means[k] for k in range(_FLAT_COLOURS)]
+        )
     return float((apart.min(1) < 4).mean())
 
 

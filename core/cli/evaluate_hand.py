@@ -17,6 +17,7 @@ from core.cli.options import (
     Running,
     grouped,
     only_few_shot_gan,
+    own_networks,
     refused_values,
 )
 from core.cli.terminal import REPORT_NAME, expected_failures, print_report, progress_bar, save_report
@@ -127,7 +128,7 @@ def hand(
         from core.evaluate.hand.run import HandRun
         from core.evaluate.hand.subjects import make_cast
 
-        own = networks.own()
+        own = own_networks(networks.oracles)
         studio = running.open(progress)
         with refused_values():
             configs = {method: training.config(studio, entry, method=method, seed=plan.seed) for method in plan.methods}

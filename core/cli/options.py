@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _STYLE = "The style picture(s)"
 _TRAINING = "Training"
 _RUN = "Running"
-Kind = TypeVar("Kind", bound=type)
 Command = TypeVar("Command", bound=Callable[..., None])
 
 CropMode = Literal["detect", "aligned"]
@@ -154,10 +153,6 @@ class Networks:
             help="Stand-ins that ship, published networks (downloads them), or the published ones already here."
         ),
     ] = "auto"
-
-    def own(self) -> OwnNetworks | None:
-        """Read the user's own. Raises JudgeUnavailable."""
-        return own_networks(self.oracles)
 
     def choose(self, studio: Studio, own: OwnNetworks | None, on_progress: OnProgress) -> MetricNetworks:
         """Load the rest. Raises as `choose_networks`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import torch
 
@@ -19,9 +18,9 @@ WEIGHTS_FILE = "layout.safetensors"
 
 
 @cache
-def layout_reader(folder: Path = LAYOUT_DIR) -> LayoutReader:
+def layout_reader() -> LayoutReader:
     """Load the layout network once; it runs on the CPU everywhere. Raises EmbeddedFileDamaged."""
     network = LayoutNetwork()
-    load_into(network, load_embedded(folder / WEIGHTS_FILE), source=WEIGHTS_FILE)
+    load_into(network, load_embedded(LAYOUT_DIR / WEIGHTS_FILE), source=WEIGHTS_FILE)
     freeze(network, torch.device("cpu"))
     return LayoutReader(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]

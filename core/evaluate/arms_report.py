@@ -128,9 +128,8 @@ def arms_report(
     runs: Sequence[ArmRun],
     *,
     sheet: str,
-    ablations: Sequence[AblationReport] = (),
 ) -> ArmsReport:
-    """Bring everything together; `sheet` is the contact sheet's name."""
+    """Bring everything but ablations together; `sheet` is the contact sheet's name."""
     engine, style, photos = studio.describe(), comparison.style, comparison.subjects
     as_they_are = [score(photo.image, photo, style) for photo in photos]
     by_arm = {run.arm.id: run for run in runs}
@@ -156,7 +155,6 @@ def arms_report(
         failed=comparison.panel.failed,
         pictures={run.arm.id: named(names, run.rows) for run in runs},
         sheet=sheet,
-        ablations=tuple(ablations),
     )
 
 

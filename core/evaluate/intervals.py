@@ -46,9 +46,9 @@ def bootstrap_mean(values: Sequence[float | None], *, seed: int = 0) -> Interval
     return Interval(float(known.mean()), float(low), float(high), len(known))
 
 
-def paired_difference(a: Sequence[float | None], b: Sequence[float | None], *, seed: int = 0) -> Interval:
+def paired_difference(a: Sequence[float | None], b: Sequence[float | None]) -> Interval:
     """Mean and interval of `a - b` over the photos that have both; `ValueError` for other lengths."""
     if len(a) != len(b):
         raise ValueError(f"expected values of the same photos, got {len(a)} and {len(b)}")
     both = [None if x is None or y is None else x - y for x, y in zip(a, b, strict=True)]
-    return bootstrap_mean(both, seed=seed)
+    return bootstrap_mean(both)

@@ -11,7 +11,6 @@ side, from the left and upper edge.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -135,13 +134,13 @@ def shaped(photo: FaceLayout, style: np.ndarray, shape: float) -> np.ndarray:
     return moved
 
 
-def warp_picture(pixels: np.ndarray, warp: Warp, *, order: Literal[1, 3] = 1) -> np.ndarray:
+def warp_picture(pixels: np.ndarray, warp: Warp) -> np.ndarray:
     """Sample a picture [H, H, C] or [H, H] through a warp: the same shape, float32; edges are repeated."""
     size = pixels.shape[0]
     where = warp.grid(size).astype(np.float64) * size - 0.5
     coordinates = np.stack([where[..., 1], where[..., 0]])
     planes = np.atleast_3d(pixels).astype(np.float32)
-    moved = [map_coordinates(planes[..., c], coordinates, order=order, mode="nearest") for c in range(planes.shape[2])]
+    moved = [map_coordinates(planes[..., c], coordinates, order=1, mode="nearest") for c in range(planes.shape[2])]
     return np.stack(moved, axis=-1).reshape(pixels.shape)
 
 

@@ -79,19 +79,19 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], *, source: str = "
     module.load_state_dict(complete, strict=True, assign=on_meta)
 
 
-def pick_part(checkpoint: Mapping[str, object], part: str, *, source: str = "checkpoint") -> Mapping[str, Tensor]:
+def pick_part(checkpoint: Mapping[str, object], part: str) -> Mapping[str, Tensor]:
     """Pick one network's state dict from a checkpoint of several: `g_ema` or `d` of StyleGAN2, `g` of a style.
 
     Raises:
         ValueError: the checkpoint or the part is not a dictionary, or the part is absent.
     """
     if not isinstance(checkpoint, Mapping):
-        raise ValueError(f"{source}: expected a dictionary with {part!r}, got {_kind(checkpoint)}")
+        raise ValueError(f"checkpoint: expected a dictionary with {part!r}, got {_kind(checkpoint)}")
     if part not in checkpoint:
-        raise ValueError(f"{source}: expected {part!r}, got only {_listing([repr(name) for name in checkpoint])}")
+        raise ValueError(f"checkpoint: expected {part!r}, got only {_listing([repr(name) for name in checkpoint])}")
     state = checkpoint[part]
     if not isinstance(state, Mapping):
-        raise ValueError(f"{source}: expected {part!r} to be a dictionary of tensors, got {_kind(state)}")
+        raise ValueError(f"checkpoint: expected {part!r} to be a dictionary of tensors, got {_kind(state)}")
     return state
 
 
@@ -102,7 +102,7 @@ def pick_prefixed(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 
 
 def pick_encoder(
-    checkpoint: Mapping[str, object], *, n_latent: int = 18, style_dim: int = 512, source: str = "checkpoint"
+    checkpoint: Mapping[str, object], *, n_latent: int = 18, style_dim: int = 512
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Pick the encoder and the average code of an e4e checkpoint.
 
@@ -114,21 +114,21 @@ def pick_encoder(
         ValueError: a part is absent, `latent_avg` has another shape, or `state_dict` holds names that are neither
             the encoder's nor the generator's.
     """
-    everything = pick_part(checkpoint, "state_dict", source=source)
+    everything = pick_part(checkpoint, "state_dict")
     strangers = [repr(name) for name in everything if not name.startswith((ENCODER_PREFIX, *IGNORED_PREFIXES))]
     if strangers:
-        raise ValueError(f"{source}: expected names under 'encoder.' or 'decoder.', got also {_listing(strangers)}")
+        raise ValueError(f"checkpoint: expected names under 'encoder.' or 'decoder.', got also {_listing(strangers)}")
     encoder = {
         name.removeprefix(ENCODER_PREFIX): tensor
         for name, tensor in everything.items()
         if name.startswith(ENCODER_PREFIX)
     }
     if not encoder:
-        raise ValueError(f"{source}: expected weights under 'encoder.', got none of {len(everything)} names")
+        raise ValueError(f"checkpoint: expected weights under 'encoder.', got none of {len(everything)} names")
     average = checkpoint.get("latent_avg")
     misfit = _misfit("latent_avg", average, (n_latent, style_dim))
     if misfit or not isinstance(average, Tensor):
-        raise ValueError(f"{source}: {misfit}")
+        raise ValueError(f"checkpoint: {misfit}")
     return encoder, average.detach().float()
 
 

@@ -151,12 +151,10 @@ def download(repo: str, file: HubFile, root: Path, expected: str | None, on_prog
     return Fetched(path, sha256)
 
 
-def metadata(
-    repo: str, file_name: str, *, revision: str | None = None, timeout_s: float = _ANSWER_TIMEOUT_S
-) -> HfFileMetadata:
+def metadata(repo: str, file_name: str, *, revision: str | None = None) -> HfFileMetadata:
     """Return what the Hub says about a file: commit, etag (an LFS file's sha256), size in bytes. Raises `FAILURES`."""
     url = hf_hub_url(repo, file_name, revision=revision, endpoint=_endpoint())
-    return get_hf_file_metadata(url, token=False, timeout=timeout_s, endpoint=_endpoint())
+    return get_hf_file_metadata(url, token=False, timeout=_ANSWER_TIMEOUT_S, endpoint=_endpoint())
 
 
 def answers(*, timeout_s: float) -> bool:

@@ -25,7 +25,6 @@ LIGHT_S = 0.3
 WATCH_S, SETTLING_S = 1.0, 60.0
 FLOOR_S, GROWTH = 30.0, 0.05  # windows for the lowest memory, and how much of it may come on top in the whole run
 FEWEST_FLOORS = 4  # through fewer of them no line tells a leak from caches that fill
-STRENGTHS = (100, 60, 30)
 RELOADING = 0.1  # share of drawings after which the page is loaded anew
 SEED = 1
 

@@ -182,9 +182,9 @@ def method_result(styles: Sequence[StyleResult], portraits: Sequence[Portrait], 
     )
 
 
-def ratios(methods: Sequence[MethodResult], against: str = BASELINE) -> tuple[Ratios, ...]:
+def ratios(methods: Sequence[MethodResult]) -> tuple[Ratios, ...]:
     """Divide the other methods' means by the baseline's; nothing where that was not run."""
-    base = next((result for result in methods if result.method == against), None)
+    base = next((result for result in methods if result.method == BASELINE), None)
     if base is None:
         return ()
 
@@ -194,7 +194,7 @@ def ratios(methods: Sequence[MethodResult], against: str = BASELINE) -> tuple[Ra
 
     return tuple(
         Ratios(
-            **{name: over(result, name) for name in Means.__dataclass_fields__}, method=result.method, against=against
+            **{name: over(result, name) for name in Means.__dataclass_fields__}, method=result.method, against=BASELINE
         )
         for result in methods
         if result is not base

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from core.config import MAX_REFERENCES, PAPER_ARMS, Arm
-from core.engines.base import Stop, TrainingStep
+from core.engines.base import TrainingStep
 from core.engines.fewshot_gan.finetune import check_reference_count
 from core.errors import PicturesUnusable, StyleIdentityError
 from core.evaluate.train_arms import arm_config, train_arm
@@ -87,7 +87,6 @@ def build_pack(
     *,
     keep_styles: Path | None = None,
     on_progress: OnProgress = ignore_progress,
-    stop: Stop = lambda: False,
 ) -> Pack:
     """Train the arms on every group of references, draw every photo, write the pack.
 
@@ -99,12 +98,10 @@ def build_pack(
         out: the pack's folder; an older pack in it is replaced.
         keep_styles: folder in which the styles trained on the first group are kept, one file per arm.
         on_progress: hears of trainings and drawings, which name no arm: whoever builds a pack may also vote on it.
-        stop: asked before every step of every training.
 
     Raises:
         ValueError: no photo, no group, arms as in `PackPlan.chosen_arms`, or `out` holds something other than a pack.
         NoReferences, TooManyReferences: a group of another size.
-        TrainingStopped: `stop` said so; nothing is written.
     """
     if not photos or not references:
         raise ValueError(f"needs photos and groups of references, got {len(photos)} and {len(references)}")
@@ -123,7 +120,6 @@ def build_pack(
             seed=plan.seed,
             steps=plan.steps,
             on_step=partial(_tell_of_step, what, on_progress),
-            stop=stop,
         )
         if keep_styles is not None and number == 0:
             studio.save_style(style, keep_styles / f"{arm.id}.safetensors")

@@ -27,7 +27,6 @@ from PIL import Image, ImageFilter, ImageOps
 from core.files import replacing, write_atomically
 from core.imaging.geometry import Box
 
-CROP_PX = 256
 # Where each of the 68 points lands when the face is mirrored: jaw, brows, nose, eyes, lips.
 MIRRORED = np.array(
     [

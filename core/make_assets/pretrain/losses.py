@@ -34,9 +34,9 @@ def feature_distance(
     return torch.stack(parts).mean()
 
 
-def low_frequency_l1(a: Tensor, b: Tensor, *, side: int = 16) -> Tensor:
-    """Average the absolute difference of [B, 3, H, W] after means over squares of `side` pixels: light and colour."""
-    return (F.avg_pool2d(a - b, side)).abs().mean()
+def low_frequency_l1(a: Tensor, b: Tensor) -> Tensor:
+    """Average the absolute difference of [B, 3, H, W] after means over squares of 16 pixels: light and colour."""
+    return (F.avg_pool2d(a - b, 16)).abs().mean()
 
 
 def face_colour(x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 Array = npt.NDArray[np.floating[Any]]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LIGHT = -2.3  # where it comes from: radians, 0 right, clockwise
 
 
 def luma(picture: Array) -> Array:
@@ -145,14 +146,8 @@ def shift(picture: Array, right: Array | float, down: Array | float) -> Array:
     return np.stack(parts, axis=-1).astype(np.float32)
 
 
-def wobble(picture: Array, amount_px: float, scale_px: float, rng: np.random.Generator) -> Array:
-    """Shift a picture by smooth noise."""
-    shape = (picture.shape[0], picture.shape[1])
-    return shift(picture, amount_px * noise(shape, scale_px, rng), amount_px * noise(shape, scale_px, rng))
-
-
-def lit(height: Array, *, strength: float, angle: float = -2.3) -> Array:
-    """Shade a relief [H, W] by light from `angle` (radians, 0 right, clockwise): about 0, positive where lit."""
+def lit(height: Array, *, strength: float) -> Array:
+    """Shade a relief [H, W] by light from the upper left: about 0, positive where lit."""
     down, right = np.gradient(height)
-    slope = right * math.cos(angle) + down * math.sin(angle)
+    slope = right * math.cos(_LIGHT) + down * math.sin(_LIGHT)
     return np.asarray(-strength * slope / np.sqrt(1 + (strength * slope) ** 2), np.float32)

@@ -55,19 +55,18 @@ def flow_of_tensor(parts: Array) -> Flow:
     return Flow(tangents.astype(np.float32), (spread / (xx + yy + 1e-9)).astype(np.float32))
 
 
-def edge_flow(picture: Array, sigma_px: float, *, reach: float = 4.0) -> Flow:
+def edge_flow(picture: Array, sigma_px: float) -> Flow:
     """Find directions along a picture's edges, in flat places those of the edges around.
 
     Args:
         picture: [H, W, 3].
-        sigma_px: smoothing of the finest tensor.
-        reach: how much coarser each of the two fallbacks is.
+        sigma_px: smoothing of the finest tensor; each of the two fallbacks is four times coarser.
     """
     parts = tensor(picture)
     total = np.zeros_like(parts)
     share = 1.0
     for level in range(3):
-        smooth = blur(parts, sigma_px * reach**level)
+        smooth = blur(parts, sigma_px * 4.0**level)
         energy = smooth[..., :1] + smooth[..., 2:]
         total += share * smooth / (energy + 1e-4 + 0.02 * energy.mean())
         share *= 0.12
@@ -171,16 +170,13 @@ def _slope(grey: Array, sigma_px: float) -> Array:
     return np.asarray(np.hypot(down, right), np.float32)
 
 
-def abstract(
-    picture: Array, *, radius_px: float, rounds: int = 3, sharpen: float = 1.0, calm: Array | None = None
-) -> tuple[Array, Flow]:
+def abstract(picture: Array, *, radius_px: float, rounds: int = 3, calm: Array | None = None) -> tuple[Array, Flow]:
     """Smooth a picture along its edges and make these crisp (Kyprianidis and Kang 2011).
 
     Args:
         picture: [H, W, 3] in [0, 1].
         radius_px: sigma of the smoothing along the flow.
         rounds: repetitions; each finds the flow anew.
-        sharpen: strength of the shock filter, 0 to 1.
         calm: [H, W] from 0 to 1, where weak texture is to go.
 
     Returns:
@@ -199,7 +195,7 @@ def abstract(
         out = smooth_along(out, flow.tangents, radius_px)
         grey = luma(out)
         bend = blur(grey, radius_px * 0.4) - blur(grey, radius_px * 0.7)  # > 0 on the light side of an edge
-        push = np.clip((np.abs(bend) - 0.0025) / 0.008, 0, 1) * sharpen * step
+        push = np.clip((np.abs(bend) - 0.0025) / 0.008, 0, 1) * step
         high = ndimage.maximum_filter(grey, side)
         low = ndimage.minimum_filter(grey, side)
         goal = np.where(bend > 0, high, low)

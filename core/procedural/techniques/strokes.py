@@ -69,6 +69,9 @@ class Brush:
     taper: float = 0.15
 
 
+_BEND = 0.6  # how readily a stroke turns, 0 to 1
+
+
 @njit(nogil=True, cache=True)
 def _trace(
     seeds: Array,
@@ -132,7 +135,6 @@ def trace(
     step_px: float,
     radii: Array,
     tolerance: float = 0.3,
-    bend: float = 0.6,
 ) -> Strokes:
     """Trace strokes both ways from seeds; each has the reference's colour at its seed.
 
@@ -144,7 +146,6 @@ def trace(
         step_px: of the polyline.
         radii: [N] half widths.
         tolerance: sum of channel differences at which a stroke ends.
-        bend: how readily a stroke turns, 0 to 1.
     """
     steps = max(2, round(length_px / step_px))
     points = np.zeros((len(seeds), steps + 2, 2), np.float32)
@@ -157,7 +158,7 @@ def trace(
         steps,
         step_px,
         tolerance,
-        bend,
+        _BEND,
         points,
         counts,
     )

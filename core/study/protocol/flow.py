@@ -108,18 +108,18 @@ class Study:
 
         return self._after(code, step)
 
-    def undo(self, code: str, ticket: str | None = None) -> Screen:
+    def undo(self, code: str, ticket: str) -> Screen:
         """Take the last answer back and show its trial again; the answer taken back is kept apart.
 
         Args:
-            ticket: of the screen on which the participant went back. With it, a step sent twice goes back once.
+            ticket: of the screen on which the participant went back, so that a step sent twice goes back once.
         """
 
         def step(transaction: Transaction, bare: str, run: Run) -> None:
             if run.finished:
                 raise VoteRejected("this run is finished, so its answers stay as they are.")
             on_show = codes.ticket(bare, run.next_screen, undone=run.undone)
-            if ticket is not None and not hmac.compare_digest(ticket.encode(), on_show.encode()):
+            if not hmac.compare_digest(ticket.encode(), on_show.encode()):
                 return
             last = run.last_answered
             if last is None:

@@ -39,8 +39,3 @@ AGREE = "I have read this and want to take part."
 def terms_html() -> Markup:
     """Return the terms as a list of questions and answers."""
     return render("vote.html", "consent", title=TITLE, terms=TERMS)
-
-
-def agreed_text() -> str:
-    """Return everything that is agreed to as one text, for the test that ties it to its version."""
-    return "\n".join([*(f"{name}: {text}" for name, text in TERMS), AGREE])

@@ -124,9 +124,9 @@ def style_removed(slug: str, title: str) -> Markup:
     return render(TEMPLATE, "style_removed", slug=slug, title=title)
 
 
-def styles_loading(count: int = 7) -> Markup:
+def styles_loading() -> Markup:
     """Return the style gallery's skeleton, as tall as the gallery."""
-    return render(TEMPLATE, "styles_loading", count=count)
+    return render(TEMPLATE, "styles_loading", count=7)
 
 
 # --- photo and portrait ------------------------------------------------------------------------------------
@@ -179,16 +179,6 @@ def no_portrait_text() -> Markup:
 
 
 # --- a new style -------------------------------------------------------------------------------------------
-
-
-def example_sets(sets: Sequence[Tile]) -> Markup:
-    """Return a button for each set of pictures, which sends its slug with "select"; empty where there are none."""
-    return render(TEMPLATE, "example_sets", sets=sets)
-
-
-def reference_card(reference: Reference) -> Markup:
-    """Return one style picture: crop and photo-like inversion, or what is wrong with it and how to fix it."""
-    return render(TEMPLATE, "reference_card", reference=reference)
 
 
 def reference_cards(

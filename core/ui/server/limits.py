@@ -14,7 +14,6 @@ from core.engines.base import TrainingConfig
 from core.errors import Sentence, TooManyReferences, TrainingTooLong
 
 LIMIT_ENV = "STYLEIDENTITY_LIMIT_"  # followed by a field of DemoLimits in capitals
-MAX_SEED = 2**31 - 1  # what every random generator in use takes
 ZERO_GPU: bool = spaces.config.Config.zero_gpu  # whether this runs on the Hub's shared accelerators
 
 
