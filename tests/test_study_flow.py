@@ -307,7 +307,7 @@ def test_codes_are_random_and_stored_nowhere(study: Study) -> None:
 def test_unknown_codes_get_a_sentence(study: Study, wrong: str) -> None:
     for step in (
         study.screen,
-        study.undo,
+        lambda code: study.undo(code, "t"),
         study.finish,
         study.withdraw,
         lambda code: study.choose(code, "t", "A", 1),
@@ -329,7 +329,12 @@ def test_withdrawing_takes_every_vote_out_and_keeps_the_facts(study: Study) -> N
     everyone = study.store.participants(withdrawn=True)
     assert [person.withdrawn_utc is not None for person in everyone] == [False, True]
     assert [event.kind for event in study.store.events_after(0)].count("withdrawn") == 1
-    for step in (study.screen, study.undo, study.finish, lambda code: study.choose(code, "t", "A", 1)):
+    for step in (
+        study.screen,
+        lambda code: study.undo(code, "t"),
+        study.finish,
+        lambda code: study.choose(code, "t", "A", 1),
+    ):
         with pytest.raises(ParticipantWithdrawn, match="count nowhere"):
             step(leaves)
     assert study.withdraw(stays) == 11
