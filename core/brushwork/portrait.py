@@ -38,6 +38,7 @@ LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the 
 _KEPT = 8  # references whose palette and flatness are remembered
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
+_OTHER_SKIN, _COLOURED = 25.0, 10.0  # L* that make another complexion; chroma of skin that has a colour
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
 _MOST = 1.8, 3.0, 1.8, 2.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
@@ -356,7 +357,24 @@ def _in_palette(
             now, wanted = mean_in(lightness(made), mask), mean_in(light, mask)
             wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
             made = keep_lightness(made, mask, wanted, amount=amount)
+            if mask is regions.skin:
+                made = _with_complexion(made, photo, mask, amount * min(abs(wanted - now) / _OTHER_SKIN, 1))
     return _with_own_features(_with_open_eyes(_settled(made, photo, sitter), light, sitter), light, sitter, settings)
+
+
+def _with_complexion(pixels: np.ndarray, photo: np.ndarray, skin: np.ndarray, amount: float) -> np.ndarray:
+    """Bring the skin's mean colour towards the photo's, where both are skin's: [S, S, 3].
+
+    Pale skin's pink on dark skin would be ashes.
+    """
+    lab, own = (cv2.cvtColor(plane.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB) for plane in (pixels, photo))
+    now, wanted = (np.array([mean_in(plane[..., axis], skin) for axis in (1, 2)]) for plane in (lab, own))
+    chroma = float(np.linalg.norm(now))
+    alike = float(now @ wanted) / max(chroma * float(np.linalg.norm(wanted)), 1e-6)
+    share = amount * np.clip(chroma / _COLOURED, 0, 1) * np.clip((alike - 0.5) / 0.3, 0, 1)
+    lab[..., 1:] += (share * np.clip(1.5 * skin, 0, 1))[..., None] * (wanted - now)
+    back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return back
 
 
 def _settled(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter) -> np.ndarray:
