@@ -252,10 +252,3 @@ def flatness(pixels: np.ndarray, region: np.ndarray) -> float:
             [values[nearest == k].mean(0) if (nearest == k).any() else means[k] for k in range(_FLAT_COLOURS)]
         )
     return float((apart.min(1) < 4).mean())
-
-
-def mean_chroma(pixels: np.ndarray) -> float:
-    """Return the mean CIE chroma of RGB [H, W, 3] in 0..1."""
-    small = cv2.resize(pixels.clip(0, 1).astype(np.float32), (64, 64), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
-    return float(np.hypot(lab[..., 1], lab[..., 2]).mean())

@@ -25,7 +25,6 @@ from core.brushwork.palette import (
     lightness,
     luminance,
     matched_bands,
-    mean_chroma,
     mean_in,
     resized,
 )
@@ -33,7 +32,7 @@ from core.brushwork.regions import Regions, features_of, find_regions
 from core.brushwork.synthesize import BrushSettings, Level, Reference, brush_levels, voted_details
 from core.imaging.layout import FaceLayout
 
-LINE_ART_CHROMA, LINE_ART_LIGHT = 12.0, 70.0  # skin of less chroma that is lighter is paper, whose white belongs to it:
+LINE_ART_CHROMA, LINE_ART_LIGHT = 8.0, 70.0  # skin of less chroma that is lighter is paper, whose white belongs to it:
 LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the photo's
 _KEPT = 8  # references whose palette and flatness are remembered
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
@@ -100,7 +99,7 @@ class Reach:
 @lru_cache(maxsize=_KEPT)
 def _flat_share(reference: Reference) -> float:
     """Say how far a reference is of flat colours, 0..1; line art is not."""
-    if mean_chroma(reference.pixels) < LINE_ART_CHROMA:
+    if _is_grey(reference):
         return 0.0
     size = 512
     flat = flatness(resized(reference.pixels, size), reference.regions.at(size).skin)
@@ -430,12 +429,17 @@ def _crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarr
     return made.clip(0, 1)
 
 
+def _is_grey(reference: Reference) -> bool:
+    """Say whether a reference's skin has no colour."""
+    small = resized(reference.pixels, 128).clip(0, 1)
+    lab = cv2.cvtColor(small.astype(np.float32), cv2.COLOR_RGB2LAB)
+    return mean_in(np.hypot(lab[..., 1], lab[..., 2]), reference.regions.at(128).skin) < LINE_ART_CHROMA
+
+
 def _on_paper(reference: Reference) -> bool:
     """Say whether a face is drawn by lines and tones on paper rather than painted."""
-    if mean_chroma(reference.pixels) >= LINE_ART_CHROMA:
-        return False
     light, skin = lightness(resized(reference.pixels, 128)), reference.regions.at(128).skin
-    return mean_in(light, skin) > LINE_ART_LIGHT
+    return _is_grey(reference) and mean_in(light, skin) > LINE_ART_LIGHT
 
 
 def _with_own_features(pixels: np.ndarray, light: np.ndarray, sitter: Sitter, settings: PortraitSettings) -> np.ndarray:

@@ -23,11 +23,14 @@ _CUT_PX = 256
 _GUIDED_PX, _GUIDED_RADIUS, _GUIDED_EPS = 256, 5, 1e-4
 CHIN, _BROWS, _LEFT, _RIGHT = 152, (105, 334), 234, 454
 _ROUNDS = 6
+_DRAWN_IN, _WHOLE = 0.86, 1.02  # of the landmarks' hull
+_DOUBT = 0.4  # how far skin that the layout sees outside the landmarks is hair, too
 _TRUST = 0.8  # power of the colours' likelihood: neighbouring pixels are no independent witnesses
 _PERHAPS = 0.3  # from which a place is thought to be the person until colours say otherwise
 _LOST = 0.18  # share of a head whose loss tells that colours don't tell it from the ground
 _STUBBLE, _RIM = 0.05, 0.25  # hair as a share of the face: none to speak of; perhaps the shaded rim of a bald head,
 _SHADED = 1.4  # whose colours lie so near to the face's
+_LESS_RED = 1.3  # by which a lack of red counts more than other differences
 _DECIDED = 4.0  # power by which what is likely becomes likelier in the end
 
 
@@ -149,7 +152,8 @@ def _by_complexion(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> n
     points = layout.landmarks * WORK_PX
     rows = np.arange(WORK_PX)[:, None]
     inner = _inside(points, WORK_PX) * (1 - features)
-    strange, familiar = (_away(lab, core > 0.7) for core in (inner * (rows > points[list(_BROWS), 1].mean()), inner))
+    strange = _away(lab, inner * (rows > points[list(_BROWS), 1].mean()) > 0.7)
+    familiar = _away(lab, inner > 0.7, _LESS_RED)
     unsure = np.clip((0.55 - layout.mask("hair", WORK_PX)) / 0.25, 0, 1) * (rows < points[CHIN, 1])
     to_hair = belief[0] * np.clip((strange - 3) / 2, 0, 1) * (1 - features)
     to_skin = belief[1] * np.clip((2.2 - familiar) / 1.2, 0, 1) * unsure
@@ -175,13 +179,20 @@ def _lone(mask: np.ndarray, within: np.ndarray) -> np.ndarray:
     return cv2.dilate(lone.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
 
 
-def _away(lab: np.ndarray, core: np.ndarray) -> np.ndarray:
-    """Say how far each colour lies from those of a core [S, S], in their own spread; 2.5 where there is no core."""
+def _away(lab: np.ndarray, core: np.ndarray, redness: float = 0.0) -> np.ndarray:
+    """Say how far each colour lies from those of a core [S, S], in their own spread; 2.5 where there is no core.
+
+    Args:
+        lab: [S, S, 3].
+        core: [S, S] bool.
+        redness: how much more a lack of red counts, by which light hair differs from skin above all.
+    """
     if core.sum() < 50:
         return np.full(core.shape, 2.5, np.float32)
     typical = np.median(lab[core], axis=0)
     spread = 1.48 * np.median(np.abs(lab[core] - typical), axis=0) + (3.0, 2.0, 2.0)
-    away: np.ndarray = np.sqrt((((lab - typical) / spread) ** 2).mean(-1))
+    apart = (lab - typical) / spread
+    away: np.ndarray = np.maximum(np.sqrt((apart**2).mean(-1)), -redness * apart[..., 1])
     return away
 
 
@@ -236,6 +247,8 @@ def _prior(layout: FaceLayout) -> np.ndarray:
     below = 1 / (1 + np.exp(-(rows - chin + 0.02 * WORK_PX) / (0.04 * WORK_PX)))  # below the chin
     neck = below * np.exp(-(((columns - middle) / (0.42 * width)) ** 2)) * np.exp(-np.maximum(rows - chin, 0) / width)
     inner = _inside(points, WORK_PX) * (rows > brow - 0.1 * width)
+    doubted = 1 - _inside(points, WORK_PX, _WHOLE)  # light hair is easily taken for skin: colours shall decide
+    face, hair = face * (1 - (1 - _DOUBT) * doubted), np.maximum(hair, _DOUBT * face * doubted)
     near = np.clip(4 - 4 * np.abs(columns - middle) / width, 0, 1)
     fringe = 0.3 * near * np.clip((brow - 0.1 * width - rows) / (0.1 * width), 0, 1)
     maybe_skin = near * ((1 - below) * np.maximum(face * (1 - fringe), 0.35 * (1 - hair)) + 0.04) + 0.9 * neck + 1e-3
@@ -276,10 +289,10 @@ def _tresses(points: np.ndarray, size: int) -> np.ndarray:
     return fall
 
 
-def _inside(points: np.ndarray, size: int) -> np.ndarray:
-    """Fill the landmarks' hull, drawn in a little, softly: [S, S]."""
+def _inside(points: np.ndarray, size: int, scale: float = _DRAWN_IN) -> np.ndarray:
+    """Fill the landmarks' hull, drawn in a little unless said otherwise, softly: [S, S]."""
     hull = cv2.convexHull(points.astype(np.float32))[:, 0]
-    hull = hull.mean(0) + (hull - hull.mean(0)) * 0.86
+    hull = hull.mean(0) + (hull - hull.mean(0)) * scale
     canvas = np.zeros((size, size), np.float32)
     cv2.fillConvexPoly(canvas, np.round(hull).astype(np.int32), 1.0)
     return cv2.GaussianBlur(canvas, (0, 0), size / 107)
