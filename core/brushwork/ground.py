@@ -17,6 +17,7 @@ _OTHERS = 0.15  # share of a ground with colours that the person has not, from w
 _KEPT = 0.35  # share of a ground that must be left; or what was taken for the person's is the ground itself
 _CLUSTERS = 8
 _JAW = 0.12  # of the side: shoulders begin so far above the chin, in a head that is turned or bent
+_FAR = 0.6  # share of a ground that must lie far from the model to do without what is near
 _LITTLE = 0.02  # share of the picture below which there is no ground to go by
 _made: WeakKeyDictionary[Reference, dict[int, np.ndarray]] = WeakKeyDictionary()
 
@@ -57,7 +58,10 @@ def _surely_ground(pixels: np.ndarray, regions: Regions, chin: float) -> np.ndar
     colour of its own below the chin, at this share of the side, as a shoulder.
     """
     size = pixels.shape[0]
-    known = cv2.erode((regions.background > 0.9).astype(np.uint8), np.ones((size // 24, size // 24), np.uint8)) > 0
+    behind = (regions.background > 0.9).astype(np.uint8)
+    known, far = (cv2.erode(behind, np.ones((size // part, size // part), np.uint8)) > 0 for part in (24, 8))
+    if far.mean() > _FAR * known.mean():  # strands fly around a head
+        known = far
     person = cv2.erode((regions.background < 0.1).astype(np.uint8), np.ones((size // 64, size // 64), np.uint8)) > 0
     if known.mean() < _LITTLE or person.mean() < _LITTLE:
         return known.astype(np.float32)

@@ -22,6 +22,7 @@ _OPPONENT /= np.linalg.norm(_OPPONENT, axis=1, keepdims=True)
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SHARES = np.linspace(0, 1, 129)
 _FLAT_COLOURS = 4  # of a print or cut paper
+_PURE = 4  # power by which a mixed pixel counts less
 _CELLS = 1024  # of a table that stands for a curve
 
 
@@ -81,8 +82,8 @@ def blurred_within(pixels: np.ndarray, mask: np.ndarray, sigma_px: float) -> np.
 
 
 def blurred_apart(pixels: np.ndarray, cover: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Blur [H, H, C] on both sides of a cover's edge, not across it."""
-    inside, outside = (blurred_within(pixels, mask, sigma_px) for mask in (cover, 1 - cover))
+    """Blur [H, H, C] on both sides of a cover's edge, not across it; mixed pixels hardly count on either."""
+    inside, outside = (blurred_within(pixels, mask**_PURE + 1e-3, sigma_px) for mask in (cover, 1 - cover))
     apart: np.ndarray = outside + cover[..., None] * (inside - outside)
     return apart
 

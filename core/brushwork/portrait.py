@@ -67,7 +67,7 @@ _COURSE = 0.025  # of the side
 _SETTLED_PX = 256
 _EMPHASIS = 1.3  # of the photo's light and shade at eyes, mouth and glasses
 _FEATURE_SIGMA = 0.02  # of the side
-_PAINTED_RADIUS = 6  # at 512 px
+_PAINTED_RADIUS, _CLOTHES_RADIUS = 6, 10  # at 512 px; patterns of clothes become a few patches
 _BARE = 22.0  # in LAB, from the skin, within which a shoulder isn't clothed
 _FEW_CLOTHES = 0.015  # share of a picture
 _CRISPEST = 2.0, 1.7, 1.5  # times which bands of 0.8, 1.6 and 3.2 px may be strengthened
@@ -195,9 +195,12 @@ def portrait_levels(
     size = settings.size_px
     palettes, reach = _Palettes.of(reference, size, settings.bands + (size > 512)), settings.reach.over(reference)
     photo = resized(sitter.pixels, size)
-    hair = sitter.regions.at(size).hair
+    hair, clothes = sitter.regions.at(size).hair, sitter.regions.at(size).clothes[..., None]
     calm = settings.painted * (1 - hair)[..., None]
-    plain = photo + calm * (painted(photo, round(_PAINTED_RADIUS * size / 512)) - photo)
+    flat = painted(photo, round(_PAINTED_RADIUS * size / 512))
+    calmer = painted(resized(flat, size // 2), round(_CLOTHES_RADIUS / 2 * size / 512))
+    flat += clothes * (resized(calmer, size) - flat)
+    plain = photo + calm * (flat - photo)
     plain = with_strands(plain, settings.painted * hair, seed=settings.brush.seed, threads=settings.brush.threads)
     posed = _with_background(plain, sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings)

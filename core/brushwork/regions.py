@@ -31,6 +31,7 @@ _LOST = 0.18  # share of a head whose loss tells that colours don't tell it from
 _STUBBLE, _RIM = 0.05, 0.25  # hair as a share of the face: none to speak of; perhaps the shaded rim of a bald head,
 _SHADED = 1.4  # whose colours lie so near to the face's
 _LESS_RED = 1.3  # by which a lack of red counts more than other differences
+_GROUND_GROWS = 1.6  # what is half ground is more of it: or the photo's ground would be a rim
 _DECIDED = 4.0  # power by which what is likely becomes likelier in the end
 
 
@@ -84,7 +85,10 @@ def find_regions(pixels: np.ndarray, layout: FaceLayout) -> Regions:
         belief *= person / np.maximum(belief.sum(0), 1e-9)
     belief = _by_complexion(belief, cv2.cvtColor(small.clip(0, 1), cv2.COLOR_RGB2LAB), layout) ** _DECIDED
     belief *= person / np.maximum(belief.sum(0), 1e-9)
-    return Regions(*along_edges(np.concatenate([belief, 1 - person[None]]).astype(np.float32), pixels))
+    masks = along_edges(np.concatenate([belief, 1 - person[None]]).astype(np.float32), pixels)
+    ground = np.clip(_GROUND_GROWS * masks[3], 0, 1)
+    skin, hair, clothes = masks[:3] * (1 - ground) / np.maximum(1 - masks[3], 1e-6)
+    return Regions(skin, hair, clothes, ground)
 
 
 def _cut_out(pixels: np.ndarray, layout: FaceLayout) -> np.ndarray:
