@@ -37,7 +37,8 @@ LINE_ART_SKIN_TONE = 0.5  # there the skin's lightness goes half the way to the 
 _KEPT = 8  # references whose palette and flatness are remembered
 _FLAT = 0.15, 0.35  # share of flat colours from which strokes get wider, and where they are widest
 _UNNOTICED = 4.0  # L* by which skin may follow the reference
-_OTHER_SKIN, _COLOURED = 25.0, 10.0  # L* that make another complexion; chroma of skin that has a colour
+_OTHER_SKIN = 25.0  # L* that make another complexion
+_PRINT, _COLOUR = 2.0, 5.0  # in LAB: how far skin may be from the rest in a tinted print; more by which it is in colour
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
 _MOST = 1.8, 3.0, 1.8, 2.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
@@ -99,7 +100,7 @@ class Reach:
 @lru_cache(maxsize=_KEPT)
 def _flat_share(reference: Reference) -> float:
     """Say how far a reference is of flat colours, 0..1; line art is not."""
-    if _is_grey(reference):
+    if _coloured(reference) == 0:
         return 0.0
     size = 512
     flat = flatness(resized(reference.pixels, size), reference.regions.at(size).skin)
@@ -360,7 +361,8 @@ def _in_palette(
             wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
             made = keep_lightness(made, mask, wanted, amount=amount)
             if mask is regions.skin:
-                made = _with_complexion(made, photo, mask, amount * min(abs(wanted - now) / _OTHER_SKIN, 1))
+                other = min(abs(wanted - now) / _OTHER_SKIN, 1) * _coloured(reference)
+                made = _with_complexion(made, photo, mask, amount * other)
     return _with_own_features(_with_open_eyes(_settled(made, photo, sitter), light, sitter), light, sitter, settings)
 
 
@@ -371,9 +373,8 @@ def _with_complexion(pixels: np.ndarray, photo: np.ndarray, skin: np.ndarray, am
     """
     lab, own = (cv2.cvtColor(plane.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB) for plane in (pixels, photo))
     now, wanted = (np.array([mean_in(plane[..., axis], skin) for axis in (1, 2)]) for plane in (lab, own))
-    chroma = float(np.linalg.norm(now))
-    alike = float(now @ wanted) / max(chroma * float(np.linalg.norm(wanted)), 1e-6)
-    share = amount * np.clip(chroma / _COLOURED, 0, 1) * np.clip((alike - 0.5) / 0.3, 0, 1)
+    alike = float(now @ wanted) / max(float(np.linalg.norm(now) * np.linalg.norm(wanted)), 1e-6)
+    share = amount * np.clip((alike - 0.5) / 0.3, 0, 1)
     lab[..., 1:] += (share * np.clip(1.5 * skin, 0, 1))[..., None] * (wanted - now)
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
@@ -432,17 +433,22 @@ def _crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarr
     return made.clip(0, 1)
 
 
-def _is_grey(reference: Reference) -> bool:
-    """Say whether a reference's skin has no colour."""
+@lru_cache(maxsize=_KEPT)
+def _coloured(reference: Reference) -> float:
+    """Say how far a reference's skin has a colour, 0..1: none in line art, little in tinted prints."""
     small = resized(reference.pixels, 128).clip(0, 1)
     lab = cv2.cvtColor(small.astype(np.float32), cv2.COLOR_RGB2LAB)
-    return mean_in(np.hypot(lab[..., 1], lab[..., 2]), reference.regions.at(128).skin) < LINE_ART_CHROMA
+    skin = reference.regions.at(128).skin
+    chroma = mean_in(np.hypot(lab[..., 1], lab[..., 2]), skin)
+    own, other = (np.array([mean_in(lab[..., axis], mask) for axis in (1, 2)]) for mask in (skin, 1 - skin))
+    apart = float(np.linalg.norm(own - other)) - _PRINT
+    return float(np.clip(min(chroma - LINE_ART_CHROMA, apart) / _COLOUR, 0, 1))
 
 
 def _on_paper(reference: Reference) -> bool:
     """Say whether a face is drawn by lines and tones on paper rather than painted."""
     light, skin = lightness(resized(reference.pixels, 128)), reference.regions.at(128).skin
-    return _is_grey(reference) and mean_in(light, skin) > LINE_ART_LIGHT
+    return _coloured(reference) == 0 and mean_in(light, skin) > LINE_ART_LIGHT
 
 
 def _with_own_features(pixels: np.ndarray, light: np.ndarray, sitter: Sitter, settings: PortraitSettings) -> np.ndarray:
