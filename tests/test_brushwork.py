@@ -7,6 +7,7 @@ import sys
 import threading
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -116,6 +117,29 @@ def test_skin_keeps_the_photos_lightness(artwork: Reference) -> None:
         wanted = lightness(_down(one.pixels))[skin].mean()
         on, off = (lightness(finished(one, pale, replace(SMALL, skin_tone=share)))[skin].mean() for share in (1.0, 0.0))
         assert abs(on - wanted) < 6 and abs(on - wanted) < abs(off - wanted)
+
+
+def test_dark_skin_stays_warm_after_a_pale_model_and_a_print_stays_a_print(artwork: Reference) -> None:
+    one = person(1)
+    dark = replace(one, pixels=(one.pixels.mean(2, keepdims=True) * (0.5, 0.3, 0.2)).astype(np.float32))
+    grain = 0.1 * (artwork.pixels.mean(2, keepdims=True) - 0.5)
+    bare = artwork.regions.at(256).skin[..., None] > 0.5
+    skin = one.layout.mask("face", 128) > 0.6
+
+    def tint(pixels: np.ndarray) -> np.ndarray:
+        lab = cv2.cvtColor(np.ascontiguousarray(pixels, np.float32), cv2.COLOR_RGB2LAB)
+        return np.asarray(lab[skin][:, 1:].mean(0))
+
+    def drawn(pixels: np.ndarray, tone: float) -> np.ndarray:
+        reference = Reference(pixels.astype(np.float32), artwork.layout, artwork.regions)
+        return tint(finished(dark, reference, replace(SMALL, skin_tone=tone)))
+
+    pale = np.where(bare, (0.95, 0.8, 0.78), (0.6, 0.6, 0.6)) + grain
+    own = tint(_down(dark.pixels))
+    near, far = (np.linalg.norm(drawn(pale, tone) - own) for tone in (1.0, 0.0))
+    assert near < 0.6 * far
+    sepia = (0.75 + grain) * (1.0, 0.9, 0.75)
+    assert np.linalg.norm(drawn(sepia, 1.0) - drawn(sepia, 0.0)) < 4
 
 
 def test_a_few_red_places_of_the_reference_make_no_stains(sitter: Sitter, artwork: Reference) -> None:

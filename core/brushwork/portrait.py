@@ -100,7 +100,7 @@ class Reach:
 @lru_cache(maxsize=_KEPT)
 def _flat_share(reference: Reference) -> float:
     """Say how far a reference is of flat colours, 0..1; line art is not."""
-    if _coloured(reference) == 0:
+    if _skin_colour(reference)[0] < LINE_ART_CHROMA:
         return 0.0
     size = 512
     flat = flatness(resized(reference.pixels, size), reference.regions.at(size).skin)
@@ -361,8 +361,10 @@ def _in_palette(
             wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
             made = keep_lightness(made, mask, wanted, amount=amount)
             if mask is regions.skin:
-                other = min(abs(wanted - now) / _OTHER_SKIN, 1) * _coloured(reference)
-                made = _with_complexion(made, photo, mask, amount * other)
+                chroma, apart = _skin_colour(reference)
+                coloured = np.clip(min(chroma - LINE_ART_CHROMA, apart - _PRINT) / _COLOUR, 0, 1)
+                other = min(abs(wanted - now) / _OTHER_SKIN, 1)
+                made = _with_complexion(made, photo, mask, amount * other * coloured)
     return _with_own_features(_with_open_eyes(_settled(made, photo, sitter), light, sitter), light, sitter, settings)
 
 
@@ -434,21 +436,20 @@ def _crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarr
 
 
 @lru_cache(maxsize=_KEPT)
-def _coloured(reference: Reference) -> float:
-    """Say how far a reference's skin has a colour, 0..1: none in line art, little in tinted prints."""
+def _skin_colour(reference: Reference) -> tuple[float, float]:
+    """Return the chroma of a reference's skin, and how far its colour is from the rest's; little in a tinted print."""
     small = resized(reference.pixels, 128).clip(0, 1)
     lab = cv2.cvtColor(small.astype(np.float32), cv2.COLOR_RGB2LAB)
     skin = reference.regions.at(128).skin
     chroma = mean_in(np.hypot(lab[..., 1], lab[..., 2]), skin)
     own, other = (np.array([mean_in(lab[..., axis], mask) for axis in (1, 2)]) for mask in (skin, 1 - skin))
-    apart = float(np.linalg.norm(own - other)) - _PRINT
-    return float(np.clip(min(chroma - LINE_ART_CHROMA, apart) / _COLOUR, 0, 1))
+    return chroma, float(np.linalg.norm(own - other))
 
 
 def _on_paper(reference: Reference) -> bool:
     """Say whether a face is drawn by lines and tones on paper rather than painted."""
     light, skin = lightness(resized(reference.pixels, 128)), reference.regions.at(128).skin
-    return _coloured(reference) == 0 and mean_in(light, skin) > LINE_ART_LIGHT
+    return _skin_colour(reference)[0] < LINE_ART_CHROMA and mean_in(light, skin) > LINE_ART_LIGHT
 
 
 def _with_own_features(pixels: np.ndarray, light: np.ndarray, sitter: Sitter, settings: PortraitSettings) -> np.ndarray:
