@@ -33,6 +33,7 @@ def head() -> Markup:
         waiting_texts={ENGLISH: WAITING, CHINESE: {name: in_chinese(text) for name, text in WAITING.items()}},
         waiting_style=static_text("waiting.css"),
         waiting_script=static_text("waiting.js"),
+        api_page_script=static_text("api_page.js"),
     )
 
 
