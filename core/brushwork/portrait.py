@@ -100,7 +100,7 @@ class Reach:
 @lru_cache(maxsize=_KEPT)
 def _flat_share(reference: Reference) -> float:
     """Say how far a reference is of flat colours, 0..1; line art is not."""
-    if _skin_colour(reference)[0] < LINE_ART_CHROMA:
+    if _is_line_art(reference):
         return 0.0
     size = 512
     flat = flatness(resized(reference.pixels, size), reference.regions.at(size).skin)
@@ -355,17 +355,21 @@ def _in_palette(
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
     photo = resized(sitter.pixels, size)
     light = lightness(photo)
-    for mask, amount in ((regions.skin, skin_tone), (regions.hair, settings.keep_hair)):
-        if amount > 0 and mask.sum() > 64:
-            now, wanted = mean_in(lightness(made), mask), mean_in(light, mask)
-            wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
-            made = keep_lightness(made, mask, wanted, amount=amount)
-            if mask is regions.skin:
-                chroma, apart = _skin_colour(reference)
-                coloured = np.clip(min(chroma - LINE_ART_CHROMA, apart - _PRINT) / _COLOUR, 0, 1)
-                other = min(abs(wanted - now) / _OTHER_SKIN, 1)
-                made = _with_complexion(made, photo, mask, amount * other * coloured)
+    made, moved = _with_own_light(made, light, regions.skin, skin_tone)
+    if skin_tone > 0:
+        other = min(moved / _OTHER_SKIN, 1) * _coloured(reference)
+        made = _with_complexion(made, photo, regions.skin, skin_tone * other)
+    made, _ = _with_own_light(made, light, regions.hair, settings.keep_hair)
     return _with_own_features(_with_open_eyes(_settled(made, photo, sitter), light, sitter), light, sitter, settings)
+
+
+def _with_own_light(pixels: np.ndarray, light: np.ndarray, mask: np.ndarray, amount: float) -> tuple[np.ndarray, float]:
+    """Bring a region's lightness near to the photo's [S, S], and say by how much of L* all the way is."""
+    if amount == 0 or mask.sum() <= 64:
+        return pixels, 0.0
+    now, wanted = mean_in(lightness(pixels), mask), mean_in(light, mask)
+    wanted += float(np.clip(now - wanted, -_UNNOTICED, _UNNOTICED))
+    return keep_lightness(pixels, mask, wanted, amount=amount), abs(wanted - now)
 
 
 def _with_complexion(pixels: np.ndarray, photo: np.ndarray, skin: np.ndarray, amount: float) -> np.ndarray:
@@ -446,10 +450,21 @@ def _skin_colour(reference: Reference) -> tuple[float, float]:
     return chroma, float(np.linalg.norm(own - other))
 
 
+def _coloured(reference: Reference) -> float:
+    """Say how far a reference's skin is in colour, 0..1: in no line art, nor in a tinted print."""
+    chroma, apart = _skin_colour(reference)
+    return float(np.clip(min(chroma - LINE_ART_CHROMA, apart - _PRINT) / _COLOUR, 0, 1))
+
+
+def _is_line_art(reference: Reference) -> bool:
+    """Say whether a reference's skin has no colour."""
+    return _skin_colour(reference)[0] < LINE_ART_CHROMA
+
+
 def _on_paper(reference: Reference) -> bool:
     """Say whether a face is drawn by lines and tones on paper rather than painted."""
     light, skin = lightness(resized(reference.pixels, 128)), reference.regions.at(128).skin
-    return _skin_colour(reference)[0] < LINE_ART_CHROMA and mean_in(light, skin) > LINE_ART_LIGHT
+    return _is_line_art(reference) and mean_in(light, skin) > LINE_ART_LIGHT
 
 
 def _with_own_features(pixels: np.ndarray, light: np.ndarray, sitter: Sitter, settings: PortraitSettings) -> np.ndarray:
