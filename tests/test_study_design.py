@@ -73,10 +73,10 @@ def test_the_check_follows_the_fourth_to_the_eighth_trial(trials: int, earliest:
 def test_a_draw_covers_the_pack_once(tmp_path: Path) -> None:
     pack = small_pack(tmp_path, trials=5, arms=ARMS[1:])
     drawn = design.draw(pack, 2, np.random.default_rng(0))
-    assert sorted(screen["trial_key"] for screen in drawn["screens"]) == sorted(trial.key for trial in pack.trials)
+    assert sorted(screen.trial_key for screen in drawn.screens) == sorted(trial.key for trial in pack.trials)
     rows = design.position_orders(3, trials=5, row0=2)
-    assert [screen["order"] for screen in drawn["screens"]] == [[pack.arms[arm] for arm in row] for row in rows]
-    letters = {design.draw(pack, 0, np.random.default_rng(seed))["check_label"] for seed in range(60)}
+    assert [screen.order for screen in drawn.screens] == [tuple(pack.arms[arm] for arm in row) for row in rows]
+    letters = {design.draw(pack, 0, np.random.default_rng(seed)).check_label for seed in range(60)}
     assert letters == set(LABELS[:3])
 
 

@@ -3,42 +3,93 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import PicturesUnusable
 from core.files import write_atomically
+from core.reports import absent, as_json
 
 if TYPE_CHECKING:
     from core.engines.fewshot_gan.measure.reconstruction import ReconstructionReport
 
-MEASURES = ("identity_mean", "identity_p05", "ssim_mean", "colour_error_mean", "sharpness_ratio_mean")
-PROBED = {
-    "destylization": ("returned_identity_mean",),
-    "appearance_swap": ("colour_gap_closed_mean", "identity_to_structure_mean"),
-    "random_looks": ("identity_mean",),
-}
+_Kept = TypeVar("_Kept")
 
 
-def scores(report: ReconstructionReport) -> dict[str, object]:
-    """Return what a card keeps of a report, with three decimals."""
-    kept: dict[str, object] = {"n": report.n, **_rounded(report, MEASURES)}
-    for name, parts in (("by_source", report.by_source), ("by_colour", report.by_colour)):
-        kept[name] = {label: {"n": part.n, **_rounded(part, MEASURES)} for label, part in (parts or {}).items()}
-    probes = ((name, getattr(report, name), measures) for name, measures in PROBED.items())
-    return kept | {name: _rounded(probe, measures) for name, probe, measures in probes if probe is not None}
+@dataclass(frozen=True)
+class PartScores:
+    """What is kept of a `Summary`."""
+
+    n: int
+    identity_mean: float | None
+    identity_p05: float | None
+    ssim_mean: float | None
+    colour_error_mean: float | None
+    sharpness_ratio_mean: float | None
 
 
-def _rounded(part: object, names: tuple[str, ...]) -> dict[str, float | None]:
-    values = {name: getattr(part, name) for name in names}
-    return {name: None if value is None else round(value, 3) for name, value in values.items()}
+@dataclass(frozen=True)
+class DestylizationScores:
+    """What is kept of `Destylization`."""
+
+    returned_identity_mean: float | None
+
+
+@dataclass(frozen=True)
+class AppearanceSwapScores:
+    """What is kept of `AppearanceSwap`."""
+
+    colour_gap_closed_mean: float | None
+    identity_to_structure_mean: float | None
+
+
+@dataclass(frozen=True)
+class RandomAppearanceScores:
+    """What is kept of `RandomAppearance`."""
+
+    identity_mean: float | None
+
+
+@dataclass(frozen=True)
+class CardScores(PartScores):
+    """What a card keeps of a report, under the report's names and with three decimals."""
+
+    by_source: Mapping[str, PartScores]
+    by_colour: Mapping[str, PartScores]
+    destylization: DestylizationScores | None = absent()
+    appearance_swap: AppearanceSwapScores | None = absent()
+    random_looks: RandomAppearanceScores | None = absent()
+
+
+def scores(report: ReconstructionReport) -> CardScores:
+    """Return what a card keeps of a report."""
+    return CardScores(
+        **vars(_kept(PartScores, report)),
+        by_source={label: _kept(PartScores, part) for label, part in (report.by_source or {}).items()},
+        by_colour={label: _kept(PartScores, part) for label, part in (report.by_colour or {}).items()},
+        destylization=_probe(DestylizationScores, report.destylization),
+        appearance_swap=_probe(AppearanceSwapScores, report.appearance_swap),
+        random_looks=_probe(RandomAppearanceScores, report.random_looks),
+    )
+
+
+def _kept(kind: type[_Kept], part: object) -> _Kept:
+    """Return those numbers of a part that its card keeps."""
+    values = {item.name: getattr(part, item.name) for item in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value and round(value, 3) for name, value in values.items()})
+
+
+def _probe(kind: type[_Kept], probe: object | None) -> _Kept | None:
+    return None if probe is None else _kept(kind, probe)
 
 
 def add_scores(card: Path, report: ReconstructionReport) -> None:
     """Write a report's scores into a model card. Raises PicturesUnusable when the file is no card."""
     try:
         content = json.loads(card.read_text(encoding="utf-8"))
-        content["scores"] = scores(report)
+        content["scores"] = as_json(scores(report))
     except (OSError, ValueError, TypeError) as error:
         raise PicturesUnusable(card.name, "is no model card (a JSON file such as assets/mini/card.json)") from error
     write_atomically(card, json.dumps(content, indent=2) + "\n")

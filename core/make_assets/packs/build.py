@@ -23,6 +23,7 @@ from core.imaging.align import AlignedFace
 from core.imaging.listing import pictures_in
 from core.metrics.crops import read_picture
 from core.progress import OnProgress, Progress, ignore_progress
+from core.reports import as_json
 from core.studio import Crop, Studio
 from core.study.protocol.packs import Pack
 from core.study.protocol.packwriter import TrialPictures, write_pack
@@ -53,6 +54,18 @@ class PackPlan:
         if len(found) < 2 or len(found) != len(self.arms):
             raise ValueError(f"a pack compares two to four different arms, got {self.arms}")
         return found
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a pack's pictures came about; stands in its pack.json."""
+
+    backbone: str
+    fingerprint: str
+    preset: str
+    steps: int
+    seed: int
+    references_per_group: tuple[int, ...]
 
 
 def faces_in(folder: Path, studio: Studio, crop: Crop = "detect") -> list[AlignedFace]:
@@ -143,7 +156,7 @@ def build_pack(
         title=plan.title,
         arms=tuple(arm.id for arm in arms),
         trials=trials,
-        provenance=_provenance(studio, plan, references),
+        provenance=as_json(_provenance(studio, plan, references)),
     )
 
 
@@ -157,14 +170,8 @@ def _tell_of_step(what: str, on_progress: OnProgress, item: TrainingStep) -> Non
     on_progress(Progress(what, item.step, item.steps))
 
 
-def _provenance(studio: Studio, plan: PackPlan, references: Sequence[Sequence[AlignedFace]]) -> dict[str, object]:
+def _provenance(studio: Studio, plan: PackPlan, references: Sequence[Sequence[AlignedFace]]) -> Provenance:
     model = studio.describe()
     config = arm_config(studio, plan.chosen_arms()[0], preset=plan.preset, seed=plan.seed, steps=plan.steps)
-    return {
-        "backbone": model.variant,
-        "fingerprint": model.fingerprint,
-        "preset": plan.preset,
-        "steps": config.steps,
-        "seed": plan.seed,
-        "references_per_group": [len(group) for group in references],
-    }
+    counts = tuple(len(group) for group in references)
+    return Provenance(model.variant, model.fingerprint, plan.preset, config.steps, plan.seed, counts)

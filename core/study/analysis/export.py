@@ -28,6 +28,7 @@ SALT_NAME = "study-export.salt"
 CODEBOOK_NAME = "CODEBOOK.md"
 _PSEUDONYM_CHARACTERS = 16  # 64 bits: no two of a billion participants are likely to share one
 _SALT = re.compile(r"(?:[0-9a-f]{2}){16,}")
+Cell = str | int | bool | None  # columns, their kinds and order are declared once, in `codebook`
 _FLAG_COLUMNS = {"quick": "flag_quick", "one-sided": "flag_one_sided", "check-failed": "flag_check_failed"}
 
 
@@ -104,7 +105,7 @@ def export_salt(path: Path | None = None) -> bytes:
     return bytes.fromhex(salt)
 
 
-def vote_record(row: VoteRow, salt: bytes) -> dict[str, object]:
+def vote_record(row: VoteRow, salt: bytes) -> dict[str, Cell]:
     """Return a vote as it is exported."""
     return {
         "participant": pseudonym(row.participant, salt),
@@ -124,7 +125,7 @@ def vote_record(row: VoteRow, salt: bytes) -> dict[str, object]:
     }
 
 
-def participant_record(row: ParticipantRow, salt: bytes) -> dict[str, object]:
+def participant_record(row: ParticipantRow, salt: bytes) -> dict[str, Cell]:
     """Return a run as it is exported."""
     return {
         "participant": pseudonym(row.participant, salt),
@@ -139,7 +140,7 @@ def participant_record(row: ParticipantRow, salt: bytes) -> dict[str, object]:
     }
 
 
-def photo_vote_record(row: PhotoVoteRow) -> dict[str, object]:
+def photo_vote_record(row: PhotoVoteRow) -> dict[str, Cell]:
     """Return a photo vote as it is exported; its token, which only keeps it from counting twice, is left out."""
     return {
         **_shown(row.order),
@@ -160,7 +161,7 @@ def _flags(flags: Collection[str]) -> dict[str, bool]:
     return {column: flag in flags for flag, column in _FLAG_COLUMNS.items()}
 
 
-def _frame(table: str, records: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+def _frame(table: str, records: Iterable[Mapping[str, Cell]]) -> pd.DataFrame:
     """Make typed columns in the codebook's order, also without a row."""
     import pandas as pd
 

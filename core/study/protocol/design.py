@@ -8,6 +8,7 @@ equally often right after every other one. Participants of a study get its rows 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,23 @@ from core.study.protocol.packs import Pack
 from core.study.records import LABELS
 
 CHECK_EARLIEST, CHECK_LATEST = 4, 8  # the attention check follows one of these trials
+
+
+@dataclass(frozen=True)
+class DrawnScreen:
+    """One trial, and its arms from A on."""
+
+    trial_key: str
+    order: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run's screens in the order they will be shown, and place and letter of its attention check."""
+
+    screens: tuple[DrawnScreen, ...]
+    check_after: int
+    check_label: str
 
 
 def williams_square(n: int) -> np.ndarray:
@@ -69,15 +87,15 @@ def next_row(n: int, use: Mapping[int, tuple[int, int]]) -> int:
     return min(range(rows(n)), key=lambda row: (*use.get(row, (0, 0)), row))
 
 
-def draw(pack: Pack, row0: int, generator: np.random.Generator) -> dict[str, object]:
-    """Draw a run's screens in the order they will be shown, and place and letter of its attention check; JSON."""
+def draw(pack: Pack, row0: int, generator: np.random.Generator) -> Drawn:
+    """Draw what a run shows."""
     count = len(pack.trials)
     orders = position_orders(len(pack.arms), trials=count, row0=row0)
-    return {
-        "screens": [
-            {"trial_key": pack.trials[trial].key, "order": [pack.arms[arm] for arm in order]}
+    return Drawn(
+        screens=tuple(
+            DrawnScreen(pack.trials[trial].key, tuple(pack.arms[arm] for arm in order))
             for trial, order in zip(trial_order(count, generator), orders, strict=True)
-        ],
-        "check_after": check_after(count, generator),
-        "check_label": LABELS[generator.integers(len(pack.arms))],
-    }
+        ),
+        check_after=check_after(count, generator),
+        check_label=LABELS[generator.integers(len(pack.arms))],
+    )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from core.errors import ParticipantWithdrawn, Sentence, StudyClosed, UnknownPack, UnknownParticipant, VoteRejected
+from core.reports import as_json
 from core.study.protocol import codes, design
 from core.study.protocol.packs import Pack
 from core.study.records import (
@@ -80,7 +81,8 @@ class Study:
                 "app_version": self.app_version,
                 "row0": row0,
             }
-            transaction.record("begun", begun | design.draw(pack, row0, np.random.default_rng(secrets.randbits(128))))
+            drawn = design.draw(pack, row0, np.random.default_rng(secrets.randbits(128)))
+            transaction.record("begun", begun | as_json(drawn))
         return code
 
     def screen(self, code: str) -> Screen:

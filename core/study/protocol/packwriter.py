@@ -11,7 +11,7 @@ import shutil
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from PIL import Image
 
 from core.errors import DiskFull
 from core.files import is_disk_full
+from core.reports import absent, as_json
 from core.study.protocol.packs import FORMAT, INDEX_NAME, VERSION, Pack, header_problem, load_pack
 
 _STAMP_S = 946_684_800  # 2000-01-01 UTC: the order in which files were written tells nothing either
@@ -33,6 +34,45 @@ class TrialPictures:
     photo: Image.Image
     references: Sequence[Image.Image]
     candidates: Mapping[str, Image.Image]
+
+
+@dataclass(frozen=True)
+class _EncodedTrial:
+    """The same as PNG bytes; candidates in the order of the arms, padded to one length."""
+
+    photo: bytes
+    references: tuple[bytes, ...]
+    candidates: tuple[bytes, ...]
+
+    @property
+    def files(self) -> tuple[bytes, ...]:
+        """All of it."""
+        return (self.photo, *self.references, *self.candidates)
+
+
+@dataclass(frozen=True)
+class _IndexedTrial:
+    """One trial in pack.json: names of files."""
+
+    key: str
+    photo: str
+    references: tuple[str, ...]
+    candidates: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Index:
+    """pack.json; `files` are the sha256 by name."""
+
+    slug: str
+    title: str
+    arms: tuple[str, ...]
+    provenance: Mapping[str, object]
+    trials: tuple[_IndexedTrial, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    arm_titles: Mapping[str, str] = absent()
+    format: str = FORMAT
+    version: int = VERSION
 
 
 def write_pack(
@@ -55,17 +95,17 @@ def write_pack(
         ValueError: arms, slug or pictures break a pack's rules, or `folder` holds something other than a pack.
         DiskFull: there is no space left; an older pack stays as it was.
     """
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "slug": slug,
-        "title": title,
-        "arms": list(arms),
-        "provenance": json.loads(json.dumps(dict(provenance), allow_nan=False)),
-        **({"arm_titles": dict(arm_titles)} if arm_titles else {}),
-    }
-    _check(folder, header, arms, trials)
-    index, contents = _index(header, arms, [_encode_trial(trial, arms) for trial in trials])
+    made_by = json.loads(json.dumps(dict(provenance), allow_nan=False))
+    header = _Index(slug, title, tuple(arms), made_by, arm_titles=arm_titles)
+    _check(folder, header, trials)
+    encoded = [_encode_trial(trial, arms) for trial in trials]
+    salt = _salt(slug, encoded)
+    contents = {_file_name(salt, content): content for trial in encoded for content in trial.files}
+    index = replace(
+        header,
+        trials=tuple(_indexed(salt, number, trial, header.arms) for number, trial in enumerate(encoded)),
+        files={name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)},
+    )
     part = folder.with_name(folder.name + ".part")
     try:
         _write_files(part, index, contents)
@@ -80,12 +120,13 @@ def write_pack(
     return load_pack(folder)
 
 
-def _check(folder: Path, header: Mapping[str, object], arms: Sequence[str], trials: Sequence[TrialPictures]) -> None:
-    if problem := header_problem({**header, "trials": list(trials), "files": {"files": "to come"}}):
+def _check(folder: Path, header: _Index, trials: Sequence[TrialPictures]) -> None:
+    arms = header.arms
+    if problem := header_problem({**as_json(header), "trials": list(trials), "files": {"files": "to come"}}):
         raise ValueError(f"this makes no pack: {problem}")
     for number, trial in enumerate(trials, start=1):
         if set(trial.candidates) != set(arms):
-            raise ValueError(f"trial {number} needs one picture for each of {tuple(arms)}, got {set(trial.candidates)}")
+            raise ValueError(f"trial {number} needs one picture for each of {arms}, got {set(trial.candidates)}")
         pictures = [trial.photo, *trial.references, *trial.candidates.values()]
         sizes = {picture.size for picture in pictures}
         if len(sizes) != 1:
@@ -99,16 +140,15 @@ def is_taken(folder: Path) -> bool:
     return folder.exists() and not (folder / INDEX_NAME).is_file() and (not folder.is_dir() or any(folder.iterdir()))
 
 
-def _encode_trial(trial: TrialPictures, arms: Sequence[str]) -> tuple[bytes, list[bytes], list[bytes]]:
-    """Return PNG bytes of (photo, references, candidates in the order of `arms`); candidates padded to one length."""
+def _encode_trial(trial: TrialPictures, arms: Sequence[str]) -> _EncodedTrial:
     candidates = [_encode(trial.candidates[arm]) for arm in arms]
     longest = max(map(len, candidates))
     if any(0 < longest - len(content) < 12 for content in candidates):
         longest += 12  # a chunk of padding takes at least 12 bytes
-    return (
+    return _EncodedTrial(
         _encode(trial.photo),
-        [_encode(reference) for reference in trial.references],
-        [_padded(content, longest) for content in candidates],
+        tuple(_encode(reference) for reference in trial.references),
+        tuple(_padded(content, longest) for content in candidates),
     )
 
 
@@ -130,42 +170,35 @@ def _padded(content: bytes, length: int) -> bytes:
     return content[:-12] + chunk + content[-12:]  # IEND takes the last 12 bytes
 
 
-def _index(
-    header: Mapping[str, object], arms: Sequence[str], encoded: Sequence[tuple[bytes, list[bytes], list[bytes]]]
-) -> tuple[dict[str, object], dict[str, bytes]]:
-    """Return pack.json's content, and the files' bytes by name; the salt follows from the content."""
-    everything = hashlib.sha256(str(header["slug"]).encode())
-    for photo, references, candidates in encoded:
-        for content in (photo, *references, *candidates):
+def _salt(slug: str, encoded: Sequence[_EncodedTrial]) -> bytes:
+    """Return the key of all names in a pack; it follows from the content."""
+    everything = hashlib.sha256(slug.encode())
+    for trial in encoded:
+        for content in trial.files:
             everything.update(hashlib.sha256(content).digest())
-    salt = everything.digest()
-    contents: dict[str, bytes] = {}
-
-    def named(content: bytes) -> str:
-        name = f"files/{hmac.new(salt, content, hashlib.sha256).hexdigest()[:32]}.png"
-        contents[name] = content
-        return name
-
-    trials = [
-        {
-            "key": hmac.new(salt, f"trial {number}".encode(), hashlib.sha256).hexdigest()[:16],
-            "photo": named(photo),
-            "references": [named(reference) for reference in references],
-            "candidates": {arm: named(content) for arm, content in zip(arms, candidates, strict=True)},
-        }
-        for number, (photo, references, candidates) in enumerate(encoded)
-    ]
-    files = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
-    return {**header, "trials": trials, "files": files}, contents
+    return everything.digest()
 
 
-def _write_files(part: Path, index: Mapping[str, object], contents: Mapping[str, bytes]) -> None:
+def _file_name(salt: bytes, content: bytes) -> str:
+    return f"files/{hmac.new(salt, content, hashlib.sha256).hexdigest()[:32]}.png"
+
+
+def _indexed(salt: bytes, number: int, trial: _EncodedTrial, arms: Sequence[str]) -> _IndexedTrial:
+    return _IndexedTrial(
+        key=hmac.new(salt, f"trial {number}".encode(), hashlib.sha256).hexdigest()[:16],
+        photo=_file_name(salt, trial.photo),
+        references=tuple(_file_name(salt, reference) for reference in trial.references),
+        candidates={arm: _file_name(salt, content) for arm, content in zip(arms, trial.candidates, strict=True)},
+    )
+
+
+def _write_files(part: Path, index: _Index, contents: Mapping[str, bytes]) -> None:
     shutil.rmtree(part, ignore_errors=True)
     (part / "files").mkdir(parents=True)
     for name in sorted(contents):
         (part / name).write_bytes(contents[name])
         os.utime(part / name, (_STAMP_S, _STAMP_S))
-    text = json.dumps(index, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(as_json(index), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     (part / INDEX_NAME).write_text(text + "\n", encoding="utf-8")
 
 
