@@ -192,8 +192,8 @@ def test_a_style_file_may_be_a_data_address(mini_studio: Studio, monkeypatch: py
     monkeypatch.setattr(runtime.LOADER, "_ready", mini_studio)
     content = (ASSETS_DIR / "styles" / "charcoal.safetensors").read_bytes()
     given = f"data:application/octet-stream;base64,{base64.b64encode(content).decode()}"
-    with api._chosen_style("", given, SimpleNamespace(session_hash=None)) as (title, path):
-        assert title == "Charcoal" and runtime.LOCAL.style_at(Path(path)).name == title
+    with api._chosen_style("", given, SimpleNamespace(session_hash=None)) as chosen:
+        assert chosen.title == "Charcoal" == runtime.LOCAL.style_at(chosen.path).name
     assert runtime.LOCAL._read_style.cache_info().currsize == 0, "a caller's style is forgotten with its file"
 
 

@@ -162,7 +162,7 @@ def test_own_styles_are_shown_to_the_engine_that_draws_them(
     )
     assert [tile.slug for tile in style_gallery.tiles(mine, NAME)] == [f"my-{NAME}"]
     assert style_gallery.find(f"my-{NAME}", mine) is None
-    assert style_gallery.find(f"my-{NAME}", mine, NAME) == (NAME, f"{NAME}.safetensors")
+    assert style_gallery.find(f"my-{NAME}", mine, NAME) == style_gallery.FoundStyle(NAME, Path(f"{NAME}.safetensors"))
 
 
 def test_the_next_engine_opens_where_the_first_one_can_t(

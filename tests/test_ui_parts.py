@@ -279,12 +279,12 @@ def test_file_names_hold_no_surprises() -> None:
 
 def test_steps_light_up_in_order() -> None:
     empty = train_handlers.heads(())
-    assert [" on" in head or "step on" in head for head in empty] == [True, False, False]
+    assert [" on" in head for head in (empty.first, empty.second, empty.third)] == [True, False, False]
     face = object()
     ready = train_handlers.heads((session.Reference("k", "p", "a", face=face),))
-    assert "done" in ready[0]
-    assert "si-step on" in ready[1]
-    assert "si-step on" in ready[2]
+    assert "done" in ready.first
+    assert "si-step on" in ready.second
+    assert "si-step on" in ready.third
 
 
 def test_training_needs_a_usable_reference() -> None:
@@ -482,7 +482,9 @@ def draw(
     monkeypatch.setattr(stylize_handlers, "EXECUTOR", SimpleNamespace(stream=levels))
     monkeypatch.setattr(style_gallery, "drawable", lambda *_: {})
     monkeypatch.setattr(stylize_handlers, "SESSIONS", visitors.Sessions())
-    monkeypatch.setattr(stylize_handlers, "_style_or_complain", lambda *_: ("Ink", "ink.safetensors"))
+    monkeypatch.setattr(
+        stylize_handlers, "_style_or_complain", lambda *_: style_gallery.FoundStyle("Ink", Path("ink.safetensors"))
+    )
     monkeypatch.setattr(stylize_handlers, "published", lambda path, *_: str(path))
     shown = {part: getattr(part, "value", None) for part in stylize.drawn_from}
     shown[stylize.state.photo] = session.ChosenPhoto("a.png", "a.png", 640, 640, "data:,")

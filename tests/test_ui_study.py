@@ -661,7 +661,9 @@ def arms_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(photo_vote_handlers, "EXECUTOR", SimpleNamespace(result=draw))
     styles = {"oil": SimpleNamespace(has_brushwork=True), "flat": SimpleNamespace(has_brushwork=False)}
-    monkeypatch.setattr(style_gallery, "find", lambda slug, mine: (slug, slug) if slug in styles else None)
+    monkeypatch.setattr(
+        style_gallery, "find", lambda slug, mine: style_gallery.FoundStyle(slug, Path(slug)) if slug in styles else None
+    )
     monkeypatch.setattr(photo_vote_handlers, "LOCAL", SimpleNamespace(style_at=lambda path: styles[path.name]))
     return tmp_path / "arms"
 

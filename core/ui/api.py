@@ -28,6 +28,7 @@ from core.errors import StyleIdentityError, TrainingStopped
 from core.execution.jobs import DrawPortrait, PictureFile, TrainStyle
 from core.options import Option, check_ranges, option, options_of
 from core.ui.components import settings, style_gallery
+from core.ui.components.style_gallery import FoundStyle
 from core.ui.endpoints import DRAWING, drawing_parameters, preset_parameter, published, training_parameters
 from core.ui.friendly_errors import PageProblem
 from core.ui.server import gradio_adapter
@@ -162,27 +163,25 @@ def stylize(
     number = _read(FaceChoice, FACE, face, "face")
     drawing = DrawOptions(**{name: _read(DrawOptions, *given) for name, given in _given(DRAWING, options).items()})
     drawer = _engine(engine)
-    with _picture(photo, request) as source, _chosen_style(style, style_file, request, drawer) as (title, path):
+    with _picture(photo, request) as source, _chosen_style(style, style_file, request, drawer) as chosen:
         whole = bool(blend) or bool(into_photo)
-        job = DrawPortrait(source, Path(path), drawing, face_index=number - 1, blend=whole, engine=drawer)
+        job = DrawPortrait(source, chosen.path, drawing, face_index=number - 1, blend=whole, engine=drawer)
         image = EXECUTOR.result(job).after
-    target = _result_path(f"portrait-{style_gallery.file_name(title)}.png")
+    target = _result_path(f"portrait-{style_gallery.file_name(chosen.title)}.png")
     save_portrait(image, target, blended=whole)
     return FileData(path=str(target), orig_name=target.name, mime_type="image/png")
 
 
 @contextmanager
-def _chosen_style(
-    slug: object, file: object, request: gr.Request, engine: str | None = None
-) -> Iterator[tuple[str, str]]:
-    """Give title and path of a ready-made style or of a caller's style file, checked."""
+def _chosen_style(slug: object, file: object, request: gr.Request, engine: str | None = None) -> Iterator[FoundStyle]:
+    """Give a ready-made style or of a caller's style file, checked."""
     if file is not None:
         with _file(file, request) as upload, tempfile.TemporaryDirectory() as folder:
             named = Path(folder) / "style.safetensors"  # a data or web address may have no such ending
             named.symlink_to(upload.resolve())
             opened = style_gallery.open_file(str(named), Path(folder), engine)
             try:
-                yield opened.title, opened.path
+                yield FoundStyle(opened.title, Path(opened.path))
             finally:
                 forget_styles(named)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ NO_PICTURE = (
     "fill='%239a8f7e' opacity='.35'/%3E%3Ccircle cx='4' cy='3.2' r='1.4' fill='%239a8f7e'/%3E%3Cpath "
     "d='M1.2 8a2.8 2.8 0 0 1 5.6 0z' fill='%239a8f7e'/%3E%3C/svg%3E"
 )
+
+
+@dataclass(frozen=True)
+class FoundStyle:
+    """A style's title and file."""
+
+    title: str
+    path: Path
 
 
 @functools.lru_cache(maxsize=64)
@@ -89,14 +98,14 @@ def with_faces(pictures: Mapping[str, str], *, of: object) -> dict[str, Any]:
     return gr.update(faces={"of": None if of is None else str(hash(of)), "pictures": dict(pictures)})
 
 
-def find(slug: str | None, mine: Sequence[MyStyle], engine: str | None = None) -> tuple[str, str] | None:
-    """Return (title, path) of a style, or None if the engine has no such style."""
+def find(slug: str | None, mine: Sequence[MyStyle], engine: str | None = None) -> FoundStyle | None:
+    """Return a style, or None if the engine has no such style."""
     for style in mine:
         if style.slug == slug and _draws(engine, style):
-            return style.title, style.path
+            return FoundStyle(style.title, Path(style.path))
     for card in studio().ready_styles(engine=engine):
         if card.slug == slug:
-            return card.title, str(card.path)
+            return FoundStyle(card.title, card.path)
     return None
 
 

@@ -76,8 +76,8 @@ def compared(slug: str | None) -> Mapping[str, tuple[Path, DrawOptions]]:
     found = style_gallery.find(slug, ())
     if found is None:
         return {}
-    path = Path(found[1])
-    return {arm: (path, options) for arm, options in DRAWINGS.items()} if LOCAL.style_at(path).has_brushwork else {}
+    brushwork = LOCAL.style_at(found.path).has_brushwork
+    return {arm: (found.path, options) for arm, options in DRAWINGS.items()} if brushwork else {}
 
 
 def _address(picture: Image.Image) -> str:

@@ -28,6 +28,7 @@ from core.execution.jobs import (
 from core.execution.jobs import Portrait as DrawnPortrait
 from core.ui.components import kept_portraits, style_gallery, widgets
 from core.ui.components.before_after import before_after
+from core.ui.components.style_gallery import FoundStyle
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
 from core.ui.server.limits import limits
@@ -65,7 +66,15 @@ def warm_up(studio: Studio) -> None:
 # --- photos and faces --------------------------------------------------------------------------------------
 
 
-def read_photo(path: str, engine: str | None, *, name: str | None = None) -> tuple[ChosenPhoto, Portrait | None]:
+@dataclass(frozen=True)
+class ReadPhoto:
+    """A photo, and its largest face where one can be drawn."""
+
+    chosen: ChosenPhoto
+    portrait: Portrait | None
+
+
+def read_photo(path: str, engine: str | None, *, name: str | None = None) -> ReadPhoto:
     """Read a photo, find its faces and cut out the largest; a face problem is kept as a sentence.
 
     Raises PhotoUnreadable, PhotoTooLarge, PhotoTooSmall.
@@ -77,7 +86,7 @@ def read_photo(path: str, engine: str | None, *, name: str | None = None) -> tup
     frames = tuple(CropChoice.by_hand(square, width, height) for square in found.squares)
     chosen = ChosenPhoto(str(path), found.photo.name, width, height, view, found.boxes, frames, problem=problem)
     key = portrait_key(chosen, CropChoice(), engine)
-    return chosen, None if found.face is None else Portrait(key, found.face, None)
+    return ReadPhoto(chosen, None if found.face is None else Portrait(key, found.face, None))
 
 
 def picture_file(path: str | Path, name: str | None = None) -> PictureFile:
@@ -108,7 +117,7 @@ def as_seen(photo: ChosenPhoto, portrait: Portrait | None, crop: CropChoice, eng
     }
 
 
-def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle], engine: str | None) -> tuple[str, str]:
+def _style_or_complain(chosen: str | None, mine: Sequence[MyStyle], engine: str | None) -> FoundStyle:
     found = style_gallery.find(chosen, mine, engine)
     if found is None:
         raise PageProblem("Choose a style first, or make one under New style.", title="No style yet")
@@ -129,15 +138,15 @@ class StylizeTab(StylizeParts):
 
     # --- choosing a photo ----------------------------------------------------------------------------------
 
-    def _photo(self, chosen: ChosenPhoto, portrait: Portrait | None) -> Changes:
+    def _photo(self, read: ReadPhoto) -> Changes:
         left = self.left
         return {
-            self.state.photo: chosen,
-            self.state.portrait: portrait,
+            self.state.photo: read.chosen,
+            self.state.portrait: read.portrait,
             self.state.tried: None,
             self.state.crop: CropChoice(),
             left.uploader: gr.update(visible=False),
-            left.view: gr.update(value=widgets.photo_view(chosen, CropChoice()), visible=True),
+            left.view: gr.update(value=widgets.photo_view(read.chosen, CropChoice()), visible=True),
             left.gallery: style_gallery.with_faces({}, of=None),
             **self.no_result(),
         }
@@ -153,7 +162,7 @@ class StylizeTab(StylizeParts):
 
     def _example(self, number: int, engine: str | None) -> Changes:
         path, name = example_paths()[number], t("Example {number}", number=number + 1)
-        return self._photo(*read_photo(str(path), engine, name=name))
+        return self._photo(read_photo(str(path), engine, name=name))
 
     @friendly
     def upload_photo(
@@ -169,7 +178,7 @@ class StylizeTab(StylizeParts):
             return unchanged()
         self.supersede(request)
         progress(0.3, desc=t("Looking for faces"))
-        return self._photo(*read_photo(path, engine))
+        return self._photo(read_photo(path, engine))
 
     @friendly
     def pick_example(
@@ -358,7 +367,7 @@ class StylizeTab(StylizeParts):
             raise PageProblem(
                 "Choose a photo first: upload one, use your camera, or click an example.", title="No photo yet"
             )
-        title, path = _style_or_complain(shown[self.state.chosen], shown[self.state.mine], engine)
+        style = _style_or_complain(shown[self.state.chosen], shown[self.state.mine], engine)
         options = DrawOptions(**self.right.drawing.read(shown))
         progress(0.3, desc=t("Drawing"))
         key, blended = portrait_key(photo, crop, engine), bool(shown[self.right.blend])
@@ -369,14 +378,14 @@ class StylizeTab(StylizeParts):
                     return
                 yield tried[1]
                 seen = as_seen(photo, tried[0], crop, engine)
-            for drawn in EXECUTOR.stream(DrawPortrait(style_path=Path(path), options=options, blend=blended, **seen)):
+            for drawn in EXECUTOR.stream(DrawPortrait(style_path=style.path, options=options, blend=blended, **seen)):
                 if is_superseded():
                     return
                 yield self._so_far(drawn, key)
             if drawn is None:
                 raise RuntimeError("a drawing gave nothing")
             if not is_superseded():
-                yield self._finished(drawn, shown, title, (*key, shown[self.state.chosen]), request)
+                yield self._finished(drawn, shown, style.title, (*key, shown[self.state.chosen]), request)
 
     def _finished(
         self, drawn: DrawnPortrait, shown: Shown, title: str, of: tuple[object, ...], request: gr.Request
@@ -452,9 +461,9 @@ class StylizeTab(StylizeParts):
             raise PageProblem("Add the photos first.", title="No photos yet")
         if len(uploads) > limits().photos:
             raise TooManyPhotos(len(uploads), limits().photos)
-        title, path = _style_or_complain(shown[self.state.chosen], shown[self.state.mine], engine)
+        style = _style_or_complain(shown[self.state.chosen], shown[self.state.mine], engine)
         options = DrawOptions(**self.right.drawing.read(shown))
-        job = DrawPhotos(tuple(map(picture_file, uploads)), Path(path), options, engine)
+        job = DrawPhotos(tuple(map(picture_file, uploads)), style.path, options, engine)
         folder, notes = SESSIONS.folder(request.session_hash), Markup()
         files: list[Path] = []
         addresses: list[str] = []
@@ -468,13 +477,13 @@ class StylizeTab(StylizeParts):
                 notes += widgets.notice(update.value.problem.sentence)
             if update.value.image is None:
                 continue
-            name = f"{style_gallery.file_name(update.value.name)}-{style_gallery.file_name(title)}"
+            name = f"{style_gallery.file_name(update.value.name)}-{style_gallery.file_name(style.title)}"
             file = folder / f"{len(files) + 1:02d}-{name}.png"
             save_portrait(update.value.image, file)
             files.append(file)
             addresses.append(published(file, request.session_hash, f"photo {len(files)}"))
             yield {several.results: gr.update(value=list(addresses), visible=True), several.notes: notes}
-        archive = folder / f"portraits-{style_gallery.file_name(title)}.zip"
+        archive = folder / f"portraits-{style_gallery.file_name(style.title)}.zip"
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
             for file in files:
                 target.write(file, file.name)

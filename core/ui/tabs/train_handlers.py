@@ -42,12 +42,30 @@ LEARNS_NO_STYLES = "This engine draws in its own styles and learns no new ones. 
 STOPPED = TrainingStopped().sentence
 
 
-def heads(references: Sequence[Reference], *, trained: bool = False) -> tuple[str, str, str]:
-    """Return the three step headings: each lights up when the one before it is done."""
+@dataclass(frozen=True)
+class Heads:
+    """The headings of the three steps."""
+
+    first: str
+    second: str
+    third: str
+
+
+@dataclass(frozen=True)
+class PreviewPhoto:
+    """The photo that a training shows its progress on, which face, and whether the visitor gave it."""
+
+    picture: PictureFile | None
+    face_index: int = 0
+    is_own: bool = False
+
+
+def heads(references: Sequence[Reference], *, trained: bool = False) -> Heads:
+    """Return the headings: each lights up when the one before it is done."""
     ready = bool(usable(references)) and len(references) <= limits().references
     later = "done" if trained else "on" if ready else "off"
     first, second, third = STEP_TITLES
-    return (
+    return Heads(
         widgets.step_head(1, first, "done" if ready else "on"),
         widgets.step_head(2, second, later),
         widgets.step_head(3, third, later),
@@ -104,13 +122,13 @@ class TrainTab(TrainParts):
         count, limit = len(references), limits().references
         problem = TooManyReferences(count, limit).sentence if count > limit else ""
         sets = [] if references else example_sets.tiles()
-        first, second, third = heads(references)
+        head = heads(references)
         return {
             self.references: tuple(references),
             self.first.cards: widgets.reference_cards(references, limit=limit, problem=problem, sets=sets),
-            self.first.head: first,
-            self.second.head: second,
-            self.third.head: third,
+            self.first.head: head.first,
+            self.second.head: head.second,
+            self.third.head: head.third,
             self.third.start: gr.update(interactive=bool(usable(references)) and not problem),
         }
 
@@ -251,22 +269,19 @@ class TrainTab(TrainParts):
     def upload_own(self, payload: Mapping[str, Any] | None, engine: str | None, request: gr.Request) -> Changes:
         """Take the photo for the preview; say if its face can't be used."""
         path = uploaded_path(payload, request.session_hash)
-        own = None if path is None else read_photo(path, engine)[0]
+        own = None if path is None else read_photo(path, engine).chosen
         return {self.own: own, self.second.complaint: widgets.notice(own.problem) if own else ""}
 
     # --- step 3: training ----------------------------------------------------------------------------------
 
-    def _preview(self, shown: Shown) -> tuple[PictureFile | None, int, bool]:
-        """Return the photo to preview on, which face, and whether it is the visitor's own.
-
-        It is theirs from here or from Stylize, or an example.
-        """
+    def _preview(self, shown: Shown) -> PreviewPhoto:
+        """Return the visitor's photo from here or from Stylize, else an example."""
         own: ChosenPhoto | None = shown[self.own]
         chosen: ChosenPhoto | None = own or shown[self.stylize.state.photo]
         if chosen is not None and (own is not None or not chosen.problem):
-            return picture_file(chosen.path, chosen.name), chosen.face_index, True
+            return PreviewPhoto(picture_file(chosen.path, chosen.name), chosen.face_index, is_own=True)
         examples = example_paths()
-        return (picture_file(examples[0]) if examples else None), 0, False
+        return PreviewPhoto(picture_file(examples[0]) if examples else None)
 
     def config(self, shown: Shown) -> TrainingConfig:
         """Return the settings that the controls of the engine in use show. Raises PageProblem."""
@@ -314,17 +329,17 @@ class TrainTab(TrainParts):
             if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
                 raise TooManyStyles(limits().styles)
             yield self._running(widgets.hint("Getting ready: reading every picture."))
-            preview, face_index, is_own = self._preview(shown)
-            if config.needs_photo and not is_own:
+            preview = self._preview(shown)
+            if config.needs_photo and not preview.is_own:
                 raise PageProblem("Add your photo first: this style is made for one person.", title="No photo yet")
             job = TrainStyle(
                 tuple(faces),
                 config,
                 t("My style"),
                 flag,
-                person=preview,
-                preview=preview,
-                face_index=face_index,
+                person=preview.picture,
+                preview=preview.picture,
+                face_index=preview.face_index,
                 engine=engine,
             )
             yield from self._learned(EXECUTOR.stream(job), config, shown[self.references], request)
@@ -361,7 +376,7 @@ class TrainTab(TrainParts):
         thumbnail = next(item.crop_view for item in references if item.face is not None)
         made = MyStyle(slug, style.name, style.references, thumbnail, path, style.engine)
         SESSIONS.keep_style(made)
-        _, second, third = heads(references, trained=True)
+        head = heads(references, trained=True)
         return {
             self.made: made,
             self.third.run: widgets.hint("Done. Give it a name, then use it or download it."),
@@ -370,8 +385,8 @@ class TrainTab(TrainParts):
             self.third.finish: gr.update(visible=True),
             self.third.name: style.name,
             self.third.download: gr.update(value=published(path, request.session_hash, slug), interactive=True),
-            self.second.head: second,
-            self.third.head: third,
+            self.second.head: head.second,
+            self.third.head: head.third,
         }
 
     @friendly

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import gradio as gr
@@ -30,10 +29,6 @@ KEEPS_PICTURES = (
 def hint(text: str) -> I18nData:
     """Return a quiet line of help for a component that is there from the start."""
     return fragment(lambda: widgets.hint(text))
-
-
-def _head(number: int) -> str:
-    return heads(())[number]
 
 
 def _step_one(head: I18nData) -> StepOne:
@@ -126,12 +121,12 @@ def _step_three(head: I18nData) -> StepThree:
 
 def build(stylize: StylizeTab) -> TrainTab:
     """Lay out the tab inside the current `gr.Tab` and connect its events."""
-    titles = [fragment(functools.partial(_head, number)) for number in range(3)]
     cannot = gr.HTML("", visible=False, elem_id="no-training")
     with gr.Column() as steps:
-        first = _step_one(titles[0])
+        first = _step_one(fragment(lambda: heads(()).first))
         with gr.Row(equal_height=False):
-            second, third = _step_two(titles[1]), _step_three(titles[2])
+            second = _step_two(fragment(lambda: heads(()).second))
+            third = _step_three(fragment(lambda: heads(()).third))
     tab = TrainTab(
         cannot,
         steps,
