@@ -48,11 +48,11 @@ def arms(report: ArmsReport) -> str:
             "",
             table(["", *compared], rows, title="Paired differences, mean and 95 % interval over photos:"),
             "",
-            *(f"{claim.found:>14}  {claim.claim}" for claim in report.claims),
+            table(("", ""), [(claim.found, claim.claim) for claim in report.claims], right={0}),
             "",
             *_footnotes(report.protocols, report.notes),
             *(f"left out: {item.message}" for item in report.failed),
-            *(line for ablation in report.ablations for line in _ablation(ablation)),
+            *map(_ablation, report.ablations),
         ]
     )
 
@@ -172,13 +172,14 @@ def _footnotes(protocols: Mapping[str, str], notes: tuple[str, ...]) -> list[str
     return [*(f"{name}: {what}" for name, what in protocols.items()), *notes]
 
 
-def _ablation(report: AblationReport) -> Iterator[str]:
-    """Write an ablation's means, one line per value."""
-    yield f"{report.axis}: ours, few-shot ({report.curve})"
-    for point in report.points:
-        means = ((name, interval.mean) for name, interval in point.measures.items())
-        shown = "  ".join(f"{name} {mean:.3f}" for name, mean in means if mean is not None)
-        yield f"  {point.value:>8}  {shown}"
+def _ablation(report: AblationReport) -> str:
+    """Set an ablation's means, one line per value."""
+    rows = [
+        [point.value, *(_number(interval.mean, absent="-") for interval in point.measures.values())]
+        for point in report.points
+    ]
+    title = f"{report.axis}: ours, few-shot ({report.curve})"
+    return table(["", *report.points[0].measures], rows, title=title, right={0})
 
 
 def _interval(value: Interval, sign: str = "") -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from core.cli import options
+from core.cli.tables import table
 from core.cli.terminal import expected_failures, print_report, progress_bar
 from core.config import PAPER_ARMS, VERSION, CropMode, data_dir
 from core.files import write_atomically
@@ -140,12 +141,13 @@ def packs(as_json: options.JsonOutput = False) -> None:
     if as_json:
         print_report({"packs": rows}, as_json=True)
         return
-    for row in rows:
-        typer.echo(
-            f"{row.slug:<20}  {row.title} ({row.trials} trials, {len(row.arms)} methods), "
-            f"{row.finished} finished, {'open' if row.open else 'closed'}"
-        )
-    if not rows:
+    if rows:
+        heads = ("pack", "title", "trials", "methods", "finished", "")
+        counts = ((str(row.trials), str(len(row.arms)), str(row.finished)) for row in rows)
+        states = ("open" if row.open else "closed" for row in rows)
+        lines = [(row.slug, row.title, *count, state) for row, count, state in zip(rows, counts, states, strict=True)]
+        typer.echo(table(heads, lines, right={2, 3, 4}))
+    else:
         typer.echo("There are no packs yet. Make one with `python -m core study build`.", err=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from core.cli.options import JsonOutput, Running, grouped
+from core.cli.tables import table
 from core.cli.terminal import expected_failures, print_report
 from core.progress import ignore_progress
 
@@ -22,7 +23,8 @@ def styles(running: Running, as_json: JsonOutput = False) -> None:
         ]
         print_report({"backbone": model.variant, "styles": listed}, as_json=True)
         return
-    for style in ready:
-        typer.echo(f"{style.slug:<20}  {style.title}  ({style.references} reference(s))")
-    if not ready:
+    if ready:
+        rows = [(style.slug, style.title, str(style.references)) for style in ready]
+        typer.echo(table(("style", "title", "references"), rows, right={2}))
+    else:
         typer.echo(f"The model '{model.variant or model.engine}' has no ready-made styles.", err=True)

@@ -12,7 +12,7 @@ def table(
     """Set a table as text, every column as wide as its longest cell.
 
     Args:
-        columns: heads.
+        columns: heads; no line of heads where all are empty.
         rows: cells.
         title: a line above.
         right: columns that are set to the right, by place.
@@ -21,7 +21,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="", show_header=any(columns))
     for place, head in enumerate(columns):
         drawn.add_column(Text(head), justify="right" if place in right else "left", no_wrap=True)
     for row in rows:

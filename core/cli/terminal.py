@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from core.cli.tables import table
 from core.errors import StyleIdentityError
 from core.files import write_atomically
 from core.progress import OnProgress, Progress, ignore_progress
@@ -76,7 +77,7 @@ def print_report(
 ) -> None:
     """Write a report to stdout: one JSON object, or what `text` gives.
 
-    Without `text` these are indented `name  value` lines without the parts in `hide`.
+    Without `text` these are names and values, the parts of a part indented, without the parts in `hide`.
     """
     if as_json:
         typer.echo(_json(report))
@@ -84,7 +85,7 @@ def print_report(
         typer.echo(text())
     else:
         shown = {name: value for name, value in to_json(report).items() if name not in hide}
-        typer.echo("\n".join(_lines(shown, indent=0)))
+        typer.echo(table(("", ""), _rows(shown, depth=0)))
 
 
 def save_report(report: object, folder: Path) -> None:
@@ -96,18 +97,17 @@ def _json(report: object) -> str:
     return json.dumps(to_json(report), allow_nan=False, indent=2)
 
 
-def _lines(report: Mapping[str, object], *, indent: int) -> Iterator[str]:
-    width = max((len(str(name)) for name, value in report.items() if not isinstance(value, Mapping)), default=0)
+def _rows(report: Mapping[str, object], *, depth: int) -> Iterator[tuple[str, str]]:
     for name, value in report.items():
-        label = " " * indent + str(name).replace("_", " ")
+        label = "  " * depth + str(name).replace("_", " ")
         if isinstance(value, Mapping):
-            yield label
-            yield from _lines(value, indent=indent + 2)
+            yield label, ""
+            yield from _rows(value, depth=depth + 1)
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            yield label
-            yield from (" " * (indent + 2) + "  ".join(_shown(part) for part in row.values()) for row in value)
+            yield label, ""
+            yield from (("", "  ".join(_shown(part) for part in row.values())) for row in value)
         elif value != [] and value is not None:
-            yield f"{label:<{indent + width}}  {_shown(value)}"
+            yield label, _shown(value)
 
 
 def _shown(value: object) -> str:
