@@ -83,7 +83,7 @@ def test_help_is_quick_and_complete() -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
     shown = runner.invoke(app, ["--help"]).stdout
-    assert all(name in shown for name in ("stylize", "styles", "evaluate", "study", "benchmark"))
+    assert all(name in shown for name in ("stylize", "styles", "evaluate", "study", "benchmark", "weights"))
     shown = runner.invoke(app, ["stylize", "--help"]).stdout
     assert all(name in shown for name in ("--engine", "--blend", "--keep-colour", "--swap-layers", "fewshot_gan"))
     assert not any(name in shown for name in ("--paste-back", "--preview-every"))

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import close_session, constants
+from typer.testing import CliRunner
 
+from core.cli.main import app
 from core.errors import DiskFull, TrainingStopped, WeightsChanged, WeightsCorrupted, WeightsUnavailable
 from core.files import sha256_of
 from core.progress import Progress
@@ -396,6 +398,31 @@ def test_a_pinned_revision_is_what_the_primary_is_asked_for(hub: HubStandIn) -> 
     assert COMMIT in fetch(file).path.parts, "a mirror's commits are others"
 
 
+def test_the_command_shows_what_a_file_is_held_to(
+    hub: HubStandIn, own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = replace(FILE, file_name="pinned.pt", sha256=OTHER_SHA256)
+    monkeypatch.setattr(pins, "PUBLISHED", (FILE, pinned))
+    runner = CliRunner()
+    before = json.loads(runner.invoke(app, ["weights", "--json"]).stdout)["weights"][0]
+    assert before == {
+        "file": FILE.file_name,
+        "repository": "primary/model",
+        "sha256": None,
+        "known_from": "nothing yet",
+    }
+    path = fetch(FILE).path
+    first, second = json.loads(runner.invoke(app, ["weights", "--json"]).stdout)["weights"]
+    assert (first["sha256"], first["known_from"], first["copy"]) == (SHA256, "first download", str(path))
+    assert first["recorded"].endswith(", primary/model")
+    assert (second["sha256"], second["known_from"], "copy" in second) == (OTHER_SHA256, "published sum", False)
+    shown = [line.split() for line in runner.invoke(app, ["weights"]).stdout.splitlines()]
+    assert shown[1][:5] == [PRIMARY, "yes", SHA256, "first", "download"]
+    (own_data_dir / RECORD_NAME).write_text("[")
+    damaged = runner.invoke(app, ["weights"])
+    assert damaged.exit_code == 1 and RECORD_NAME in damaged.stderr
+
+
 def test_pins() -> None:
     published = (pins.STYLEGAN2_FFHQ, pins.E4E_FFHQ, pins.LANDMARKS_68, pins.INCEPTION_FID)
     for file in published:
@@ -403,6 +430,6 @@ def test_pins() -> None:
     assert len({place.sha256 for place in pins.ARCFACE_IR_SE50}) == 1 and len(pins.ARCFACE_IR_SE50) == 2
     digits = pins.INCEPTION_FID.file_name.rpartition("-")[2].removesuffix(".pth")
     assert pins.INCEPTION_FID.sha256.startswith(digits), "the file's own name holds the first digits"
-    for file in (*published, pins.VGG16, *pins.ARCFACE_IR_SE50):
+    for file in pins.PUBLISHED:
         assert file.repos and re.fullmatch("[0-9a-f]{40}", file.revision or "0" * 40)
         assert re.fullmatch("[0-9a-f]{64}", file.sha256 or "0" * 64)

@@ -1,6 +1,6 @@
-"""Command line: `python -m core stylize | styles | study | evaluate | benchmark`. Commands validate, call the Studio.
+"""Command line: `python -m core stylize | styles | study | evaluate | benchmark | weights`.
 
-Heavy imports wait inside the commands, so that `--help` is quick.
+Commands validate and call the Studio. Heavy imports wait inside the commands, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from core.cli.evaluate import app as evaluate_app
 from core.cli.study import app as study_app
 from core.cli.styles import styles
 from core.cli.stylize import stylize
+from core.cli.weights import weights
 
 app = typer.Typer(
     help="Few-shot portrait stylization that keeps the person recognisable.",
@@ -24,3 +25,4 @@ app.command()(styles)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(study_app, name="study")
 app.command()(benchmark)
+app.command()(weights)

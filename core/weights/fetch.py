@@ -38,7 +38,8 @@ def fetch(file: HubFile, *, on_progress: OnProgress = ignore_progress) -> Fetche
         WeightsChanged: whatever was found is another file than expected.
         DiskFull: no space for it.
     """
-    expected = file.sha256 or first_seen.recorded_sha256(file)
+    seen = None if file.sha256 else first_seen.recorded(file)
+    expected = file.sha256 if seen is None else seen.sha256
     failures: dict[str, Exception] = {}
     for repo in file.repos:
         try:

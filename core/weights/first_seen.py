@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,13 +25,22 @@ RECORD_NAME = "weights-seen.json"
 _logger = logging.getLogger(__name__)
 
 
-def recorded_sha256(file: HubFile) -> str | None:
-    """Return the sha256 of the first download of this file, None before there was one.
+@dataclass(frozen=True)
+class FirstDownload:
+    """What was downloaded first: the sha256 that counts from then on, the repository that gave it, and when (UTC)."""
+
+    sha256: str
+    repo: str = ""
+    recorded: str = ""
+
+
+def recorded(file: HubFile) -> FirstDownload | None:
+    """Return the first download of this file, None before there was one.
 
     Raises:
         WeightsUnavailable: the record is there and can't be read, so nothing can be compared with it.
     """
-    return _read(file).get(_key(file), {}).get("sha256")
+    return _read(file).get(_key(file))
 
 
 def record(file: HubFile, *, repo: str, sha256: str) -> str:
@@ -39,7 +50,7 @@ def record(file: HubFile, *, repo: str, sha256: str) -> str:
         The recorded sha256: the given one, or that of another process that was first.
 
     Raises:
-        WeightsUnavailable: as from `recorded_sha256`.
+        WeightsUnavailable: as from `recorded`.
         DiskFull: there is no space for the record.
     """
     path = record_path()
@@ -48,15 +59,16 @@ def record(file: HubFile, *, repo: str, sha256: str) -> str:
         seen = _read(file)
         if _key(file) not in seen:
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            seen[_key(file)] = {"sha256": sha256, "repo": repo, "recorded": now}
-            write_atomically(path, json.dumps(seen, indent=2, sort_keys=True) + "\n")
+            seen[_key(file)] = FirstDownload(sha256, repo, now)
+            entries = {key: asdict(entry) for key, entry in seen.items()}
+            write_atomically(path, json.dumps(entries, indent=2, sort_keys=True) + "\n")
             _logger.warning(
                 "No published sha256 of '%s' is known. This first one, from %s, is expected from now on: %s",
                 file.file_name,
                 repo,
                 sha256,
             )
-        return seen[_key(file)]["sha256"]
+        return seen[_key(file)].sha256
 
 
 def record_path() -> Path:
@@ -68,14 +80,18 @@ def _key(file: HubFile) -> str:
     return f"{file.repos[0]}/{file.file_name}"
 
 
-def _read(file: HubFile) -> dict[str, dict[str, str]]:
+def _read(file: HubFile) -> dict[str, FirstDownload]:
     path = record_path()
     if not path.exists():
         return {}
     try:
         seen = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): {"sha256": str(entry["sha256"]), **entry} for key, entry in seen.items()}
+        return {str(key): _entry(entry) for key, entry in seen.items()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise WeightsUnavailable(
             file.file_name, f"'{RECORD_NAME}' in the data folder can't be read; repair it or remove it"
         ) from error
+
+
+def _entry(entry: Mapping[str, object]) -> FirstDownload:
+    return FirstDownload(str(entry["sha256"]), *(str(entry.get(name, "")) for name in ("repo", "recorded")))
