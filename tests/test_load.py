@@ -1,4 +1,4 @@
-"""The load run in small: eight visitors, a turn each. `python -m tests.load` is the whole one."""
+"""The load run in small: eight visitors, a turn each, without brushwork. `python -m tests.load` is the whole one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_result_is_recognised_as_its_visitor_s_own() -> None:
 @pytest.mark.slow
 def test_eight_visitors_at_once(tmp_path: Path) -> None:
     with serve(tmp_path / "data", module="app") as server:
-        report = asyncio.run(run(server, Plan(visitors=8, seconds=75, trainers=1, steps=2, turns=1)))
+        report = asyncio.run(run(server, Plan(visitors=8, seconds=300, trainers=1, steps=2, turns=1, brush=0)))
         assert "Traceback" not in server.log.read_text()
     assert report["passed"], json.dumps(report, indent=2)
     assert report["drawn"] == 7 and set(report["answers"]) == {"200"}

@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from core.engines.base import DrawOptions
 from tests.load.scene import Marked, nearest, scene, small
 from tests.visitor import Outcome, Running, Visitor
 
@@ -33,7 +34,8 @@ SEED = 1
 class Plan:
     """How many visitors for how long; the first `trainers` of them train styles of `steps` steps.
 
-    With `turns`, each of them leaves earlier, after so many drawings or runs.
+    With `turns`, each of them leaves earlier, after so many drawings or runs; with `brush` all of them draw with that
+    much brushwork.
     """
 
     visitors: int = 50
@@ -41,6 +43,7 @@ class Plan:
     trainers: int = 2
     steps: int = 20
     turns: float = math.inf
+    brush: float = DrawOptions().brush
 
 
 @dataclass
@@ -80,7 +83,7 @@ class Seen:
 
 async def run(server: Running, plan: Plan) -> dict[str, Any]:
     """Play the whole run and report."""
-    scenes = await asyncio.to_thread(_scene, plan.visitors)
+    scenes = await asyncio.to_thread(_scene, plan)
     seen, ends = Seen(), time.monotonic() + plan.seconds
     started = time.monotonic()
     watching = asyncio.create_task(_watch(server, seen, started))
@@ -95,10 +98,10 @@ async def run(server: Running, plan: Plan) -> dict[str, Any]:
     return _report(plan, seen, broken, time.monotonic() - started)
 
 
-def _scene(count: int) -> list[Marked]:
+def _scene(plan: Plan) -> list[Marked]:
     from core.studio import Studio
 
-    return scene(Studio.open(backbone="mini", device="cpu"), count)
+    return scene(Studio.open(backbone="mini", device="cpu"), plan.visitors, DrawOptions(brush=plan.brush))
 
 
 async def _open(server: Running, seen: Seen) -> Visitor:
@@ -119,6 +122,7 @@ async def _draw(server: Running, number: int, scenes: list[Marked], plan: Plan, 
     while time.monotonic() < ends and turns < plan.turns:
         async with await _open(server, seen) as visitor:
             seen.reopened += 1
+            visitor.set("brush", plan.brush)
             ready = await _choose_photo(visitor, marked, seen)
             while ready and time.monotonic() < ends and turns < plan.turns:
                 turns += 1

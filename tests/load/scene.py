@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
+    from core.engines.base import DrawOptions
     from core.studio import Studio
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
@@ -52,7 +53,7 @@ def small(image: Image.Image) -> np.ndarray:
     return np.asarray(reduced, dtype=np.float32)
 
 
-def scene(studio: Studio, count: int) -> list[Marked]:
+def scene(studio: Studio, count: int, options: DrawOptions) -> list[Marked]:
     """Photos, styles and expected pictures of `count` visitors, made without a server."""
     from core.imaging.photo import load_photo
 
@@ -60,7 +61,7 @@ def scene(studio: Studio, count: int) -> list[Marked]:
     for number in range(count):
         card, content = ready[number % len(ready)], photo(number)
         face = studio.align(load_photo(content, name="me.png"))
-        drawn = studio.stylize(face, studio.load_style(card.path))
+        drawn = studio.stylize(face, studio.load_style(card.path), options)
         made.append(Marked(content, card.slug, small(drawn.image)))
     return made
 
