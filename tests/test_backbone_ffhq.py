@@ -71,18 +71,16 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: dict[str, by
     close_session()
 
 
-def stylize_end_to_end(ffhq: Backbone, *, count: int) -> None:
-    """Invert, `count` steps with a photo as the anchor, and a picture that differs from the base generator's."""
+def stylize_end_to_end(ffhq: Backbone) -> None:
+    """Invert, a step with a photo as the anchor, and a picture that differs from the base generator's."""
     engine = FewShotGan(ffhq)
     before = copies(ffhq.generator)
     first, second = (as_face(picture) for picture in sampled_pictures(ffhq, 2))
     inversion = engine.prepare(first)
     assert inversion.features is None and inversion.w_plus.shape == (1, LAYERS, 512)
-    steps = list(
-        engine.train([second], engine.config(steps=count, anchor="photo", method="paper"), name="Ink", photo=first)
-    )
-    style = steps[-1].style
-    assert len(steps) == count and all(math.isfinite(step.loss) and step.loss > 0 for step in steps)
+    (step,) = engine.train([second], engine.config(steps=1, anchor="photo", method="paper"), name="Ink", photo=first)
+    style = step.style
+    assert math.isfinite(step.loss) and step.loss > 0
     assert "input.input" in style.weights and not any(name.startswith("style.") for name in style.weights)
     drawn = engine.draw(inversion, style)
     assert drawn.image.size == (SIDE_PX, SIDE_PX) and drawn.provenance["backbone"] == "ffhq"
@@ -102,7 +100,7 @@ def test_from_the_hub_to_a_stylized_picture(hub: HubStandIn, published: dict[str
     assert ffhq.resolve(FinetuneConfig(method="paper")).swap_layers == (7, 9)
     assert ffhq.resolve(FinetuneConfig()).swap_layers == (7, 8, 9)
     assert ffhq.resolve(FinetuneConfig(method="jojogan")).swap_layers == (7, 8, 9)
-    stylize_end_to_end(ffhq, count=2)
+    stylize_end_to_end(ffhq)
 
 
 @pytest.mark.slow
@@ -111,7 +109,7 @@ def test_without_vgg_the_discriminator_measures(hub: HubStandIn) -> None:
     ffhq = load_ffhq(CPU, resolution=SIDE_PX)
     assert isinstance(ffhq.measures["paper"], DiscriminatorFeatures)
     assert ffhq.measures["paper"] is ffhq.measures["jojogan"]
-    stylize_end_to_end(ffhq, count=1)
+    stylize_end_to_end(ffhq)
 
 
 @pytest.mark.slow

@@ -267,7 +267,7 @@ def test_the_style_report(tiny: Backbone, tmp_path: Path) -> None:
     studio, folders = finding_studio(), make_folders(tiny, tmp_path)
     references = sorted((folders / "references").iterdir())
     panel = make_panel(studio, list_photos(folders / "photos"), references, crop="aligned", reference_crop="aligned")
-    config = studio.config("sketch", steps=1, seed=3)
+    config = studio.config("sketch", steps=1, seed=3, method="jojogan")
     run = train_and_draw(studio, panel.photos, panel.references, config, name="r1")
     own = OwnNetworks(identity=None, features=lambda x: [x])
     made = style_report(panel, run, tmp_path / "out", backbone="mini", own=own)

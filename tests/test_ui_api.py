@@ -97,7 +97,7 @@ def test_three_lines_draw_a_portrait(address: str) -> None:
     sizes = set()
     for name in ("blend", "into_photo"):  # the second is its former name
         whole = client.predict(
-            handle_file(str(example_paths()[0])), style="charcoal", **{name: True}, api_name="/stylize"
+            handle_file(str(example_paths()[0])), style="charcoal", brush=0, **{name: True}, api_name="/stylize"
         )
         with Image.open(whole) as blended, Image.open(example_paths()[0]) as photo:
             sizes.add((blended.size, photo.size))
@@ -113,8 +113,8 @@ def test_training_streams_and_returns_a_style_that_draws(client: Client, tmp_pat
     style = Path(run.result(timeout=120))
     assert style.name == "two-faces.safetensors"
     assert run.outputs()[0] is None, "a value on the way, so that cancelling frees the slot"
-    drawn = client.predict(pictures[0], style_file=handle_file(str(style)), api_name="/stylize")
-    plain = client.predict(pictures[0], style_file=handle_file(str(style)), strength=0, api_name="/stylize")
+    given = {"style_file": handle_file(str(style)), "brush": 0, "api_name": "/stylize"}
+    drawn, plain = client.predict(pictures[0], **given), client.predict(pictures[0], **given, strength=0)
     with Image.open(drawn) as one, Image.open(plain) as other:
         assert one.tobytes() != other.tobytes(), "the style must change the picture"
 
@@ -297,7 +297,7 @@ def test_agents_list_and_call_the_tools(address: str) -> None:
 
             listed = await call("list_styles")
             trained = await call("train", references=[photo], steps=5, aligned=True)
-            drawn = await call("stylize", photo=photo, style_file=trained.content[0].text)
+            drawn = await call("stylize", photo=photo, style_file=trained.content[0].text, brush=0)
             wrong = await call("stylize", photo=photo, strength=7)
             return locals()
 
