@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -121,7 +122,7 @@ class StyleTarget:
     """The references' remembered statistics, and the networks that made them.
 
     Args:
-        references: aligned, [1, 3, 256, 256] in [-1, 1].
+        references: aligned, [1, 3, S, S] in [-1, 1]; all that is measured against them has the same side.
         networks: give the features.
     """
 
@@ -129,9 +130,20 @@ class StyleTarget:
         if not references:
             raise ValueError("StyleTarget needs at least one reference")
         self.networks = networks
-        self._grams = [picture_grams(x, networks.style) for x in references]
-        self._patches = PatchStyle(references)
-        self.rows = feature_rows(references, networks.extractor)
+        self._references = tuple(references)
+
+    @cached_property
+    def _grams(self) -> list[list[Tensor]]:
+        return [picture_grams(x, self.networks.style) for x in self._references]
+
+    @cached_property
+    def _patches(self) -> PatchStyle:
+        return PatchStyle(self._references)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Features of the references, a row each."""
+        return feature_rows(self._references, self.networks.extractor)
 
     def style_distance(self, x: Tensor) -> float:
         """Mean `gram_relative` distance to the references."""

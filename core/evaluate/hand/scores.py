@@ -45,7 +45,7 @@ class HandScores:
 
 def photo_bands(person: Person, artist: Artist) -> float:
     """Measure a photo's own patch distance to an artist's works, at 512 px."""
-    return artist.band_distance(to_tensor(at_side(person.face.image, LARGE_PX)))
+    return artist.large.patch_distance(to_tensor(at_side(person.face.image, LARGE_PX)))
 
 
 def score_portrait(
@@ -60,12 +60,12 @@ def score_portrait(
         of_photo: from `photo_bands`.
     """
     small, large = at_side(drawing), to_tensor(at_side(drawing, LARGE_PX))
-    layout, bands = layout_reader().read(drawing), artist.band_distance(large)
+    layout, bands = layout_reader().read(drawing), artist.large.patch_distance(large)
     light = face_lightness(rgb(small), layout.mask("face", SIDE_PX))
     return HandScores(
         identity=networks.identity(person.image, small, person.eyes),
-        style_256=artist.style_distance(to_tensor(small)),
-        style_512=artist.style_distance(large),
+        style_256=artist.small.style_distance(to_tensor(small)),
+        style_512=artist.large.style_distance(large),
         bands=bands,
         bands_share=share_left(bands, of_photo) if of_photo > 0 else None,
         landmarks=landmark_distance(person.layout.landmarks68(SIDE_PX), layout.landmarks68(SIDE_PX)),

@@ -8,28 +8,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from core.config import MAX_REFERENCES, CropMode
 from core.engines.layouts import layout_reader
 from core.errors import PicturesUnusable, StyleIdentityError, TooManyReferences
 from core.evaluate.hand.inputs import Chosen
 from core.evaluate.metric_networks import MetricNetworks
+from core.evaluate.panel import align_for
 from core.evaluate.plans import SkinGroups, SkinTone
+from core.evaluate.scores import StyleTarget
 from core.imaging.align import AlignedFace
 from core.imaging.layout import FaceLayout
 from core.imaging.photo import to_tensor
-from core.metrics.crops import SIDE_PX, align_for_measuring, at_side, eyes_in_crop, read_picture, rgb
-from core.metrics.gram import mean_gram_distance, picture_grams
+from core.metrics.crops import SIDE_PX, at_side, eyes_in_crop, read_picture, rgb
 from core.metrics.identity import Eyes
-from core.metrics.patches import PatchStyle
 from core.metrics.skin import GREY_CHROMA, face_lightness, mean_chroma
 from core.progress import OnProgress, Progress, ignore_progress
 from core.reports import Failed
 from core.studio import Studio
 
 LARGE_PX = 512  # the second side at which drawings are compared with artworks
-MATTER_PX = (SIDE_PX, LARGE_PX)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,7 @@ class Person:
 
 
 class Artist:
-    """The artworks behind one style, and their statistics.
+    """The artworks behind one style, and their statistics at 256 px (`small`) and at 512 px (`large`).
 
     Args:
         name: of the style.
@@ -73,18 +71,10 @@ class Artist:
         self.faces = tuple(faces)
         self.sha256 = tuple(pixels_sha256(face.image) for face in faces)
         self.grey = float(np.mean([mean_chroma(rgb(at_side(face.image))) for face in faces])) < GREY_CHROMA
-        self._features = networks.style
-        pictures = {side: [to_tensor(at_side(face.image, side)) for face in faces] for side in MATTER_PX}
-        self._grams = {side: [picture_grams(x, networks.style) for x in pictures[side]] for side in MATTER_PX}
-        self._patches = PatchStyle(pictures[LARGE_PX])
-
-    def style_distance(self, x: Tensor) -> float:
-        """Mean `gram_relative` distance of [1, 3, S, S] to the artworks at its side, 256 or 512 px."""
-        return mean_gram_distance(picture_grams(x, self._features), self._grams[x.shape[-1]])
-
-    def band_distance(self, x: Tensor) -> float:
-        """`sliced_patches` distance of [1, 3, 512, 512] to the artworks."""
-        return self._patches.distance(x)
+        self.small, self.large = (
+            StyleTarget([to_tensor(at_side(face.image, side)) for face in faces], networks)
+            for side in (SIDE_PX, LARGE_PX)
+        )
 
 
 @dataclass(frozen=True)
@@ -150,13 +140,11 @@ def _crops(
     studio: Studio, chosen: Sequence[Chosen], what: str, failed: list[Failed], on_progress: OnProgress
 ) -> list[tuple[Chosen, AlignedFace, CropMode]]:
     """Cut every picture as the engine reads faces; adds to `failed` those that can't be cut."""
-    engine = studio.engine()
     found = []
     for done, item in enumerate(chosen):
         on_progress(Progress(what, done, len(chosen)))
         try:
-            photo = read_picture(item.path)
-            face, how = align_for_measuring(photo, engine.finder, item.crop, size_px=engine.capabilities.reads_px)
+            face, how = align_for(studio, read_picture(item.path), item.crop)
         except StyleIdentityError as error:
             failed.append(Failed(item.path.name, str(error)))
             continue
