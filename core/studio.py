@@ -178,11 +178,11 @@ class Studio:
         """Read a style file. Raises `StyleFileInvalid` or `StyleForOtherBackbone`."""
         return self.engine(engine).load_style(path)
 
-    def find_style_file(self, wanted: str, *, engine: str | None = None) -> Path:
+    def find_style_file(self, wanted: str) -> Path:
         """Find a style by its file's path or a ready-made one's slug; a file wins. Raises `StyleUnknown`."""
         if Path(wanted).is_file():
             return Path(wanted)
-        ready = {style.slug: style for style in self.ready_styles(engine=engine)}
+        ready = {style.slug: style for style in self.ready_styles()}
         if wanted not in ready:
             raise StyleUnknown(wanted, ", ".join(ready) or "there are none for this model")
         return ready[wanted].path

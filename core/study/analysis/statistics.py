@@ -16,6 +16,7 @@ RESAMPLES = 2000  # the ends of a 95 % interval then differ by about 2 % of its 
 PRIOR = 0.5  # pseudo-choices per arm: Jeffreys' prior of a multinomial; keeps an arm that never lost or won finite
 LEAST_EXPECTED = 5.0  # choices per position below which the chi-square approximation is not used
 POWER = 0.8
+SETTLED = 1e-8  # a step of the strengths that changes nothing any more
 LARGEST_EFFECT = 5.0  # means over standard deviations; more makes the power solver leave its range
 _CELLS_AT_ONCE = 4_000_000  # resamples x participants in memory
 
@@ -144,27 +145,25 @@ def plackett_luce_top1(wins: np.ndarray, shown: np.ndarray, *, prior: float = PR
     return np.asarray(choix.mm_top1(wins.shape[1], data, alpha=prior))
 
 
-def plackett_luce_top1_resampled(
-    wins: np.ndarray, shown: np.ndarray, *, prior: float = PRIOR, tolerance: float = 1e-8, limit: int = 10_000
-) -> np.ndarray:
+def plackett_luce_top1_resampled(wins: np.ndarray, shown: np.ndarray, *, limit: int = 10_000) -> np.ndarray:
     """Do `plackett_luce_top1` for many resamples at once: wins [R, S, A], shown [S, A] -> [R, A].
 
     The same minorize-maximize steps (Hunter 2004; Caron and Doucet 2012) on sums instead of single votes.
     `RuntimeError` when they don't settle within `limit` steps.
     """
     wins, shown = np.asarray(wins, dtype=float), np.asarray(shown, dtype=float)
-    _check_choice_sets(wins[:1].sum(axis=0), shown, prior)
+    _check_choice_sets(wins[:1].sum(axis=0), shown, PRIOR)
     chosen, votes = wins.sum(axis=1), wins.sum(axis=2)  # [R, A], [R, S]
     strengths: np.ndarray = np.zeros_like(chosen)
     for _ in range(limit):
         weights = np.exp(strengths)
         weights *= weights.shape[1] / weights.sum(axis=1, keepdims=True)
         exposure = (votes / (weights @ shown.T)) @ shown  # [R, A]
-        updated = np.log((chosen + prior) / (exposure + prior))
+        updated = np.log((chosen + PRIOR) / (exposure + PRIOR))
         updated -= updated.mean(axis=1, keepdims=True)
         moved = np.abs(updated - strengths).max(initial=0.0)
         strengths = updated
-        if moved <= tolerance:
+        if moved <= SETTLED:
             return strengths
     raise RuntimeError(f"Plackett-Luce strengths did not settle within {limit} steps")
 
@@ -263,14 +262,7 @@ class Separation:
     participants_still_needed: int | None
 
 
-def separation_of_best_two(
-    arms: Sequence[str],
-    tallies: np.ndarray,
-    resampled: np.ndarray,
-    *,
-    confidence: float = CONFIDENCE,
-    power: float = POWER,
-) -> Separation:
+def separation_of_best_two(arms: Sequence[str], tallies: np.ndarray, resampled: np.ndarray) -> Separation:
     """Compare the two most chosen of A arms: tallies [P, A + 1], their resampled sums [R, A + 1].
 
     The sample size is that of a one-sample t-test on the participants' own differences between the two arms
@@ -282,8 +274,8 @@ def separation_of_best_two(
     spread = preference_share_of_all_choices(resampled)
     own = preference_share_of_all_choices(tallies[tallies.sum(axis=1) > 0])
     gaps = spread[:, best] - spread[:, second]
-    low, high = expanded_percentile_interval(gaps, len(own), confidence=confidence)
-    needed = participants_for_paired_difference(own[:, best] - own[:, second], confidence=confidence, power=power)
+    low, high = expanded_percentile_interval(gaps, len(own))
+    needed = participants_for_paired_difference(own[:, best] - own[:, second])
     separated = bool(low > 0)
     still = None if needed is None else max(0, needed - len(own))
     return Separation(
@@ -297,9 +289,7 @@ def separation_of_best_two(
     )
 
 
-def participants_for_paired_difference(
-    differences: Sequence[float] | np.ndarray, *, confidence: float = CONFIDENCE, power: float = POWER
-) -> int | None:
+def participants_for_paired_difference(differences: Sequence[float] | np.ndarray) -> int | None:
     """Return how many participants a two-sided one-sample t-test needs to find a mean difference like theirs.
 
     None with fewer than two participants or a mean of 0. Never fewer than 3, also where nobody differs.
@@ -311,4 +301,4 @@ def participants_for_paired_difference(
         return None
     spread = differences.std(ddof=1)
     effect = min(abs(mean) / spread, LARGEST_EFFECT) if spread > 0 else LARGEST_EFFECT
-    return int(np.ceil(TTestPower().solve_power(effect, alpha=1 - confidence, power=power, alternative="two-sided")))
+    return int(np.ceil(TTestPower().solve_power(effect, alpha=1 - CONFIDENCE, power=POWER, alternative="two-sided")))

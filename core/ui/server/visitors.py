@@ -269,14 +269,14 @@ class Sessions:
             hear(folder)
         LOGGER.info("removed what a visitor asked for")
 
-    def sweep(self, *, keep_s: float = KEEP_S) -> None:
-        """Delete what visitors left more than `keep_s` seconds ago; keep everything fresh that is in use."""
+    def sweep(self) -> None:
+        """Delete what visitors left more than `KEEP_S` seconds ago; keep everything fresh that is in use."""
         now = self._clock()
         with self._lock:
             gone = {
                 name: visitor
                 for name, visitor in self._visitors.items()
-                if now - visitor.used_s > IDLE_S or (visitor.left_s is not None and now - visitor.left_s > keep_s)
+                if now - visitor.used_s > IDLE_S or (visitor.left_s is not None and now - visitor.left_s > KEEP_S)
             }
             for name in gone:
                 del self._visitors[name]
@@ -289,9 +289,9 @@ class Sessions:
                 _forget_file(Path(path))
         for used in [*(sessions_dir() / name for name in present), *map(Path, in_use)]:
             _freshen(used)  # Gradio and other processes go by the time of change
-        self._sweep_orphans(set(present), now, keep_s)
+        self._sweep_orphans(set(present), now)
 
-    def _sweep_orphans(self, present: set[str], now: float, keep_s: float) -> None:
+    def _sweep_orphans(self, present: set[str], now: float) -> None:
         """Delete folders of earlier processes that nobody came back to; another process touches those it uses."""
         root = sessions_dir()
         for path in root.iterdir() if root.is_dir() else ():
@@ -304,7 +304,7 @@ class Sessions:
             seen, before = self._orphans.get(path.name, (now, changed))
             since = seen if before == changed else now
             self._orphans[path.name] = (since, changed)
-            if now - since > keep_s:
+            if now - since > KEEP_S:
                 self._orphans.pop(path.name, None)
                 self._remove(path)
 
