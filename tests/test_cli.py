@@ -135,7 +135,7 @@ def test_a_report_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     report = {"n": 3, "mean_ssim": 0.41149, "none": None, "by_arm": {"few": 0.5}, "rows": [{"a": "x", "b": 1.0}]}
     print_report({**report, "hidden": 1}, as_json=False, hide=("hidden",))
     assert capsys.readouterr().out.splitlines() == [
-        *("n          3", "mean ssim  0.411", "by arm", "  few  0.500", "rows", "  x  1.000")
+        *("n          3", "mean ssim  0.411", "by arm", "  few      0.500", "rows", "           x  1.000")
     ]
 
 

@@ -41,10 +41,10 @@ def sessions(clock: Clock) -> Sessions:
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, own_data_dir: Path) -> Iterator[uploads.UploadFolder]:
+def folder(monkeypatch: pytest.MonkeyPatch, own_data_dir: Path, clock: Clock) -> Iterator[uploads.UploadFolder]:
     """An open upload folder; Gradio's own setting is put back afterwards."""
     monkeypatch.delenv(uploads.UPLOAD_FOLDER_ENV, raising=False)
-    opened = uploads.UploadFolder()
+    opened = uploads.UploadFolder(clock)
     opened.open()
     yield opened
     opened.close()
@@ -340,7 +340,7 @@ def test_a_salt_that_was_cut_off_is_replaced(
 ) -> None:
     monkeypatch.setattr(processing_utils, "hash_seed", b"")
     monkeypatch.setenv(uploads.UPLOAD_FOLDER_ENV, str(tmp_path / "chosen"))
-    opened = uploads.UploadFolder()
+    opened = uploads.UploadFolder(clock)
     path = opened.open()
     try:
         assert path.parent == tmp_path / "chosen", "a folder that was asked for is kept to"
@@ -449,11 +449,8 @@ def test_of_each_kind_of_result_the_last_two_stay(
     assert not second.exists() and style.exists()
 
 
-def test_files_that_nobody_uses_go_after_a_while(
-    folder: uploads.UploadFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_nobody_uses_go_after_a_while(folder: uploads.UploadFolder, clock: Clock) -> None:
     assert folder.path is not None
-    monkeypatch.setattr(folder, "_clock", clock)
     part, shown, used = folder.path / "tmp1", upload(folder, b"shown"), upload(folder, b"used")
     part.write_bytes(b"half a photo")
     for path in (part, shown, used):
@@ -472,7 +469,6 @@ def test_files_that_nobody_uses_go_after_a_while(
 def test_a_folder_that_vanishes_during_the_sweep_is_passed_over(
     folder: uploads.UploadFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "_clock", clock)
     gone, old, scan = upload(folder, b"gone").parent, upload(folder, b"old"), os.scandir
 
     def scandir(path: str | Path) -> object:
@@ -488,10 +484,7 @@ def test_a_folder_that_vanishes_during_the_sweep_is_passed_over(
     assert not gone.exists() and not old.exists()
 
 
-def test_a_file_that_was_sent_again_stays(
-    folder: uploads.UploadFolder, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folder, "_clock", clock)
+def test_a_file_that_was_sent_again_stays(folder: uploads.UploadFolder, clock: Clock) -> None:
     path = upload(folder)
     folder.sweep()
     clock.now_s += uploads.UNCLAIMED_S
@@ -514,7 +507,7 @@ def test_the_folder_of_a_killed_process_is_cleared(folder: uploads.UploadFolder,
 
 def test_closing_leaves_nothing(own_data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(uploads.UPLOAD_FOLDER_ENV, raising=False)
-    opened = uploads.UploadFolder()
+    opened = uploads.UploadFolder(clock)
     path = opened.open()
     assert opened.open() == path, "opening twice changes nothing"
     (path / "photo.png").write_bytes(b"1")

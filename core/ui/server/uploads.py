@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,7 +32,8 @@ NOT_UPLOADED_HERE = "This file was not uploaded here. Choose it again."
 class UploadFolder:
     """This process's folder for uploads; others with the same data folder have theirs beside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._seen: dict[Path, tuple[float, int]] = {}  # unused files: since when, and their time of change
         self.path: Path | None = None
         self.scratch: Path | None = None  # beside it, for temporary files, which are nobody's to fetch
@@ -59,7 +60,7 @@ class UploadFolder:
 
     def sweep(self, in_use: Collection[str] = ()) -> None:
         """Delete files that nobody has used for long; `in_use` are those of present visitors and of the page itself."""
-        now, unused = time.monotonic(), {}
+        now, unused = self._clock(), {}
         for path in _files_below(self.path) if self.path is not None else ():
             try:
                 if str(path) in in_use or not path.is_file():
