@@ -193,21 +193,12 @@ def test_undecided_votes_stand_apart() -> None:
 
 
 @pytest.mark.usefixtures("pack")
-def test_an_answer_sent_twice_counts_once() -> None:
+def test_what_a_second_tab_sends_late_changes_nothing_and_says_so() -> None:
     memory, stage = start()
     first = answer(memory, stage, "C")
-    again = answer(memory, stage, "C")
-    assert ticket_of(first.stage) == ticket_of(again.stage)
-    assert vote_handlers.MOVED_ON in again.stage
-    assert len(STUDY.opened().store.votes()) == 1
-
-
-@pytest.mark.usefixtures("pack")
-def test_another_answer_from_a_second_tab_changes_nothing_and_says_so() -> None:
-    memory, stage = start()
-    answer(memory, stage, "C")
-    late = answer(memory, stage, "A")
-    assert "another answer already" in late.stage
+    for choice, word in (("C", vote_handlers.MOVED_ON), ("A", "another answer already")):
+        late = answer(memory, stage, choice)
+        assert ticket_of(late.stage) == ticket_of(first.stage) and word in late.stage
     assert [vote.position for vote in STUDY.opened().store.votes()] == [2]
 
 
