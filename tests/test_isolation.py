@@ -235,6 +235,7 @@ def test_drawings_and_light_events_don_t_wait_for_training(server: Running) -> N
                 await boris.choose("preset", "cartoon")
             assert not run.done(), "the training outlasts the light events"
             assert statistics.median(boris.light_s) < 0.3
+            boris.set("brush", 0)
             boris.set("photo", await boris.upload("me.png", FACE.read_bytes()))
             refused = await boris.fire("photo", "change")
             errors = [outcome.error for outcome in refused if outcome.error]

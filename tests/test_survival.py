@@ -72,6 +72,7 @@ def test_a_server_killed_while_it_trains_loses_no_saved_style_and_starts_clean(t
             assert "Kept ink" not in stranger.value("styles")
             slug = "my-" + visitor.value("styles").split('data-pick="my-')[1].split('"')[0]
             files = [path.read_bytes() for path in (data / "sessions").glob(f"*/{slug}/*.safetensors")]
+            visitor.set("brush", 0)
             visitor.set("photo", await visitor.upload("me.png", (ROOT / "assets/examples/face_1.png").read_bytes()))
             await visitor.fire("photo", "change")
             assert all(outcome.succeeded for outcome in await visitor.fire("styles", "click", {"pick": slug}))
