@@ -153,12 +153,12 @@ def test_bad_points_are_refused(bad: np.ndarray) -> None:
 @pytest.mark.slow
 def test_faces_are_found_in_drawings(shared_dir: Path) -> None:
     """The detector finds the faces of unaligned artworks, and the layout network agrees on where they are."""
-    from core.imaging.align import align
+    from core.imaging.align import align_one_of
     from core.imaging.faces import FaceFinder
 
     finder, good = FaceFinder(ASSETS_DIR / "mini" / "landmarks68.dat"), 0
     for path in sorted((shared_dir / "artworks" / "exemplars").glob("*.webp")):
         photo = load_photo(path)
-        if finder.find(photo):
-            good += layout_reader().read(align(photo, finder, size_px=256).image).presence > 0.5
+        if faces := finder.find(photo):
+            good += layout_reader().read(align_one_of(photo, faces, size_px=256).image).presence > 0.5
     assert good >= 16

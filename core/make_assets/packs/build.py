@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from PIL import Image
@@ -121,6 +121,7 @@ def build_pack(
     arms = plan.chosen_arms()
     for group in references:
         check_reference_count(len(group))
+    prepared = cache(lambda row: studio.prepare(photos[row]))
     drawn: list[dict[str, Image.Image]] = [{} for _ in photos]
     runs = [(number, arm) for number in range(len(references)) for arm in arms]
     for done, (number, arm) in enumerate(runs, start=1):
@@ -139,7 +140,7 @@ def build_pack(
         rows = range(number, len(photos), len(references))
         for step, row in enumerate(rows):
             on_progress(Progress("drawing", step, len(rows)))
-            drawn[row][arm.id] = studio.stylize(photos[row], style).image
+            drawn[row][arm.id] = studio.draw(prepared(row), style).image
         on_progress(Progress("drawing", len(rows), len(rows)))
     side_px = max(picture.width for pictures in drawn for picture in pictures.values())
     trials = [
