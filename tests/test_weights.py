@@ -25,7 +25,7 @@ from core.progress import Progress
 from core.weights import pins
 from core.weights.fetch import cached, fetch, hub_reachable
 from core.weights.first_seen import RECORD_NAME
-from core.weights.hub import _RETRIES, Fetched, metadata
+from core.weights.hub import _RETRIES, Fetched
 from core.weights.pins import HubFile
 from tests.hub_stand_in import COMMIT, HubStandIn, running_hub
 
@@ -248,7 +248,7 @@ def test_no_hub_at_all(hub: HubStandIn, cache: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_hanging_hub(hub: HubStandIn, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.hang = True
-    monkeypatch.setattr(metadata, "__kwdefaults__", {"revision": None, "timeout_s": 0.2})
+    monkeypatch.setattr("core.weights.hub._ANSWER_TIMEOUT_S", 0.2)
     with pytest.raises(WeightsUnavailable, match="no answer in time"):
         fetch(FILE)
 
