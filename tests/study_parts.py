@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from core.config import PAPER_ARMS
@@ -62,9 +64,18 @@ def study_on(path: Path, *packs: Pack) -> Study:
 
 @contextmanager
 def kept_open(study: Study) -> Iterator[None]:
-    """Somebody else has the file open, so that not every call is its last user, who has to tidy up: twice as quick."""
+    """Somebody else has the file open, so that not every call is its last user, who has to tidy up; and no vote waits
+    for the disk: four times as quick."""
+    connect = sqlite.connect
+
+    def unsynced(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
     study.store.votes()  # makes the file
-    with closing(sqlite.connect(study.store.path)) as reader:
+    with pytest.MonkeyPatch.context() as patch, closing(connect(study.store.path)) as reader:
+        patch.setattr(sqlite, "connect", unsynced)
         reader.execute("SELECT count(*) FROM sqlite_master").fetchall()
         yield
 
