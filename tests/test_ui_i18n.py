@@ -24,7 +24,7 @@ from core.errors import NoFaceFound, Sentence, StyleFileInvalid, StyleIdentityEr
 from core.make_assets.packs.build import PackPlan
 from core.make_assets.packs.shipped import PLANS
 from core.ui import i18n
-from core.ui.components import rendering, widgets
+from core.ui.components import gradio_words, rendering, widgets
 from core.ui.components.example_sets import example_sets
 from core.ui.friendly_errors import PageProblem, friendly
 
@@ -122,7 +122,7 @@ def in_chinese() -> Iterator[None]:
 
 
 def test_every_text_of_the_page_is_translated() -> None:
-    missing = [text for text in texts_in_use() if text not in i18n.catalogue()]
+    missing = [text for text in texts_in_use() if text not in i18n.catalogue() and text not in gradio_words.TEXTS]
     assert not missing, "add to core/ui/locales/zh-CN.json:\n" + "\n".join(missing)
     assert len(texts_in_use()) > 250
 

@@ -119,9 +119,9 @@ def test_a_webcam_picture_becomes_a_portrait(
     visit_with_camera: Callable[[Path], Page], screenshots: Path, tmp_path: Path
 ) -> None:
     page = visit_with_camera(ASSETS_DIR / "examples" / "face_1.png")
-    page.click("#photo button[aria-label='Capture from camera']")
-    page.get_by_text("Click to Access Webcam").click()
-    page.click("#photo button[aria-label='capture photo']")
+    page.click("#photo button[aria-label='Use the camera']")
+    page.get_by_text("Turn on the camera").click()
+    page.click("#photo button[aria-label='Take the photo']")
     page.wait_for_selector("#photo-view .frame")
     assert page.locator("#photo-view .frame").count() == 1
     page.click("#styles button[data-pick=charcoal]")

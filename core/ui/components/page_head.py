@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from core.ui.components import gradio_words
 from core.ui.components.rendering import render
 from core.ui.components.theme import font_face, static_text
 from core.ui.i18n import CHINESE, ENGLISH, in_chinese
@@ -33,6 +34,8 @@ def head() -> Markup:
         waiting_texts={ENGLISH: WAITING, CHINESE: {name: in_chinese(text) for name, text in WAITING.items()}},
         waiting_style=static_text("waiting.css"),
         waiting_script=static_text("waiting.js"),
+        words=gradio_words.spoken(),
+        words_script=static_text("words.js"),
         api_page_script=static_text("api_page.js"),
     )
 
