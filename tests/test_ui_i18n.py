@@ -49,6 +49,7 @@ TAKES_TEXT = {
     "hint",
     "notice",
     "heading",
+    "batch",
     "button",
     "empty",
     "VoteRejected",

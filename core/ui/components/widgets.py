@@ -11,6 +11,7 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -37,6 +38,7 @@ element.addEventListener('click', (event) => {
 FRAME, FACES = static_text("frame.js"), static_text("faces.js")
 PHOTO_HEIGHT_PX, EDITED_HEIGHT_PX = 208, 340
 PHOTO_AREA_PX = 252  # with the line under it; the uploader is as tall, so that nothing jumps
+DRAWN_PX = 320  # of several portraits, each
 NEW_STYLE = "new"
 TEMPLATE = "widgets.html"
 
@@ -178,6 +180,41 @@ def no_portrait(photo: str, drawings: Sequence[str]) -> Markup:
 def no_portrait_text() -> Markup:
     """Return what to do to get a portrait."""
     return render(TEMPLATE, "no_portrait_text")
+
+
+@dataclass(frozen=True)
+class DrawnTile:
+    """One of several portraits.
+
+    Attributes:
+        name: of its file.
+        picture: data address of a small copy.
+        address: where the page fetches the file.
+    """
+
+    name: str
+    picture: str
+    address: str
+
+    @classmethod
+    def of(cls, image: Image.Image, name: str, published: str) -> DrawnTile:
+        """Describe a portrait whose file was published."""
+        return cls(name, data_address(image, side_px=DRAWN_PX), file_address(published))
+
+
+def file_address(published: str) -> str:
+    """Return where the page finds a published file, relative to the page itself."""
+    return f"gradio_api/file={quote(published)}"
+
+
+def batch(phase: str, count: int, of: int) -> Markup:
+    """Return bar and words of work over several pictures; `count` of them are done."""
+    return render(TEMPLATE, "batch", phase=phase, count=count, of=max(1, of))
+
+
+def drawn_photos(drawn: Sequence[DrawnTile], *, left: int = 0) -> Markup:
+    """Return several portraits, each a link to its file, and a place for each that is `left` to be drawn."""
+    return render(TEMPLATE, "drawn_photos", drawn=drawn, left=left)
 
 
 # --- a new style -------------------------------------------------------------------------------------------

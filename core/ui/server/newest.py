@@ -1,4 +1,4 @@
-"""Which drawing of a visitor is the newest: the ones before it end after the level that they are at."""
+"""Which drawings of a visitor run, and how they are asked to end: after the level, or the photo, that they are at."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ class Drawings:
                 if not self._running[session]:
                     del self._running[session]
 
-    def supersede(self, session_hash: str | None) -> None:
-        """Ask the session's drawings to end, since another one is about to begin."""
+    def supersede(self, session_hash: str | None) -> int:
+        """Ask the session's drawings to end; return how many there are."""
         with self._lock:
-            for drawing in self._running.get(session_hash or "", ()):
+            running = self._running.get(session_hash or "", set())
+            for drawing in running:
                 drawing.set()
+            return len(running)
 
 
-DRAWINGS = Drawings()
+DRAWINGS = Drawings()  # of one portrait, which another one ends
+BATCHES = Drawings()  # of several photos in one go

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gradio as gr
 from markupsafe import Markup
@@ -31,8 +32,9 @@ from core.ui.components.before_after import before_after
 from core.ui.components.style_gallery import FoundStyle
 from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.i18n import t
+from core.ui.server import queueing
 from core.ui.server.limits import limits
-from core.ui.server.newest import DRAWINGS
+from core.ui.server.newest import BATCHES, DRAWINGS
 from core.ui.server.runtime import EXECUTOR
 from core.ui.server.session import ChosenPhoto, CropChoice, KeptPortrait, MyStyle, Portrait, new_key
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
@@ -41,6 +43,8 @@ from core.ui.tabs.events import Changes, Shown, unchanged
 from core.ui.tabs.stylize_parts import StylizeParts
 
 if TYPE_CHECKING:
+    from core.execution.base import Update
+    from core.execution.jobs import DrawnPhoto
     from core.studio import Studio
 
 LOGGER = logging.getLogger(__name__)
@@ -446,15 +450,11 @@ class StylizeTab(StylizeParts):
         uploaded_paths(uploads or [], request.session_hash)
 
     @friendly
-    def draw_several(
-        self, shown: Shown, request: gr.Request, progress: gr.Progress = gr.Progress()
-    ) -> Iterator[Changes]:
-        """Draw many photos, each portrait as soon as it is done, then a zip.
+    def draw_several(self, shown: Shown, request: gr.Request) -> Iterator[Changes]:
+        """Draw many photos, each portrait as soon as it is done, then a zip; a stop ends it after the present photo.
 
         A photo that can't be drawn becomes a note beside the others.
         """
-        from core.imaging.photo import save_portrait
-
         several, engine = self.right.several, shown[self.state.engine]
         uploads = uploaded_paths(shown[several.uploads] or [], request.session_hash)
         if not uploads:
@@ -466,26 +466,60 @@ class StylizeTab(StylizeParts):
         job = DrawPhotos(tuple(map(picture_file, uploads)), style.path, options, engine)
         folder, notes = SESSIONS.folder(request.session_hash), Markup()
         files: list[Path] = []
-        addresses: list[str] = []
-        for update in EXECUTOR.stream(job):
-            phase = update.progress
-            done = len(uploads) * (phase.what == DRAWING) + phase.done
-            progress((done, 2 * len(uploads)), desc=t(PHASES[phase.what]))
-            if update.value is None:
-                continue
-            if update.value.problem is not None:
-                notes += widgets.notice(update.value.problem.sentence)
-            if update.value.image is None:
-                continue
-            name = f"{style_gallery.file_name(update.value.name)}-{style_gallery.file_name(style.title)}"
-            file = folder / f"{len(files) + 1:02d}-{name}.png"
-            save_portrait(update.value.image, file)
-            files.append(file)
-            addresses.append(published(file, request.session_hash, f"photo {len(files)}"))
-            yield {several.results: gr.update(value=list(addresses), visible=True), several.notes: notes}
-        archive = folder / f"portraits-{style_gallery.file_name(style.title)}.zip"
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
-            for file in files:
-                target.write(file, file.name)
-        download = published(archive, request.session_hash, "archive") if files else None
-        yield {several.archive: gr.update(value=download, interactive=bool(files)), several.notes: notes}
+        drawn: list[widgets.DrawnTile] = []
+        yield {several.archive: gr.update(value=None, interactive=False)}
+        updates = cast("Generator[Update[DrawnPhoto], None, None]", EXECUTOR.stream(job))
+        with BATCHES.begin(request.session_hash) as is_stopped, closing(updates):
+            for update in updates:
+                result, phase = update.value, update.progress
+                if result is not None and result.problem is not None:
+                    notes += widgets.notice(result.problem.sentence)
+                if result is not None and result.image is not None:
+                    files.append(_saved_as(result, style.title, folder, len(files) + 1))
+                    address = published(files[-1], request.session_hash, f"photo {len(files)}")
+                    drawn.append(widgets.DrawnTile.of(result.image, files[-1].name, address))
+                if is_stopped():
+                    said = t("Stopped. {count} of {of} photos are drawn.", count=len(files), of=len(uploads))
+                    notes += widgets.hint(said)
+                    break
+                left = phase.of - phase.done if phase.what == DRAWING else len(uploads)
+                yield {
+                    several.notes: widgets.batch(PHASES[phase.what], phase.done, phase.of) + notes,
+                    several.results: widgets.drawn_photos(drawn, left=left),
+                }
+        archive = None
+        if files:
+            target = folder / f"portraits-{style_gallery.file_name(style.title)}.zip"
+            archive = published(zipped(files, target), request.session_hash, "archive")
+        yield {
+            several.archive: gr.update(value=archive, interactive=bool(files)),
+            several.notes: notes,
+            several.results: widgets.drawn_photos(drawn),
+        }
+
+    @friendly
+    async def stop_several(self, request: gr.Request) -> Markup:
+        """Let the photos end after the one being drawn, or take them out of the line."""
+        if BATCHES.supersede(request.session_hash):
+            return widgets.hint("Stopping after this photo.")
+        await queueing.leave_line(request.session_hash, self.draw_several)
+        return Markup()
+
+
+def _saved_as(drawn: DrawnPhoto, style: str, folder: Path, number: int) -> Path:
+    """Write one of several portraits into a folder."""
+    from core.imaging.photo import save_portrait
+
+    name, of = style_gallery.file_name(Path(drawn.name).stem), style_gallery.file_name(style)
+    file = folder / f"{number:02d}-{name}-{of}.png"
+    if drawn.image is not None:
+        save_portrait(drawn.image, file)
+    return file
+
+
+def zipped(files: Sequence[Path], target: Path) -> Path:
+    """Pack files, which are compressed already, into one."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for file in files:
+            archive.write(file, file.name)
+    return target

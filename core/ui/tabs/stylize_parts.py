@@ -50,13 +50,18 @@ class InputColumn:
 
 @dataclass(frozen=True, eq=False)
 class Several:
-    """Many photos drawn in one go."""
+    """Many photos drawn in one go.
+
+    Attributes:
+        notes: how far it is, and what couldn't be drawn.
+        results: the portraits, each a link to its file.
+    """
 
     uploads: gr.Gallery
     button: gr.Button
     stop: gr.Button
     notes: gr.HTML
-    results: gr.Gallery
+    results: gr.HTML
     archive: gr.DownloadButton
 
 

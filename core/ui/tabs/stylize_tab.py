@@ -91,16 +91,9 @@ def _several() -> Several:
             uploads,
             button,
             stop,
-            notes=gr.HTML(""),
-            results=gr.Gallery(
-                label=label("Portraits"),
-                interactive=False,
-                columns=4,
-                visible=False,
-                format="png",
-                buttons=["download"],
-            ),
-            archive=gr.DownloadButton(label("Download all (zip)"), interactive=False),
+            notes=gr.HTML("", elem_id="several-notes"),
+            results=gr.HTML("", elem_id="several-results"),
+            archive=gr.DownloadButton(label("Download all (zip)"), interactive=False, elem_id="several-archive"),
         )
 
 
@@ -266,9 +259,11 @@ def _connect_several(tab: StylizeTab) -> None:
         tab.draw_several,
         inputs,
         [several.results, several.archive, several.notes],
+        show_progress="minimal",
         show_progress_on=several.notes,
         **AS_SENT,
         **LONG_WORK,
     )
+    running.failure(lambda: ("", ""), None, [several.notes, several.results], **DIRECT)
     running.then(lambda: gr.update(visible=False), None, several.stop, **DIRECT)
-    several.stop.click(None, cancels=running, **DIRECT)
+    several.stop.click(tab.stop_several, None, several.notes, **DIRECT)
