@@ -289,6 +289,13 @@ def test_unknown_codes_meet_a_sentence(typed: str | None) -> None:
 
 
 @pytest.mark.usefixtures("pack")
+@pytest.mark.parametrize("typed", ["oil0-oil0-oil0", "0000 0000 000o", " abcd-efgh-jkmn "])
+def test_an_unknown_code_is_repeated_as_it_was_typed(typed: str) -> None:
+    for handler in (vote_handlers.resume, vote_handlers.withdraw_typed):
+        assert f"&#39;{typed.strip()}&#39;" in handler(None, typed).code_notice
+
+
+@pytest.mark.usefixtures("pack")
 def test_a_code_that_is_known_no_more_leads_to_the_way_in() -> None:
     page = vote_handlers.open_tab({"codes": ["0000-0000-0000"]})
     assert page.memory == {"codes": []}

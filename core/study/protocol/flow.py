@@ -35,6 +35,7 @@ from core.study.records import (
 from core.study.storage.store import Store, Transaction
 
 CONSENT_VERSION = "2"
+ECHO_LENGTH = 40  # of a typed code, in a sentence
 
 
 class Study:
@@ -288,7 +289,8 @@ def _bare(code: str) -> str:
 
 
 def _echo(code: str) -> str:
-    return code.strip()[:20]
+    """Return a code as it was typed: another one would be looked up in vain."""
+    return code.strip()[:ECHO_LENGTH]
 
 
 def _usable(run: Run | None, code: str) -> Run:

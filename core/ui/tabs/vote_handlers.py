@@ -227,7 +227,7 @@ def resume(runs: Runs | None, typed: str) -> VotePage:
     if code is None:
         return _page(code_notice=NO_CODE)
     try:
-        screen = STUDY.study().screen(code)
+        screen = STUDY.study().screen(typed)  # as it was typed, since that is what a refusal repeats
     except LOST as unknown:
         return _page(code_notice=unknown.sentence)
     notice = views.WELCOME_BACK if screen.kind != "finished" else ""
@@ -241,7 +241,7 @@ def withdraw_typed(runs: Runs | None, typed: str) -> VotePage:
     if code is None:
         return _page(code_notice=NO_CODE)
     try:
-        taken_out = STUDY.study().withdraw(code)
+        taken_out = STUDY.study().withdraw(typed)
     except (UnknownParticipant, ParticipantWithdrawn) as unknown:
         return _page(code_notice=unknown.sentence)
     return _intro(runs, _withdrawn(taken_out), forgotten=codes.shown(code))
