@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from core.config import PhotoLimits
 from core.ui.components import gradio_words
 from core.ui.components.rendering import render
 from core.ui.components.theme import font_face, static_text
@@ -11,6 +12,8 @@ from core.ui.i18n import CHINESE, ENGLISH, in_chinese
 
 PATIENCE_S = 3  # after which the page shows itself in any case
 PARTS = ("#photo button", "#examples img", "#styles .si-tile", "#empty .si-empty", "#strength input")
+HEAVY_BYTES = 3_000_000  # pictures above are sent as JPEG; longer ones than the server keeps are so in any case
+JPEG_QUALITY = 0.92
 WAITING = {
     "next": "You are next in line.",
     "place": "Number {place} of {size} in line.",
@@ -34,6 +37,8 @@ def head() -> Markup:
         waiting_texts={ENGLISH: WAITING, CHINESE: {name: in_chinese(text) for name, text in WAITING.items()}},
         waiting_style=static_text("waiting.css"),
         waiting_script=static_text("waiting.js"),
+        shrink={"longest_px": PhotoLimits().max_side_px, "heavy_bytes": HEAVY_BYTES, "quality": JPEG_QUALITY},
+        shrink_script=static_text("shrink.js"),
         words=gradio_words.spoken(),
         words_script=static_text("words.js"),
         api_page_script=static_text("api_page.js"),
