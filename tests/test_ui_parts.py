@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import re
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +33,7 @@ from core.options import options_of
 from core.progress import Progress
 from core.ui import friendly_errors
 from core.ui.components import kept_portraits, rendering, status, style_gallery, widgets
-from core.ui.server import session, visitors
+from core.ui.server import runs, session, visitors
 from core.ui.tabs import stylize_handlers, stylize_tab, train_handlers, train_tab
 from core.ui.tabs.stylize_handlers import StylizeTab
 from core.ui.tabs.train_handlers import TrainTab
@@ -358,66 +361,95 @@ def test_only_the_chosen_picture_is_used_as_it_is(train: TrainTab, monkeypatch: 
     assert [(picture.key, picture.aligned) for picture in asked[0].pictures] == [("a", False), ("b", True)]
 
 
-def test_a_stop_in_the_first_moments_reaches_the_run(
-    train: TrainTab, monkeypatch: pytest.MonkeyPatch, own_data_dir: object
-) -> None:
-    def run(job: jobs.TrainStyle) -> Iterator[TrainingStep]:
+TrainedBy = Callable[[Callable[[jobs.TrainStyle], Iterator[TrainingStep]], int], dict[Any, Any]]
+ANNA = SimpleNamespace(session_hash="anna")
+
+
+@pytest.fixture
+def trained_by(train: TrainTab, monkeypatch: pytest.MonkeyPatch, own_data_dir: object) -> TrainedBy:
+    """Function that lets a fake train for so many steps, and returns what the page sends."""
+    sessions = visitors.Sessions()
+    for module in (train_handlers, runs):
+        monkeypatch.setattr(module, "SESSIONS", sessions)
+    monkeypatch.setattr(train_handlers, "RUNS", runs.Runs())
+
+    def use(run: Callable[[jobs.TrainStyle], Iterator[TrainingStep]], steps: int) -> dict[Any, Any]:
+        config = FinetuneConfig(steps=steps)
+        studio = SimpleNamespace(default="fewshot_gan", config=lambda *_, **__: config)
+        monkeypatch.setattr(train_handlers, "studio", lambda: studio)
+        executor = SimpleNamespace(stream=run, accelerator_seconds=lambda *_: None)
+        monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
+        inputs = {*train.trained_from, train.stylize.state.photo, train.stylize.state.engine}
+        return {part: part.value for part in inputs} | {
+            train.references: (session.Reference("k", "p", "a", face=object()),)
+        }
+
+    return use
+
+
+def until_stopped(job: jobs.TrainStyle) -> Iterator[TrainingStep]:
+    """Practice faces, then steps without an end, each as soon as the one before was taken."""
+    for number in itertools.count():
         if job.stop_flag.exists():
             raise TrainingStopped
-        yield TrainingStep(1, 1, 0.0)
+        picture = Image.new("RGB", (8, 8)) if number < job.config.practice_faces else None
+        yield TrainingStep(max(0, number + 1 - job.config.practice_faces), 1000, 3.0, preview=picture)
+        time.sleep(0.01)
 
-    sessions = visitors.Sessions()
-    monkeypatch.setattr(train_handlers, "SESSIONS", sessions)
-    studio = SimpleNamespace(default="fewshot_gan", config=lambda *_, **__: FinetuneConfig(steps=3))
-    monkeypatch.setattr(train_handlers, "studio", lambda: studio)
-    executor = SimpleNamespace(stream=run, accelerator_seconds=lambda *_: None)
-    monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
-    visitor = SimpleNamespace(session_hash="visitor")
-    inputs = {*train.trained_from, train.stylize.state.photo, train.stylize.state.engine}
-    shown = {part: part.value for part in inputs} | {
-        train.references: (session.Reference("k", "p", "a", face=object()),)
-    }
-    stream = train.train(shown, visitor)
+
+def test_a_stop_in_the_first_moments_reaches_the_run(train: TrainTab, trained_by: TrainedBy) -> None:
+    stream = train.train(trained_by(until_stopped, 3), ANNA)
     next(stream)
-    told = asyncio.run(train.stop(visitor))
+    told = asyncio.run(train.stop(ANNA))
     assert "Stopping after this step." in told[train.third.run]
-    assert list(stream) == [train.stopped()]
-    assert sessions.stop_runs("visitor") == 0, "the run's flag is gone with it"
+    *_, last = stream
+    assert last == train.stopped()
+    assert runs.SESSIONS.stop_runs("anna") == 0, "the run's flag is gone with it"
 
 
-def test_practice_faces_are_told_and_can_be_stopped(
-    train: TrainTab, monkeypatch: pytest.MonkeyPatch, own_data_dir: object
-) -> None:
+def test_practice_faces_and_steps_are_told(train: TrainTab, trained_by: TrainedBy) -> None:
+    begun = threading.Event()
+
     def run(job: jobs.TrainStyle) -> Iterator[TrainingStep]:
-        for _ in range(job.config.practice_faces):
-            if job.stop_flag.exists():
-                raise TrainingStopped
+        for number in range(job.config.practice_faces):
             yield TrainingStep(0, job.config.steps, 0.0, preview=Image.new("RGB", (8, 8)))
+            assert number or begun.wait(10), "somebody watches now"
         for step in range(1, job.config.steps + 1):
             yield TrainingStep(step, job.config.steps, 3.0 / step)
+        raise TrainingStopped
 
-    config = FinetuneConfig(steps=40)
-    monkeypatch.setattr(train_handlers, "SESSIONS", visitors.Sessions())
-    studio = SimpleNamespace(default="fewshot_gan", config=lambda *_, **__: config)
-    monkeypatch.setattr(train_handlers, "studio", lambda: studio)
-    executor = SimpleNamespace(stream=run, accelerator_seconds=lambda *_: None)
-    monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
-    visitor = SimpleNamespace(session_hash="visitor")
-    inputs = {*train.trained_from, train.stylize.state.photo, train.stylize.state.engine}
-    shown = {part: part.value for part in inputs} | {
-        train.references: (session.Reference("k", "p", "a", face=object()),)
-    }
-    _, *pages = train.train(shown, visitor)
-    practice, steps = pages[: config.practice_faces], pages[config.practice_faces :]
-    assert all("Drawing practice faces" in page[train.third.run] for page in practice)
-    assert "5 / 5" in practice[-1][train.third.run] and "A practice face" in practice[-1][train.third.preview]["value"]
-    assert "Step 5 of 40" in steps[0][train.third.run], "and never a step 0, nor its loss"
-    assert "from 3.000" in steps[0][train.third.run]
+    practice_faces = FinetuneConfig(steps=40).practice_faces
+    stream = train.train(trained_by(run, 40), ANNA)
+    pages = [next(stream), next(stream)]
+    begun.set()
+    pages = [page for page in (*pages, *stream) if isinstance(page.get(train.third.run), str)]
+    told = [str(page[train.third.run]) for page in pages]
+    assert sum("Drawing practice faces" in text for text in told) == practice_faces
+    last_face = next(page for page in pages if f"{practice_faces} / {practice_faces}" in page[train.third.run])
+    assert "A practice face" in last_face[train.third.preview]["value"]
+    first_step = next(text for text in told if "Step" in text)
+    assert "Step 5 of 40" in first_step and "from 3.000" in first_step, "and never a step 0, nor its loss"
+    assert pages[-1] == train.stopped()
 
-    stream = train.train(shown, visitor)
+
+def test_a_tab_that_was_loaded_again_finds_its_run(train: TrainTab, trained_by: TrainedBy) -> None:
+    shown = trained_by(until_stopped, 3)
+    for tab in ("anna", "anna-again"):
+        runs.SESSIONS.adopt(tab, "k" * 32)
+    stream = train.train(shown, ANNA)
     next(stream), next(stream)
-    asyncio.run(train.stop(visitor))
-    assert list(stream) == [train.stopped()]
+    stream.close()  # the connection is gone
+    runs.SESSIONS.leave("anna")
+    again = SimpleNamespace(session_hash="anna-again")
+    watched = train.resume(again)
+    assert next(watched)[train.references] == shown[train.references]
+    assert "goes on" in next(watched)[train.third.run]
+    assert any("Step" in str(page.get(train.third.run)) for page in itertools.islice(watched, 12))
+    asyncio.run(train.stop(again))
+    *_, last = watched
+    assert "Training was stopped" in last[train.third.run]
+    (page,) = train.resume(SimpleNamespace(session_hash="boris"))
+    assert train.third.run not in page, "somebody else's page shows nothing of it"
 
 
 def test_an_unexpected_failure_of_stop_is_a_sentence(train: TrainTab, monkeypatch: pytest.MonkeyPatch) -> None:

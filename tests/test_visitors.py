@@ -287,6 +287,17 @@ def test_two_tabs_of_one_key_stop_their_own_runs(sessions: Sessions) -> None:
     assert two.exists() and not one.exists()
 
 
+def test_a_run_that_outlives_its_tab_is_stopped_by_the_next_session_of_the_tab(sessions: Sessions) -> None:
+    for session in ("before", "after"):
+        sessions.adopt(session, "k" * 32)
+    flag = sessions.begin_run("before", outlives_tab=True)
+    sessions.leave("before")
+    assert not flag.exists()
+    assert sessions.stop_runs("after") == 1 and flag.exists()
+    sessions.end_run("before", flag, outlives_tab=True)
+    assert sessions.stop_runs("after") == 0
+
+
 def test_leaving_and_the_end_of_the_server_stop_runs(sessions: Sessions) -> None:
     one, two = sessions.begin_run("a"), sessions.begin_run("b")
     sessions.leave("a")

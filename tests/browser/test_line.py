@@ -11,7 +11,7 @@ import pytest
 from tests.visitor import ROOT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Dialog, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -73,3 +73,55 @@ def test_a_reload_keeps_the_own_styles(visit: Visit) -> None:
     page.wait_for_function("document.querySelector('#styles')?.innerText.includes('My style')")
     page.reload()
     page.wait_for_function("document.querySelector('#styles')?.innerText.includes('My style')")
+
+
+def train_for(page: Page, steps: int) -> None:
+    """Start a training of so many steps with one picture."""
+    with_reference(page, 1)
+    page.click("#advanced > button")
+    page.fill("#steps input[type=number]", str(steps))
+    page.press("#steps input[type=number]", "Tab")
+    page.click("#train")
+    page.wait_for_selector("#run .si-run", timeout=TRAINING_MS)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_training_goes_on_while_the_page_is_loaded_again(visit: Visit, screenshots: Path, width: int) -> None:
+    page = visit(width=width)
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    train_for(page, 30)
+    page.reload()
+    assert asked == ["beforeunload"], "the page asks before it is left"
+    page.wait_for_selector("#stop", timeout=TRAINING_MS)
+    assert page.locator("#run").is_visible(), "its tab is open"
+    page.wait_for_selector("#run svg polyline", timeout=TRAINING_MS)
+    assert page.locator("#cards .si-card").count() == 1, "with its pictures"
+    assert not page.locator("#train").is_enabled()
+    page.locator("#run").scroll_into_view_if_needed()
+    page.screenshot(path=screenshots / f"training-found-again-{width}.png")
+    page.wait_for_selector("#use", timeout=TRAINING_MS)
+    page.screenshot(path=screenshots / f"training-done-{width}.png")
+    page.reload()
+    assert len(asked) == 1, "nothing would be lost"
+    page.wait_for_selector("#styles .si-own", state="attached")
+    page.locator("[role=tab][data-tab-id=new-style]").click()
+    page.get_by_text("Done. Give it a name").wait_for()
+    page.click("#use")
+    page.wait_for_selector("#result img")
+    assert "My style" in page.inner_text("#styles [aria-pressed=true]")
+
+
+def test_a_training_found_again_can_be_stopped(visit: Visit) -> None:
+    page = visit()
+    page.on("dialog", lambda dialog: dialog.accept())
+    train_for(page, 200)
+    page.reload()
+    page.click("#stop", timeout=TRAINING_MS)
+    page.get_by_text("Training was stopped").wait_for(timeout=TRAINING_MS)
+    assert not page.locator("#stop").is_visible()

@@ -26,6 +26,7 @@ ACCELERATOR: dict[str, Any] = {"concurrency_id": "accelerator", "concurrency_lim
 LONG_WORK = ACCELERATOR if ZERO_GPU else {"concurrency_id": "long work", "concurrency_limit": 1}
 READING = ACCELERATOR if ZERO_GPU else {"concurrency_id": "reading", "concurrency_limit": 1}
 JOBS = frozenset(lane["concurrency_id"] for lane in (ACCELERATOR, LONG_WORK, READING))
+WATCHING: dict[str, Any] = {"concurrency_id": "watching", "concurrency_limit": 12}  # what runs already
 FACES: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 2}
 
 LOGGER = logging.getLogger(__name__)

@@ -30,6 +30,7 @@ LOGGER = logging.getLogger(__name__)
 KEEP_S = 3600.0  # after the tab was closed; Gradio keeps its own state as long
 IDLE_S = 6 * 3600.0  # without a sign of life, for callers that never say goodbye
 SECRET_FILE = "visitors.key"
+_ANY_SESSION = "*"  # whose runs outlive the session that began them
 _CARD_NAME = "card.json"
 _REMOVED_CARD_NAME = "taken-off.json"  # the card of a style whose removal can be undone
 
@@ -199,31 +200,39 @@ class Sessions:
 
     # --- training runs -------------------------------------------------------------------------------------
 
-    def begin_run(self, session_hash: str | None) -> Path:
+    def begin_run(self, session_hash: str | None, *, outlives_tab: bool = False) -> Path:
         """Return a file whose appearance asks the visitor's training run to stop. Raises DiskFull.
 
         A file and not an event, because a ZeroGPU worker is a forked process and shares no memory with the page.
+
+        Args:
+            outlives_tab: the run doesn't end with the session, and another one of the same tab may stop it.
         """
         flag = self.folder(session_hash) / f"stop-{new_key()}"
-        name = flag.parent.name
+        name, of = flag.parent.name, _ANY_SESSION if outlives_tab else session_hash or ""
         with self._lock:
-            self._visitor(name).flags.setdefault(session_hash or "", set()).add(flag)
+            self._visitor(name).flags.setdefault(of, set()).add(flag)
         return flag
 
-    def end_run(self, session_hash: str | None, flag: Path) -> None:
+    def end_run(self, session_hash: str | None, flag: Path, *, outlives_tab: bool = False) -> None:
         """Forget a run's stop flag."""
         with self._lock:
             visitor = self._visitors.get(flag.parent.name)
             if visitor is not None:
-                visitor.flags.get(session_hash or "", set()).discard(flag)
+                visitor.flags.get(_ANY_SESSION if outlives_tab else session_hash or "", set()).discard(flag)
         flag.unlink(missing_ok=True)
 
-    def stop_runs(self, session_hash: str | None) -> int:
-        """Ask the session's training runs to stop at their next step; return how many there are."""
+    def stop_runs(self, session_hash: str | None, *, outliving: bool = True) -> int:
+        """Ask the session's training runs to stop at their next step; return how many there are.
+
+        Args:
+            outliving: also those that outlive the session.
+        """
         name = self.name_of(session_hash)
         with self._lock:
             visitor = self._visitors.get(name)
-            flags = [] if visitor is None else list(visitor.flags.get(session_hash or "", ()))
+            of = [session_hash or "", *([_ANY_SESSION] if outliving else [])]
+            flags = [] if visitor is None else [flag for key in of for flag in visitor.flags.get(key, ())]
         return _raise_flags(flags)
 
     def stop_all(self) -> int:
@@ -235,8 +244,11 @@ class Sessions:
     # --- the end -------------------------------------------------------------------------------------------
 
     def leave(self, session_hash: str | None) -> None:
-        """Note that the tab was closed: stop its training and, after the last of its copies, start the last hour."""
-        self.stop_runs(session_hash)
+        """Note that the tab was closed: after the last of its copies, start the last hour.
+
+        Its runs are asked to stop, but for those that outlive it: `core.ui.server.runs` ends them if nobody comes back.
+        """
+        self.stop_runs(session_hash, outliving=False)
         name = self.name_of(session_hash)
         with self._lock:
             visitor = self._visitors.get(name)

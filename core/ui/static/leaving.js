@@ -1,5 +1,6 @@
-// Asks before the page is left while a style is being trained: the run would end with it. The button that stops a run
-// is on the page only as long as one runs. Whoever deletes their pictures is not asked again.
+// Asks before the page is left while a style is being trained: unless the same tab comes back within two minutes, the
+// run ends. The button that stops a run is on the page only as long as one runs. Whoever deletes their pictures is not
+// asked again.
 // Gradio drops its connections at this event, also where the visitor then stays; so it must not hear of it, and this
 // script stands before its own.
 addEventListener('beforeunload', (event) => {

@@ -16,6 +16,7 @@ from core.ui.i18n import label
 from core.ui.server.runtime import FACES, LOADER, OPENER, studio
 from core.ui.server.session import MyStyle
 from core.ui.server.visitors import SESSIONS
+from core.ui.tabs import train_tab
 from core.ui.tabs.events import DIRECT, PRIVATE, Changes
 from core.ui.tabs.stylize_handlers import StylizeTab
 from core.ui.tabs.train_handlers import TrainTab
@@ -129,7 +130,7 @@ class EngineChoice:
         """Connect the events of choice and page."""
         state, train, radio = self.stylize.state, self.train, self.parts.radio
         tab_key = gr.Textbox(visible=False)  # its value comes from the browser's tab
-        page.load(
+        opened = page.load(
             self.greet,
             [state.chosen, state.mine, tab_key],
             self.opened,
@@ -137,6 +138,7 @@ class EngineChoice:
             show_progress="hidden",
             **PRIVATE,
         )
+        train_tab.resume_after(train, opened.then)
         result = [part for part in self.stylize.result if part is not state.portrait]
         changed = radio.input(
             self.choose,

@@ -20,16 +20,25 @@ from core.errors import (
 from core.execution.jobs import READING, PictureFile, ReadReference, ReadReferences, ReferencePicture, TrainStyle
 from core.ui.components import example_sets, style_gallery, widgets
 from core.ui.components.before_after import preview as preview_html
-from core.ui.friendly_errors import PageProblem, friendly
+from core.ui.friendly_errors import PageProblem, friendly, sentence
 from core.ui.i18n import t
 from core.ui.server import queueing
 from core.ui.server.limits import check_training, limits
+from core.ui.server.runs import RUNS, Run
 from core.ui.server.runtime import EXECUTOR, LOCAL, studio
 from core.ui.server.session import ChosenPhoto, MyStyle, Reference, new_key
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
 from core.ui.tabs.events import Changes, Shown, unchanged
-from core.ui.tabs.stylize_handlers import PHASES, STYLIZE_TAB, StylizeTab, example_paths, picture_file, read_photo
+from core.ui.tabs.stylize_handlers import (
+    PHASES,
+    STYLIZE_TAB,
+    TRAIN_TAB,
+    StylizeTab,
+    example_paths,
+    picture_file,
+    read_photo,
+)
 from core.ui.tabs.train_parts import TrainParts
 
 if TYPE_CHECKING:
@@ -320,62 +329,97 @@ class TrainTab(TrainParts):
 
     @friendly
     def train(self, shown: Shown, request: gr.Request) -> Iterator[Changes]:
-        """Train a style; `shown` has the values of `trained_from`, and of Stylize's photo and engine."""
-        flag = SESSIONS.begin_run(request.session_hash)  # from now on, `stop` reaches this run
-        try:
-            faces = checked(shown[self.references])
-            config, engine = self.config(shown), shown[self.stylize.state.engine]
-            check_training(config, len(faces), seconds=EXECUTOR.accelerator_seconds(config, len(faces), engine))
-            if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
-                raise TooManyStyles(limits().styles)
+        """Train a style; `shown` has the values of `trained_from`, and of Stylize's photo and engine.
+
+        The run is the tab's: it goes on while the page is loaded again (`resume`), and there is one at a time.
+        """
+        run = RUNS.of(request.session_hash)
+        if run is None or run.has_ended:
+            run = self._begun(shown, request)
             yield self._running(widgets.hint("Getting ready: reading every picture."))
-            preview = self._preview(shown)
-            if config.needs_photo and not preview.is_own:
-                raise PageProblem("Add your photo first: this style is made for one person.", title="No photo yet")
+        yield from self._watched(run, request)
+        if run.failure is not None:
+            if not isinstance(run.failure, TrainingStopped):
+                raise run.failure
+            yield self.stopped()
+
+    def _begun(self, shown: Shown, request: gr.Request) -> Run:
+        """Check what was asked for, and begin the run."""
+        references: Sequence[Reference] = shown[self.references]
+        faces, engine = checked(references), shown[self.stylize.state.engine]
+        config = self.config(shown)
+        check_training(config, len(faces), seconds=EXECUTOR.accelerator_seconds(config, len(faces), engine))
+        if len(SESSIONS.styles(request.session_hash)) >= limits().styles:
+            raise TooManyStyles(limits().styles)
+        preview = self._preview(shown)
+        if config.needs_photo and not preview.is_own:
+            raise PageProblem("Add your photo first: this style is made for one person.", title="No photo yet")
+        name, folder = t("My style"), SESSIONS.folder(request.session_hash)
+        thumbnail = next(item.crop_view for item in references if item.face is not None)
+
+        def train(flag: Path) -> Iterator[TrainingStep]:
             job = TrainStyle(
                 tuple(faces),
                 config,
-                t("My style"),
+                name,
                 flag,
                 person=preview.picture,
                 preview=preview.picture,
                 face_index=preview.face_index,
                 engine=engine,
             )
-            yield from self._learned(EXECUTOR.stream(job), config, shown[self.references], request)
-        except TrainingStopped:
-            yield self.stopped()
-        finally:
-            SESSIONS.end_run(request.session_hash, flag)
+            return EXECUTOR.stream(job)
 
-    def _learned(
-        self, run: Iterator[TrainingStep], config: TrainingConfig, references: Sequence[Reference], request: gr.Request
-    ) -> Iterator[Changes]:
+        def keep(style: Style) -> MyStyle:
+            slug = f"my-{new_key()}"
+            path = _saved(style, folder / slug)
+            made = MyStyle(slug, style.name, style.references, thumbnail, path, style.engine)
+            SESSIONS.keep_style(made)
+            return made
+
+        return RUNS.begin(
+            request.session_hash,
+            train,
+            keep,
+            references=tuple(references),
+            practice_faces=config.practice_faces,
+        )
+
+    @friendly
+    def resume(self, request: gr.Request) -> Iterator[Changes]:
+        """Show the run of a tab that was loaded again, to its end; or what came of it meanwhile."""
+        run = RUNS.of(request.session_hash)
+        if run is None:
+            yield unchanged()
+            return
+        yield self._page(run.references)
+        if not run.has_ended:
+            shown = self._running(widgets.hint("Your training goes on."))
+            yield {**shown, self.stylize.tabs: gr.update(selected=TRAIN_TAB)}
+        yield from self._watched(run, request)
+        if run.failure is not None:
+            yield self.stopped(sentence(run.failure))
+
+    def _watched(self, run: Run, request: gr.Request) -> Iterator[Changes]:
         """Show a run's practice faces, its steps, then its style."""
-        losses: list[float] = []
-        practised = 0
-        for item in run:
-            if item.step == 0:
-                if item.preview is None:
-                    continue
-                practised += 1
-                yield self._running(
-                    widgets.practice_faces(practised, config.practice_faces), item.preview, practice=True
-                )
-                continue
-            losses.append(float(item.loss))
-            if item.preview is not None or item.step % 5 == 0 or item.step == item.steps:
-                view = widgets.training_run(item.step, item.steps, losses, item.seconds_left)
-                yield self._running(view, item.preview)
-            if item.style is not None:
-                yield self._finished(item.style, references, request)
+        for at in run.watch():
+            preview = at.preview if at is not None and at.is_new else None
+            if at is None:
+                yield unchanged()
+            elif at.step:
+                if preview is not None or at.step % 5 == 0 or at.step == at.steps:
+                    yield self._running(widgets.training_run(at.step, at.steps, at.losses, at.seconds_left), preview)
+            elif at.practised:
+                said = widgets.practice_faces(at.practised, at.practice_faces)
+                yield self._running(said, preview, practice=True)
+        made = run.made and next(
+            (own for own in SESSIONS.styles(request.session_hash) if own.slug == run.made.slug), None
+        )
+        if made is not None:  # not removed meanwhile, and by its present name
+            yield self._finished(made, run.references, request)
 
-    def _finished(self, style: Style, references: Sequence[Reference], request: gr.Request) -> Changes:
-        slug = f"my-{new_key()}"
-        path = _saved(style, SESSIONS.folder(request.session_hash) / slug)
-        thumbnail = next(item.crop_view for item in references if item.face is not None)
-        made = MyStyle(slug, style.name, style.references, thumbnail, path, style.engine)
-        SESSIONS.keep_style(made)
+    def _finished(self, made: MyStyle, references: Sequence[Reference], request: gr.Request) -> Changes:
+        """Show a trained style."""
         head = heads(references, trained=True)
         return {
             self.made: made,
@@ -383,8 +427,10 @@ class TrainTab(TrainParts):
             self.third.start: gr.update(interactive=True),
             self.third.stop: gr.update(visible=False),
             self.third.finish: gr.update(visible=True),
-            self.third.name: style.name,
-            self.third.download: gr.update(value=published(path, request.session_hash, slug), interactive=True),
+            self.third.name: made.title,
+            self.third.download: gr.update(
+                value=published(made.path, request.session_hash, made.slug), interactive=True
+            ),
             self.second.head: head.second,
             self.third.head: head.third,
         }

@@ -92,6 +92,11 @@ class TrainParts:
         return [self.made, *shown, self.second.head, third.head]
 
     @property
+    def found_again(self) -> list[Block]:
+        """What a page shows that was loaded again during a training."""
+        return [*self.page, *(part for part in self.run if part not in self.page)]
+
+    @property
     def abilities(self) -> list[Block]:
         """What another engine changes."""
         second = self.second

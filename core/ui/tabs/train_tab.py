@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from core.ui.components import example_sets, settings, widgets
 from core.ui.components.settings import Controls
 from core.ui.i18n import fragment, label
 from core.ui.server.limits import limits
-from core.ui.server.runtime import FACES, LONG_WORK, READING
+from core.ui.server.runtime import FACES, LONG_WORK, READING, WATCHING
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab
 from core.ui.tabs.stylize_tab import drawing_after, photo_input
@@ -193,6 +194,14 @@ def _connect_training(tab: TrainTab) -> None:
     training.failure(lambda: tab.stopped(""), None, tab.run, **DIRECT)
     training.success(**_adding(tab))
     third.stop.click(tab.stop, None, tab.run, **DIRECT)
+
+
+def resume_after(tab: TrainTab, opened: Callable[..., Any]) -> None:
+    """Let a page that was opened show the run that its tab had begun before."""
+    watched = opened(
+        tab.resume, None, [*tab.found_again, tab.stylize.tabs], show_progress="hidden", **PRIVATE, **WATCHING
+    )
+    watched.success(**_adding(tab))
 
 
 def _connect_style(tab: TrainTab) -> None:
