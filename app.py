@@ -28,10 +28,10 @@ from core.ui.server.newest import DRAWINGS
 from core.ui.server.runtime import LOADER, OPENER
 from core.ui.server.study_service import STUDY
 from core.ui.server.visitors import SESSIONS
-from core.ui.tabs import engine_choice, photo_vote_tab, results_tab, stylize_tab, train_tab, vote_tab
+from core.ui.tabs import engine_choice, photo_vote_tab, stylize_tab, train_tab, vote_tab
 from core.ui.tabs.events import DIRECT
 from core.ui.tabs.stylize_handlers import STYLIZE_TAB, TRAIN_TAB, warm_up
-from core.ui.tabs.vote_handlers import RESULTS_TAB, VOTE_TAB
+from core.ui.tabs.vote_handlers import VOTE_TAB
 
 if TYPE_CHECKING:
     from core.studio import Studio
@@ -65,9 +65,7 @@ def build() -> gr.Blocks:
             with gr.Tab(label("New style"), id=TRAIN_TAB):
                 train = train_tab.build(stylize)
             with gr.Tab(label("Vote"), id=VOTE_TAB) as vote:
-                vote_tab.build(vote, tabs, runs)
-            with gr.Tab(label("Results"), id=RESULTS_TAB) as results:
-                results_tab.build(results, tabs, runs)
+                vote_tab.build(vote, runs)
         engine_choice.EngineChoice(engine, status_line, stylize, train).connect(page)
 
         @friendly

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 Visit = Callable[..., "Page"]
-TABS = ("stylize", "new-style", "vote", "results")
+TABS = ("stylize", "new-style", "vote")
 TRAINING_MS = 600_000
 GOOD_LAYOUT_SHIFT = 0.1  # web.dev's limit for "good"
 # Names, and what is the same in Chinese.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +16,9 @@ from core.study.protocol import codes
 from core.study.protocol.packs import Pack
 from core.study.records import LABELS
 from core.study.storage.store import Store
-from tests import drawn_pack
+from tests import drawn_pack, study_parts
 from tests.app_process import AppProcess
-from tests.study_parts import ARM_TITLES, ARMS
+from tests.study_parts import ARM_TITLES, ARMS, kept_open, study_on
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
@@ -270,9 +271,9 @@ def test_a_whole_run_at_a_desk_and_nothing_sent_names_a_method(
     # Results wait; coming back to the tab and reloading it go on where it was.
     shown(page, "4 of 11")
     page.keyboard.press("1")
-    page.click("button[role=tab][data-tab-id=results]")
-    page.get_by_text("You are in the middle of a run.").wait_for()
-    page.click("#results-top [data-pick=vote]")
+    assert not page.locator("#results").count()
+    page.click("button[role=tab][data-tab-id=stylize]")
+    page.click("button[role=tab][data-tab-id=vote]")
     shown(page, "4 of 11")
     page.wait_for_timeout(1000)
     assert page.locator("#vote-stage .st-card input").first.is_checked(), "what was selected stays selected"
@@ -315,16 +316,54 @@ def test_a_whole_run_at_a_desk_and_nothing_sent_names_a_method(
     assert len(votes) == TRIALS
     assert 1600 <= votes[0].dwell_ms < 60_000
 
-    page.click("#vote-stage [data-do=results]")
     page.get_by_text("No results yet: 1 finished").wait_for()
-    page.screenshot(path=screenshots / "results-empty.png")
-    page.click("button[role=tab][data-tab-id=vote]")
+    page.click("#vote-stage [data-do=results]")
+    page.wait_for_function("document.querySelector('#results').getBoundingClientRect().bottom <= innerHeight + 4")
+    page.screenshot(path=screenshots / "results-empty.png", full_page=True)
     page.click("#vote-stage [data-do=open]")
     assert page.inner_text("#vote-stage .st-letters output") == code
     page.click("#vote-stage [data-do=ask-withdraw]")
     page.click("#vote-stage [data-do=withdraw]")
     page.get_by_text("11 answers were taken out of every result.").wait_for()
+    page.wait_for_selector("#results", state="detached")
     assert votes_of(study_app, code) == []
+
+
+def finished_by(app: AppProcess, pack: Pack, people: int) -> str:
+    """Let people finish the set, who mostly prefer one method; the last one's code."""
+    study, code = study_on(app.data / "votes.sqlite3", pack), ""
+    with kept_open(study):
+        for person in range(people):
+            code = study_parts.begin(study, slug=pack.slug, group="artist" if person % 3 == 0 else "viewer")
+            study_parts.answer(study, code, lambda screen, person=person: LABELS[(screen.number * 7 + person) % 3])
+            study.finish(code)
+    return codes.shown(code)
+
+
+def test_results_fold_out_under_the_own_ones(
+    chromium: Browser, browser_of: Open, tmp_path: Path, screenshots: Path
+) -> None:
+    app = AppProcess(tmp_path)
+    pack = drawn_pack.write(app.data / "packs" / "drawn", side_px=96)
+    with app:
+        code = finished_by(app, pack, people=14)
+        for phone, dark in itertools.product((False, True), (False, True)):
+            page = visit(browser_of(phone=phone, dark=dark), app)
+            page.wait_for_selector("#vote-code")
+            assert not page.locator("#results").count(), "results wait for the own choices"
+            page.click("#vote-code > button")
+            page.fill("#vote-code input, #vote-code textarea", code)
+            page.click("#vote-resume")
+            page.wait_for_selector("#vote-stage .st[data-kind=finished]")
+            page.wait_for_selector("#results .st-chart img.on-light", state="attached")
+            compared = page.inner_text("#results .st-arms")
+            assert all(title in compared for title in ARM_TITLES.values())
+            assert "learns from all pictures" in compared
+            page.click("#results-body summary >> nth=0")
+            assert re.search("clear difference", page.inner_text("#results"))
+            assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+            name = f"results-{'phone' if phone else 'desk'}-{'dark' if dark else 'light'}.png"
+            page.screenshot(path=screenshots / name, full_page=True)
 
 
 def test_a_run_on_a_phone_goes_on_elsewhere_with_its_code(

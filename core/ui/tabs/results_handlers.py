@@ -1,4 +1,4 @@
-"""What the Results tab's events do: check that this visitor may look, and show the report of the votes so far."""
+"""What the results' events do: check that this visitor may look, and show the report of the votes so far."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.ui.friendly_errors import PageProblem, friendly
 from core.ui.server.study_service import STUDY
 from core.ui.server.uploads import published
 from core.ui.tabs import results_views as views
-from core.ui.tabs.vote_handlers import VOTE_TAB, Runs, codes_of, screens_of
+from core.ui.tabs.vote_handlers import Runs, codes_of, screens_of
 
 
 def why_not_yet(runs: Runs | None) -> str:
@@ -56,14 +56,16 @@ def _chart(made: Report) -> Markup:
 
 @dataclass(frozen=True)
 class ResultsPage:
-    """What the tab shows.
+    """What the part shows.
 
     Attributes:
+        column: all of it.
         top: headline and figure.
         settings: the row of settings.
         body: tables and notes.
     """
 
+    column: Any
     top: Markup
     settings: Any
     body: Markup
@@ -71,17 +73,19 @@ class ResultsPage:
 
 @friendly
 def show(runs: Runs | None, leave_out: bool) -> ResultsPage:
-    """Show the report of the votes so far, or why not yet."""
-    if why := why_not_yet(runs):
-        return ResultsPage(views.hidden(why), gr.update(visible=False), Markup())
-    hidden, store = _hidden_from(runs), STUDY.opened().store
-    votes = tuple(vote for vote in store.votes() if vote.pack not in {card.slug for card in hidden})
+    """Show the report of the votes so far; nothing of it before this visitor may look."""
+    if why_not_yet(runs):
+        hidden = gr.update(visible=False)
+        return ResultsPage(hidden, Markup(), hidden, Markup())
+    column = gr.update(visible=True)
+    unseen, store = _hidden_from(runs), STUDY.opened().store
+    votes = tuple(vote for vote in store.votes() if vote.pack not in {card.slug for card in unseen})
     made = _report(votes, tuple(store.photo_votes()), not leave_out)
-    top, rest = views.head(made) + views.yet_to_come(hidden), views.photo_votes(made) + views.notes(made)
+    top, rest = views.head(made) + views.yet_to_come(unseen), views.photo_votes(made) + views.notes(made)
     if made.main_table is None:
-        return ResultsPage(top, gr.update(visible=leave_out), rest)
-    tables = views.tables(made) + views.joint(made) + rest
-    return ResultsPage(top + _chart(made), gr.update(visible=True), tables)
+        return ResultsPage(column, top, gr.update(visible=leave_out), rest)
+    tables = views.arms(made) + views.tables(made) + views.joint(made) + rest
+    return ResultsPage(column, top + _chart(made), gr.update(visible=True), tables)
 
 
 @friendly
@@ -103,8 +107,3 @@ def download(runs: Runs | None, request: gr.Request) -> Any:
         )
         archive = shutil.make_archive(str(Path(folder) / "portrait-votes"), "zip", written.folder)
         return gr.update(value=published(archive, request.session_hash))
-
-
-def go_to_vote() -> Any:
-    """Show the Vote tab."""
-    return gr.update(selected=VOTE_TAB)

@@ -1,9 +1,10 @@
-"""The Results tab as HTML: a headline, the figure, one table per set of pictures, and how it was computed. Pure."""
+"""Everyone's results as HTML: a headline, the figure, one table per set of pictures, and how it was computed. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from markupsafe import Markup
 
@@ -18,6 +19,17 @@ from core.ui.i18n import t
 TEMPLATE = "results.html"
 UNFINISHED = "You are in the middle of a run. The results wait until it is finished, so that they can't sway you."
 NOT_BEGUN = "The results show once you have finished a set, so that they can't sway you."
+# What was compared, in a line each; packs of others bring arms that we know nothing of.
+ARM_SAYS: Mapping[str, str] = MappingProxyType(
+    {
+        "jojogan-one": "The earlier method, which learns from one picture of the style.",
+        "jojogan-few": "The earlier method, which learns from all pictures of the style.",
+        "ours-one": "Keeps watching that it stays the same person; learns from one picture.",
+        "ours-few": "Keeps watching that it stays the same person; learns from all pictures.",
+        "generator": "What the network draws, as it is.",
+        "hand": "What the network draws, redrawn with the strokes of the style pictures.",
+    }
+)
 _DASH = "–"
 _SIGNIFICANT = 0.05
 
@@ -79,12 +91,7 @@ def _strength(value: float, ends: tuple[float, float]) -> Cell:
     return Cell(f"{value:+.2f}", f"{ends[0]:+.2f} {_DASH} {ends[1]:+.2f}")
 
 
-# --- headline, figure, or why there is none ----------------------------------------------------------------
-
-
-def hidden(why: str) -> Markup:
-    """Return what stands here before the visitor may look: `UNFINISHED` or `NOT_BEGUN`."""
-    return render(TEMPLATE, "hidden", why=why, button="Take part" if why == NOT_BEGUN else "Keep voting")
+# --- headline and figure ----------------------------------------------------------------
 
 
 def head(report: Report) -> Markup:
@@ -116,6 +123,12 @@ def _rests_on(report: Report) -> list[str]:
 def figure(light: str, dark: str, alt: str) -> Markup:
     """Return the chart twice, for light and dark, as data addresses; the page shows one of them."""
     return render(TEMPLATE, "figure", light=light, dark=dark, alt=alt)
+
+
+def arms(report: Report) -> Markup:
+    """Return what was compared, in a line each."""
+    found = {row.arm: row.title for table in report.tables for row in table.results}
+    return render(TEMPLATE, "arms", arms=[(title, ARM_SAYS[arm]) for arm, title in found.items() if arm in ARM_SAYS])
 
 
 # --- tables ------------------------------------------------------------------------------------------------

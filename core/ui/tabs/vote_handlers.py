@@ -30,7 +30,7 @@ from core.ui.server import gradio_adapter
 from core.ui.server.study_service import STUDY
 from core.ui.tabs import vote_views as views
 
-VOTE_TAB, RESULTS_TAB = "vote", "results"
+VOTE_TAB = "vote"
 MAX_RUNS = 20
 MOVED_ON = "This run went on in another tab, so here is where it is now. No answer was changed."
 UNREADABLE = "That didn't reach us. Select again."
@@ -306,8 +306,3 @@ def withdraw(runs: Runs | None) -> VotePage:
 def again(runs: Runs | None) -> VotePage:
     """Show the way in once more, for another set of pictures."""
     return _intro(runs)
-
-
-def go_to_results() -> Any:
-    """Show the Results tab."""
-    return gr.update(selected=RESULTS_TAB)

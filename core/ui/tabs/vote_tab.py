@@ -1,4 +1,4 @@
-"""The Vote tab: consent and group, one trial at a time, thanks."""
+"""The Vote tab: consent and group, one trial at a time, thanks, and then everyone's results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from core.ui.components import consent, widgets
 from core.ui.components.theme import STATIC
 from core.ui.i18n import fragment, label
 from core.ui.server.study_service import STORAGE_KEY, browser_secret
+from core.ui.tabs import results_part
 from core.ui.tabs import vote_handlers as on
 from core.ui.tabs import vote_views as views
 from core.ui.tabs.events import AS_SENT, DIRECT, by_part
+from core.ui.tabs.results_views import NOT_BEGUN
 
 SCRIPT = STATIC / "vote.js"
 SHOW_TOP = """() => {
@@ -40,6 +42,10 @@ WHAT_IS_SHOWN = """(runs) => {
   const stage = document.querySelector('#vote-stage .st');
   return [runs, stage ? `${stage.dataset.kind} ${stage.dataset.ticket}` : ''];
 }"""
+TO_RESULTS = """() => {
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  document.querySelector('#results')?.scrollIntoView({block: 'start', behavior: still ? 'auto' : 'smooth'});
+}"""
 TELL_STAGE = """() => document.querySelectorAll('.st').forEach(
   (stage) => stage.dispatchEvent(new Event('vote-failed', {bubbles: true})))"""
 
@@ -54,6 +60,7 @@ class Intro:
     agreed: gr.Checkbox
     notice: gr.HTML
     start: gr.Button
+    later: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ def _intro() -> Intro:
                     agreed=gr.Checkbox(False, label=label(consent.AGREE), elem_id="vote-agreed"),
                     notice=gr.HTML("", elem_id="vote-notice"),
                     start=gr.Button(label("Start"), variant="primary", size="lg", elem_id="vote-start"),
+                    later=gr.HTML(fragment(lambda: widgets.hint(NOT_BEGUN))),
                 )
 
 
@@ -124,9 +132,10 @@ def stage_html(elem_id: str) -> gr.HTML:
     return gr.HTML("", js_on_load=SCRIPT.read_text(encoding="utf-8"), apply_default_css=False, elem_id=elem_id)
 
 
-def build(tab: gr.Tab, tabs: gr.Tabs, runs: gr.BrowserState) -> None:
+def build(tab: gr.Tab, runs: gr.BrowserState) -> None:
     """Lay out the tab inside the current `gr.Tab` and connect its events; `runs` is the browser's memory of codes."""
     stage, intro, code = stage_html("vote-stage"), _intro(), _code()
+    results = results_part.build(runs)
     parts: dict[str, Block] = {
         "memory": runs,
         "intro": intro.column,
@@ -140,24 +149,28 @@ def build(tab: gr.Tab, tabs: gr.Tabs, runs: gr.BrowserState) -> None:
     show = functools.partial(by_part, parts=parts)
 
     shown = gr.Textbox(visible=False)  # its value comes from the page
-    tab.select(show(on.open_tab), [runs, shown], page, js=WHAT_IS_SHOWN, **DIRECT)
+    opened = tab.select(show(on.open_tab), [runs, shown], page, js=WHAT_IS_SHOWN, **DIRECT)
     asked = [runs, intro.pack, intro.agreed, intro.group]
     # Unread: after a restart of the server, Gradio doesn't know any more which sets this page was offered.
-    intro.start.click(show(on.begin), asked, page, **AS_SENT | DIRECT).success(None, js=SHOW_TOP)
-    for event in (code.resume.click, code.typed.submit):
-        event(show(on.resume), [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
+    begun = intro.start.click(show(on.begin), asked, page, **AS_SENT | DIRECT)
+    resumed = [
+        event(show(on.resume), [runs, code.typed], page, **DIRECT) for event in (code.resume.click, code.typed.submit)
+    ]
     code.leave.click(lambda: gr.update(visible=True), None, code.sure, **DIRECT)
     for event in (code.keep.click, code.yes.click):
         event(lambda: gr.update(visible=False), None, code.sure, **DIRECT)
-    code.yes.click(show(on.withdraw_typed), [runs, code.typed], page, **DIRECT).success(None, js=SHOW_TOP)
+    left = code.yes.click(show(on.withdraw_typed), [runs, code.typed], page, **DIRECT)
+    for led_elsewhere in (begun, *resumed, left):
+        led_elsewhere.success(None, js=SHOW_TOP)
 
-    steps = (
-        (stage.choose, on.choose),
-        (stage.undo, on.undo),
-        (stage.finish, on.finish),
-        (stage.withdraw, on.withdraw),
-        (stage.again, on.again),
-    )
-    for event, handler in steps:
+    for event, handler in ((stage.choose, on.choose), (stage.undo, on.undo)):
         event(show(handler), runs, page, **DIRECT).failure(None, js=TELL_STAGE)
-    stage.results(on.go_to_results, None, tabs, **DIRECT)
+    steps = ((stage.finish, on.finish), (stage.withdraw, on.withdraw), (stage.again, on.again))
+    ended = [event(show(handler), runs, page, **DIRECT) for event, handler in steps]
+    for step in ended:
+        step.failure(None, js=TELL_STAGE)
+    another = results.top.click(show(on.again), runs, page, **DIRECT)
+    another.success(None, js=SHOW_TOP)
+    stage.results(None, js=TO_RESULTS)
+    for may_have_changed in (opened, begun, *resumed, left, *ended):
+        results.show_after(may_have_changed.success)
