@@ -271,7 +271,7 @@ def test_references_are_aligned_then_shown_as_photos(
         ReferencePicture("found", PictureFile(FIRST)),
         ReferencePicture("broken", broken),
         ReferencePicture("faceless", PictureFile(artworks[0])),
-        ReferencePicture("as it is", PictureFile(artworks[0]), aligned=True),
+        ReferencePicture("as it is", PictureFile(artworks[0]), crop="aligned"),
         ReferencePicture("known", PictureFile(Path("gone.png")), face=references[1]),
     )
     read: dict[str, list[ReadReference]] = {}

@@ -307,7 +307,7 @@ def test_a_removed_picture_doesn_t_come_back_from_a_running_event(
     found = [Update(Progress(jobs.LOOKING, 1, 2), jobs.ReadReference(key, face)) for key in "ab"]
     read = [Update(Progress(jobs.READING, 1, 2), jobs.ReadReference(key, face, face.image)) for key in "ab"]
     monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=lambda job: iter([*found, *read])))
-    removed: set[str] = set()
+    removed = session.Edits()
     run = train.toggle_aligned(two_references(), removed, None, True, lambda *_, **__: None)
     shown = next(run)[train.references]
     left = train.remove_card(shown, removed, SimpleNamespace(pick="b"))[train.references]
@@ -321,7 +321,7 @@ def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(
 ) -> None:
     executor, _ = make_executor(lambda: tiny_studio(tiny))
     monkeypatch.setattr(train_handlers, "EXECUTOR", executor)
-    own, removed = session.Reference("own", "own.png", "own.png", problem="no face"), set()
+    own, removed = session.Reference("own", "own.png", "own.png", problem="no face"), session.Edits()
     references: tuple[session.Reference, ...] = (own,)
     for slug in ("red-chalk", "cyanotype"):
         click = SimpleNamespace(pick=slug)
@@ -329,7 +329,7 @@ def test_a_set_of_ours_takes_the_place_of_another_and_leaves_the_visitor_s_own(
         references = page[train.references]
     assert [item.name for item in references] == ["own.png", *(f"Cyanotype {i}" for i in range(1, 5))]
     assert all(item.look_view and item.aligned for item in references[1:])
-    assert len(removed) == 4
+    assert len(removed.removed) == 4
     assert list(train.take_set(references, removed, None, SimpleNamespace(pick="../mini"), None)) == []
 
 
@@ -356,9 +356,42 @@ def test_only_the_chosen_picture_is_used_as_it_is(train: TrainTab, monkeypatch: 
 
     monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=stream))
     click = SimpleNamespace(pick="b")
-    *_, page = train.use_as_it_is(two_references(), set(), None, click, lambda *_, **__: None)
+    edits = session.Edits()
+    page = train.use_as_it_is(two_references(), edits, click)
+    *_, page = train.read_new(page[train.references], edits, None, lambda *_, **__: None)
     assert [item.aligned for item in page[train.references]] == [False, True]
-    assert [(picture.key, picture.aligned) for picture in asked[0].pictures] == [("a", False), ("b", True)]
+    assert [(picture.key, picture.crop) for picture in asked[0].pictures] == [("a", "detect"), ("b", "aligned")]
+
+
+def test_a_style_picture_is_cut_out_by_hand_and_found_again(
+    train: TrainTab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[jobs.ReadReferences] = []
+
+    def stream(job: jobs.ReadReferences) -> Iterator[Update[jobs.ReadReference]]:
+        asked.append(job)
+        yield Update(Progress(jobs.LOOKING, 1, 1), jobs.ReadReference("b"))
+
+    monkeypatch.setattr(train_handlers, "EXECUTOR", SimpleNamespace(stream=stream))
+    drawing = tmp_path / "b.png"
+    Image.new("RGB", (400, 200), "white").save(drawing)
+    first, second = two_references()
+    references = (first, dataclasses.replace(second, path=str(drawing), name="<b>.png"))
+    shown = train.adjust_crop(references, SimpleNamespace(pick="b"))
+    assert 'data-frame="b"' in shown and "&lt;b&gt;.png" in shown and "aspect-ratio:400/200" in shown
+    assert train.adjust_crop(references, SimpleNamespace(pick="gone")) == ""
+    edits, told = session.Edits(), SimpleNamespace(pick="b:25,50,80,10")
+    page = train.use_crop(references, edits, told)
+    assert page[train.first.editor] == ""
+    *_, page = train.read_new(page[train.references], edits, None, lambda *_, **__: None)
+    assert asked[0].pictures[1].crop == Square((99.5, 99.5), 160.0, 10.0)
+    *_, stale = train.read_new(references, edits, None, lambda *_, **__: None)
+    assert stale[train.references][1].square is not None, "who began before sees it too"
+    page = train.find_face(page[train.references], edits, SimpleNamespace(pick="b"))
+    *_, page = train.read_new(page[train.references], edits, None, lambda *_, **__: None)
+    assert asked[-1].pictures[1].crop == "detect" and page[train.references][1].square is None
+    with pytest.raises(gr.Error):
+        train.use_crop(references, edits, SimpleNamespace(pick="b:x"))
 
 
 TrainedBy = Callable[[Callable[[jobs.TrainStyle], Iterator[TrainingStep]], int], dict[Any, Any]]
@@ -489,7 +522,7 @@ def test_another_photo_ends_the_drawing_it_replaces(page: gr.Blocks) -> None:
 
 
 def test_removing_waits_for_nobody_and_other_work_shows_that_it_waits(page: gr.Blocks) -> None:
-    (remove,), (use,) = (events_of(page, handler) for handler in ("remove_card", "use_as_it_is"))
+    (remove,), (use, *_) = (events_of(page, handler) for handler in ("remove_card", "read_new"))
     assert not remove.queue
     assert use.queue and use.show_progress == "full" and use.show_progress_on
     card = widgets.reference_cards([session.Reference("k", "p", "a.png", problem="no face")], limit=14)

@@ -245,11 +245,11 @@ class DrawPhotos:
 
 @dataclass(frozen=True)
 class ReferencePicture:
-    """A style picture to be read; `aligned` takes it without looking for its face, `face` is known from before."""
+    """A style picture to be read; `crop` says how its face is cut out, `face` is known from before."""
 
     key: str
     source: PictureFile
-    aligned: bool = False
+    crop: Crop = "detect"
     face: AlignedFace | None = None
 
 
@@ -301,8 +301,7 @@ class ReadReferences:
         photo = None
         try:
             photo = picture.source.load()
-            crop: Crop = "aligned" if picture.aligned else "detect"
-            return ReadReference(picture.key, studio.align(photo, crop=crop, engine=self.engine))
+            return ReadReference(picture.key, studio.align(photo, crop=picture.crop, engine=self.engine))
         except StyleIdentityError as error:
             return ReadReference(picture.key, problem=error, readable=photo is not None)
 

@@ -198,6 +198,38 @@ def test_the_crop_is_dragged_turned_and_drawn_again(visit: Visit, shared_dir: Pa
     page.wait_for_selector("#photo-view span.frame")
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_style_picture_gets_another_crop(visit: Visit, tmp_path: Path, screenshots: Path, width: int) -> None:
+    wall = tmp_path / "wall.png"
+    Image.new("RGB", (480, 360), "#8fa08a").save(wall)
+    page = visit(width=width)
+    page.click("#styles button.new")
+    files = [str(ASSETS_DIR / "examples" / "face_2.png"), str(wall)]
+    page.set_input_files("#references input[type=file]", files)
+    page.wait_for_selector("#cards .si-card.bad")
+    page.wait_for_selector("#cards .si-card:not(.bad) img >> nth=1")
+    before = page.locator("#cards .si-card:not(.bad) img").first.get_attribute("src")
+    page.click("#cards .si-card:not(.bad) [data-event=edit]")
+    frame = page.locator("#crop-editor button.frame")
+    frame.wait_for()
+    seen = frame.bounding_box()
+    page.mouse.move(seen["x"] + seen["width"] / 2, seen["y"] + seen["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(seen["x"] + seen["width"] / 2 + 24, seen["y"] + seen["height"] / 2 - 10, steps=3)
+    page.mouse.up()
+    page.screenshot(path=screenshots / f"style-crop-{width}.png")
+    page.click("#crop-editor [data-event=input]")
+    page.wait_for_selector("#crop-editor .si-editor", state="detached")
+    changed = "(before) => ![before, undefined].includes(document.querySelector('#cards .si-card:not(.bad) img')?.src)"
+    page.wait_for_function(changed, arg=before)
+    page.click("#cards .si-card.bad [data-event=edit]")
+    page.locator("#crop-editor button.frame").press("ArrowRight")
+    page.click("#crop-editor [data-event=input]")
+    page.wait_for_selector("#cards .si-card.bad", state="detached")
+    page.wait_for_function("document.querySelectorAll('#cards .si-card img').length === 4")
+    page.screenshot(path=screenshots / f"style-cropped-{width}.png", full_page=True)
+
+
 def test_an_own_style_is_removed_and_that_is_undone(visit: Visit, screenshots: Path) -> None:
     page = visit()
     presets = page.locator("#styles button.si-tile").count()

@@ -38,6 +38,7 @@ element.addEventListener('click', (event) => {
 FRAME, FACES = static_text("frame.js"), static_text("faces.js")
 PHOTO_HEIGHT_PX, EDITED_HEIGHT_PX = 208, 340
 PHOTO_AREA_PX = 252  # with the line under it; the uploader is as tall, so that nothing jumps
+EDITOR_PX = 900
 DRAWN_PX = 320  # of several portraits, each
 NEW_STYLE = "new"
 TEMPLATE = "widgets.html"
@@ -225,6 +226,26 @@ def reference_cards(
 ) -> Markup:
     """Return all cards, or the empty state with the `sets` that could be taken."""
     return render(TEMPLATE, "reference_cards", references=references, limit=limit, problem=problem, sets=sets)
+
+
+def crop_editor(key: str, name: str, image: Image.Image, frame: CropChoice) -> Markup:
+    """Return a style picture with the frame that cuts its face out, and what can be done with it.
+
+    Its events: "input" sends `key:across,down,size,degrees`, "undo" and "click" the key, for the found face and the
+    whole picture, "clear" closes it.
+    """
+    return render(
+        TEMPLATE,
+        "crop_editor",
+        key=key,
+        name=name,
+        picture=data_address(image, side_px=EDITOR_PX),
+        width=image.width,
+        height=image.height,
+        width_px=round(EDITED_HEIGHT_PX * image.width / image.height),
+        frame=frame,
+        shorter=min(image.size) / image.width,
+    )
 
 
 def step_head(number: int, title: str, state: str) -> Markup:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from core.config import CropMode
@@ -123,7 +124,8 @@ class KeptPortrait:
 class Reference:
     """One style picture on the New style page; `problem` is empty when `face` can be trained on.
 
-    `readable` is false for a file that is no picture, where using it as it is would not help.
+    `readable` is false for a file that is no picture, where using it as it is would not help; `square` is the part of
+    it that the visitor chose by hand.
     """
 
     key: str
@@ -135,6 +137,43 @@ class Reference:
     look_view: str = ""
     problem: str = ""
     readable: bool = True
+    square: Square | None = None
+
+    @property
+    def crop(self) -> CropMode | Square:
+        """Return `Studio.align`'s `crop` argument."""
+        return self.square or ("aligned" if self.aligned else "detect")
+
+
+@dataclass(eq=False)
+class Edits:
+    """What the visitor did to style pictures meanwhile: changed in place, so that running events see it.
+
+    Attributes:
+        removed: keys of pictures.
+        cropped: pictures that were cut out anew, by key, as they are now.
+    """
+
+    removed: set[str] = field(default_factory=set)
+    cropped: dict[str, Reference] = field(default_factory=dict)
+
+    def current(self, references: Iterable[Reference]) -> list[Reference]:
+        """Return pictures as they are now, whatever an event knew of them when it began."""
+
+        def latest(item: Reference) -> Reference:
+            found = self.cropped.get(item.key, item)
+            return item if found.crop == item.crop else found
+
+        return [latest(item) for item in references if item.key not in self.removed]
+
+    def crop(self, reference: Reference) -> None:
+        """Note that a picture was cut out anew."""
+        self.cropped[reference.key] = reference
+
+    def read(self, reference: Reference) -> None:
+        """Note what became of a picture that was cut out anew, unless that happened again."""
+        if reference.key in self.cropped and self.cropped[reference.key].crop == reference.crop:
+            self.cropped[reference.key] = reference
 
 
 @dataclass(frozen=True)

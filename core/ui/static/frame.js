@@ -1,5 +1,6 @@
 // The frame over a photo: dragged, resized at its corners, turned at its handle, and all of it by keys. Tells where it is
-// ("input": across, down, size in percent, degrees). Runs as a component's `js_on_load`.
+// ("input": across, down, size in percent, degrees), or puts it into the button that sends it ("data-frame").
+// Runs as a component's `js_on_load`.
 const percent = (value, low, high) => Math.min(high, Math.max(low, value));
 const placed = (frame) => ['across', 'down', 'size', 'degrees'].map((name) => Number(frame.dataset[name]));
 const lay = (frame, across, down, size, degrees) => {
@@ -14,6 +15,11 @@ const lay = (frame, across, down, size, degrees) => {
 let telling;
 const tell = (frame, wait) => {
   clearTimeout(telling);
+  const button = element.querySelector('[data-frame]');
+  if (button) {
+    button.dataset.pick = `${button.dataset.frame}:${placed(frame).join(',')}`;
+    return;
+  }
   element.querySelector('.si-notice')?.remove();  // there is something to draw now, whatever was found
   telling = setTimeout(() => trigger('input', {pick: placed(frame).join(',')}), wait);
 };

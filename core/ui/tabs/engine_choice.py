@@ -151,7 +151,7 @@ class EngineChoice:
         changed.failure(self.back, self.parts.chosen, radio, **DIRECT)
         changed.success(
             train.read_again,
-            [train.references, train.removed, self.parts.chosen],
+            [train.references, train.edits, self.parts.chosen],
             train.page,
             show_progress_on=train.first.drop,
             **PRIVATE,

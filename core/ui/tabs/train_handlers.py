@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from core.errors import (
     TrainingStopped,
 )
 from core.execution.jobs import READING, PictureFile, ReadReference, ReadReferences, ReferencePicture, TrainStyle
+from core.imaging.square import Square
 from core.ui.components import example_sets, style_gallery, widgets
 from core.ui.components.before_after import preview as preview_html
 from core.ui.friendly_errors import PageProblem, friendly, sentence
@@ -26,7 +27,7 @@ from core.ui.server import queueing
 from core.ui.server.limits import check_training, limits
 from core.ui.server.runs import RUNS, Run
 from core.ui.server.runtime import EXECUTOR, LOCAL, studio
-from core.ui.server.session import ChosenPhoto, MyStyle, Reference, new_key
+from core.ui.server.session import ChosenPhoto, CropChoice, Edits, MyStyle, Reference, new_key
 from core.ui.server.uploads import published, uploaded_path, uploaded_paths
 from core.ui.server.visitors import SESSIONS
 from core.ui.tabs.events import Changes, Shown, unchanged
@@ -108,9 +109,10 @@ def _read(reference: Reference, read: ReadReference) -> Reference:
     return replace(reference, face=read.face, crop_view=crop, look_view=look, problem="")
 
 
-def _blank(reference: Reference, *, aligned: bool) -> Reference:
-    """Return a reference as if it had just been dropped."""
-    return replace(reference, aligned=aligned, face=None, crop_view="", look_view="", problem="")
+def _blank(reference: Reference, *, aligned: bool, square: Square | None = None) -> Reference:
+    """Return a reference as if it had just been dropped, to be cut out in this way."""
+    changes: dict[str, Any] = {"aligned": aligned, "square": square, "face": None, "problem": ""}
+    return replace(reference, crop_view="", look_view="", **changes)
 
 
 def _saved(style: Style, folder: Path) -> str:
@@ -142,19 +144,19 @@ class TrainTab(TrainParts):
         }
 
     def _filled(
-        self, references: list[Reference], removed: Collection[str], engine: str | None, progress: gr.Progress
+        self, references: list[Reference], edits: Edits, engine: str | None, progress: gr.Progress
     ) -> Iterator[Changes]:
         """Align what is new, then show each one's photo-like inversion; yields the page after every picture.
 
-        `removed` grows while this runs; what is in it is not shown again.
+        `edits` may change while this runs: what was removed or cut out anew is shown as it is then.
         """
 
         def page() -> Changes:
-            return self._page([item for item in references if item.key not in removed])
+            return self._page(edits.current(references))
 
         rows = {item.key: row for row, item in enumerate(references)}
         todo = tuple(
-            ReferencePicture(item.key, picture_file(item.path, item.name), item.aligned, item.face)
+            ReferencePicture(item.key, picture_file(item.path, item.name), item.crop, item.face)
             for item in references
             if not item.problem and not item.look_view
         )
@@ -164,6 +166,7 @@ class TrainTab(TrainParts):
             if update.value is not None:
                 row = rows[update.value.key]
                 references[row] = _read(references[row], update.value)
+                edits.read(references[row])
                 yield page()
         if not todo:
             yield page()
@@ -173,7 +176,7 @@ class TrainTab(TrainParts):
         self,
         payload: object,
         references: tuple[Reference, ...],
-        removed: set[str],
+        edits: Edits,
         aligned: bool,
         engine: str | None,
         request: gr.Request,
@@ -182,15 +185,17 @@ class TrainTab(TrainParts):
         """Add dropped pictures, and empty the uploader."""
         uploads = uploaded_paths(payload or [], request.session_hash)
         added = [Reference(new_key(), path, Path(path).name, bool(aligned)) for path in uploads]
-        together = [*references, *added][: 2 * limits().references]  # a few too many can be chosen from, a thousand not
+        together = [*edits.current(references), *added][
+            : 2 * limits().references
+        ]  # a few too many can be chosen from, a thousand not
         yield {self.first.drop: None, **self._page(together)}
-        yield from self._filled(together, removed, engine, progress)
+        yield from self._filled(together, edits, engine, progress)
 
     @friendly
     def take_set(
         self,
         references: tuple[Reference, ...],
-        removed: set[str],
+        edits: Edits,
         engine: str | None,
         event: gr.EventData,
         progress: gr.Progress = gr.Progress(),
@@ -199,58 +204,106 @@ class TrainTab(TrainParts):
         chosen = example_sets.example_set(str(event.pick))
         if chosen is None:
             return
-        removed.update(item.key for item in references if example_sets.is_example(item.path))
+        edits.removed.update(item.key for item in references if example_sets.is_example(item.path))
         title = t(chosen.title)
         added = [
             Reference(new_key(), str(path), f"{title} {number}", aligned=True)
             for number, path in enumerate(chosen.pictures, start=1)
         ]
-        together = [*(item for item in references if item.key not in removed), *added]
+        together = [*edits.current(references), *added]
         yield self._page(together)
-        yield from self._filled(together, removed, engine, progress)
+        yield from self._filled(together, edits, engine, progress)
 
     @friendly
-    def remove_card(self, references: tuple[Reference, ...], removed: set[str], event: gr.EventData) -> Changes:
+    def remove_card(self, references: tuple[Reference, ...], edits: Edits, event: gr.EventData) -> Changes:
         """Remove a picture, also from what a running event is about to show."""
-        removed.update(item.key for item in references if item.key == event.pick)
-        return self._page([item for item in references if item.key not in removed])
+        edits.removed.update(item.key for item in references if item.key == event.pick)
+        return self._page(edits.current(references))
 
     @friendly
-    def use_as_it_is(
+    def use_as_it_is(self, references: tuple[Reference, ...], edits: Edits, event: gr.EventData) -> Changes:
+        """Take a picture without looking for its face."""
+        return self._cropped(references, str(event.pick), edits, aligned=True)
+
+    @friendly
+    def find_face(self, references: tuple[Reference, ...], edits: Edits, event: gr.EventData) -> Changes:
+        """Look for a picture's face again, in place of what was chosen by hand."""
+        return self._cropped(references, str(event.pick), edits, aligned=False)
+
+    @friendly
+    def adjust_crop(self, references: tuple[Reference, ...], event: gr.EventData) -> str:
+        """Show a picture with the frame that cuts its face out, to be dragged and turned."""
+        chosen = next((item for item in references if item.key == event.pick), None)
+        if chosen is None:
+            return ""
+        image = picture_file(chosen.path, chosen.name).load().image
+        square = chosen.square or (None if chosen.face is None else Square.around(chosen.face.quad))
+        frame = CropChoice("manual") if square is None else CropChoice.by_hand(square, image.width, image.height)
+        return widgets.crop_editor(chosen.key, chosen.name, image, frame)
+
+    @friendly
+    def use_crop(self, references: tuple[Reference, ...], edits: Edits, event: gr.EventData) -> Changes:
+        """Cut a picture out by the square that the visitor laid over it."""
+        key, _, told = str(event.pick).partition(":")
+        chosen = next((item for item in references if item.key == key), None)
+        if chosen is None:
+            return unchanged()
+        image = picture_file(chosen.path, chosen.name).load().image
+        crop = CropChoice.told(told).for_studio(image.width, image.height)
+        return self._cropped(references, key, edits, square=crop if isinstance(crop, Square) else None)
+
+    def _cropped(
+        self,
+        references: Sequence[Reference],
+        key: str,
+        edits: Edits,
+        *,
+        aligned: bool = False,
+        square: Square | None = None,
+    ) -> Changes:
+        """Close the frame and show a picture as if it had just been dropped; `read_new` reads it."""
+        now = edits.current(references)
+        for row, item in enumerate(now):
+            if item.key == key:
+                now[row] = _blank(item, aligned=aligned, square=square)
+                edits.crop(now[row])
+        return {self.first.editor: "", **self._page(now)}
+
+    @friendly
+    def read_new(
         self,
         references: tuple[Reference, ...],
-        removed: set[str],
+        edits: Edits,
         engine: str | None,
-        event: gr.EventData,
         progress: gr.Progress = gr.Progress(),
     ) -> Iterator[Changes]:
-        """Take a picture without looking for its face."""
-        changed = [replace(item, aligned=True, problem="") if item.key == event.pick else item for item in references]
-        yield from self._filled(changed, removed, engine, progress)
+        """Cut out and read what hasn't been yet."""
+        yield from self._filled(edits.current(references), edits, engine, progress)
 
     @friendly
     def toggle_aligned(
         self,
         references: tuple[Reference, ...],
-        removed: set[str],
+        edits: Edits,
         engine: str | None,
         aligned: bool,
         progress: gr.Progress = gr.Progress(),
     ) -> Iterator[Changes]:
         """Cut every picture out again, as found or as it is."""
-        yield from self._filled([_blank(item, aligned=aligned) for item in references], removed, engine, progress)
+        edits.cropped.clear()
+        yield from self._filled([_blank(item, aligned=aligned) for item in references], edits, engine, progress)
 
     @friendly
     def read_again(
         self,
         references: tuple[Reference, ...],
-        removed: set[str],
+        edits: Edits,
         engine: str | None,
         progress: gr.Progress = gr.Progress(),
     ) -> Iterator[Changes]:
         """Let another engine read every picture."""
-        blank = [_blank(item, aligned=item.aligned) for item in references]
-        yield from self._filled(blank, removed, engine, progress)
+        blank = [_blank(item, aligned=item.aligned, square=item.square) for item in references]
+        yield from self._filled(blank, edits, engine, progress)
 
     # --- step 2: what it should become ---------------------------------------------------------------------
 

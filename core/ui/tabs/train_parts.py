@@ -13,11 +13,12 @@ from core.ui.components.settings import Controls
 
 @dataclass(frozen=True, eq=False)
 class StepOne:
-    """The pictures."""
+    """The pictures; `editor` shows the one whose crop is being adjusted."""
 
     head: gr.HTML
     drop: gr.File
     aligned: gr.Checkbox
+    editor: gr.HTML
     cards: gr.HTML
 
 
@@ -63,7 +64,7 @@ class TrainParts:
     Attributes:
         cannot: says that the engine in use learns no styles, in place of `steps`.
         references: the style pictures.
-        removed: keys of pictures; changed in place, so that running events see it.
+        edits: what was done to them meanwhile.
         own: the photo for the preview.
         made: the trained style.
     """
@@ -74,7 +75,7 @@ class TrainParts:
     second: StepTwo
     third: StepThree
     references: gr.State
-    removed: gr.State
+    edits: gr.State
     own: gr.State
     made: gr.State
 

@@ -15,6 +15,7 @@ from core.ui.components.settings import Controls
 from core.ui.i18n import fragment, label
 from core.ui.server.limits import limits
 from core.ui.server.runtime import FACES, LONG_WORK, READING, WATCHING
+from core.ui.server.session import Edits
 from core.ui.tabs.events import AS_SENT, DIRECT, PRIVATE, Options
 from core.ui.tabs.stylize_handlers import StylizeTab
 from core.ui.tabs.stylize_tab import drawing_after, photo_input
@@ -25,6 +26,9 @@ KEEPS_PICTURES = (
     "A downloaded style file contains your style pictures, since portraits are drawn from them. "
     "Share it only if you may share the pictures."
 )
+
+
+SHOW_EDITOR = "() => document.querySelector('#crop-editor')?.scrollIntoView({block: 'nearest'})"
 
 
 def hint(text: str) -> I18nData:
@@ -46,6 +50,7 @@ def _step_one(head: I18nData) -> StepOne:
             aligned=gr.Checkbox(
                 False, label=label("These pictures are already cropped to the face"), elem_id="aligned"
             ),
+            editor=gr.HTML("", js_on_load=widgets.CLICKS + widgets.FRAME, elem_id="crop-editor"),
             cards=gr.HTML(
                 fragment(lambda: widgets.reference_cards((), limit=limits().references, sets=example_sets.tiles())),
                 js_on_load=widgets.CLICKS,
@@ -135,7 +140,7 @@ def build(stylize: StylizeTab) -> TrainTab:
         second,
         third,
         references=gr.State(()),
-        removed=gr.State(set()),
+        edits=gr.State(Edits()),
         own=gr.State(None),
         made=gr.State(None),
         stylize=stylize,
@@ -149,13 +154,26 @@ def build(stylize: StylizeTab) -> TrainTab:
 def _connect_pictures(tab: TrainTab) -> None:
     """Connect what collects the pictures, and their kind."""
     first, second, engine = tab.first, tab.second, tab.stylize.state.engine
-    known: list[Any] = [tab.references, tab.removed]
+    known: list[Any] = [tab.references, tab.edits]
     shown: Options = {**PRIVATE, **READING, "show_progress_on": first.drop}
     dropped = [first.drop, *known, first.aligned, engine]
     first.drop.upload(tab.add_references, dropped, [first.drop, *tab.page], **shown | AS_SENT)
     first.cards.select(tab.take_set, [*known, engine], tab.page, **shown)
     first.cards.submit(tab.remove_card, known, tab.page, **DIRECT)
-    first.cards.click(tab.use_as_it_is, [*known, engine], tab.page, **shown)
+    cropped = [first.editor, *tab.page]
+    cut = (
+        (first.cards.click, tab.use_as_it_is),
+        (first.editor.click, tab.use_as_it_is),
+        (first.editor.input, tab.use_crop),
+        (first.editor.undo, tab.find_face),
+    )
+    for event, handler in cut:
+        event(handler, known, cropped, trigger_mode="multiple", **DIRECT).success(
+            tab.read_new, [*known, engine], tab.page, trigger_mode="multiple", **shown
+        )
+    adjusting = first.cards.edit(tab.adjust_crop, tab.references, first.editor, **{**DIRECT, "queue": True}, **FACES)
+    adjusting.success(None, js=SHOW_EDITOR)
+    first.editor.clear(lambda: "", None, first.editor, **DIRECT)
     first.aligned.input(tab.toggle_aligned, [*known, engine, first.aligned], tab.page, **shown)
     second.preset.input(tab.preset_steps, [second.preset, engine], tab.step_counts, **DIRECT)
     second.upload.change(
