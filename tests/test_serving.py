@@ -20,11 +20,18 @@ import gradio as gr
 import httpx
 import pytest
 import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from core.engines.base import EngineDescription
 from core.errors import DataFolderUnwritable, WeightsUnavailable
 from core.execution.loader import StudioLoader
 from core.ui.server import gradio_adapter, health, limits, logs, queueing, serving
+from core.ui.server.compression import CompressPage
 from tests.forked import Forked
 from tests.visitor import environment, serve
 
@@ -259,8 +266,21 @@ def test_the_page_is_launched_behind_admission_control_with_bounded_memory(writt
     assert server.launch(share=False) == "http://127.0.0.1:1/"
     assert given["state_session_capacity"] == limits.limits().visitors
     assert given["prevent_thread_lock"] and given["share"] is False
-    assert [item.cls for item in given["app_kwargs"]["middleware"]] == [serving.AdmissionControl]
+    middleware = [item.cls for item in given["app_kwargs"]["middleware"]]
+    assert middleware == [serving.AdmissionControl, serving.CompressPage], "the first one is the outermost"
     assert "/health" in [route.path for route in given["app_kwargs"]["routes"]]
+
+
+def test_only_the_page_itself_is_compressed() -> None:
+    def answer(request: Request) -> Response:
+        return PlainTextResponse("a portrait " * 1000)
+
+    app = Starlette(routes=[Route(path, answer) for path in ("/", "/stream")], middleware=[Middleware(CompressPage)])
+    client = TestClient(app)
+    assert client.get("/").headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in client.get("/stream").headers
+    assert client.get("/").text == client.get("/stream").text == "a portrait " * 1000
+    assert "content-encoding" not in client.get("/", headers={"accept-encoding": "identity"}).headers
 
 
 # --- the end -----------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from core.engines.allocator import keep_freed_memory
 from core.errors import DataFolderUnwritable, StyleIdentityError
 from core.ui.server import fetching, gradio_adapter, health, link_preview, logs, queueing, study_pictures
 from core.ui.server.admission import AdmissionControl
+from core.ui.server.compression import CompressPage
 from core.ui.server.limits import ZERO_GPU, limits
 from core.ui.server.study_service import STUDY
 from core.ui.server.uploads import UPLOADS
@@ -101,7 +102,10 @@ class Server:
         """Return `launch`'s `app_kwargs`: admission control, `/health`, and pictures."""
         stopping = self._asked.is_set
         return {
-            "middleware": [Middleware(AdmissionControl, page=lambda: self.page, limits=limits(), stopping=stopping)],
+            "middleware": [
+                Middleware(AdmissionControl, page=lambda: self.page, limits=limits(), stopping=stopping),
+                Middleware(CompressPage),
+            ],
             "routes": [
                 health.route(lambda: self.page, votes=self.votes, stopping=stopping),
                 study_pictures.route(STUDY.pictures),

@@ -22,10 +22,14 @@
     return left === null ? where : `${where} ${duration(left)}`;
   };
 
+  // A step's share goes: its bar shows it, where it is known.
+  const withoutShare = (text) => (text.match(/^\s*(.*?)\s+-\s+[\d.]+%\s*$/s) || [])[1] || '';
+
+  const LINES = '.progress-text, .progress-level-inner';
   const rewrite = (node) => {
-    const line = (node.nodeType === Node.TEXT_NODE ? node.parentElement : node)?.closest?.('.progress-text');
+    const line = (node.nodeType === Node.TEXT_NODE ? node.parentElement : node)?.closest?.(LINES);
     if (!line) return;
-    const text = inWords(line.textContent);
+    const text = line.matches('.progress-text') ? inWords(line.textContent) : withoutShare(line.textContent);
     if (text) {
       if (line.dataset.words !== text) line.dataset.words = text;
     } else if (line.dataset.words) {
@@ -38,7 +42,7 @@
       rewrite(change.target);
       for (const node of change.addedNodes) {
         rewrite(node);
-        node.querySelectorAll?.('.progress-text').forEach(rewrite);
+        node.querySelectorAll?.(LINES).forEach(rewrite);
       }
     }
   }).observe(document.body, { subtree: true, childList: true, characterData: true });

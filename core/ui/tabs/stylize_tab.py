@@ -32,6 +32,11 @@ SHOW_RESULT = """() => {
 }"""
 
 
+# Another photo than an example: no example is the chosen one any more.
+NO_EXAMPLE = """() => document.querySelectorAll('#examples [aria-pressed=true]').forEach(
+  (button) => button.setAttribute('aria-pressed', 'false'))"""
+
+
 def photo_input(*, height: int, elem_id: str) -> gr.Image:
     """Return an uploader (file, webcam, clipboard); listen to it with `AS_SENT`."""
     return gr.Image(
@@ -199,6 +204,8 @@ def _connect_photo(tab: StylizeTab, draws: list[Any]) -> None:
         tab.upload_photo, [left.uploader, engine], cancels=draws, **{**_looking(tab), **AS_SENT}
     )
     chosen.failure(lambda: None, None, left.uploader, **DIRECT)
+    left.uploader.upload(None, js=NO_EXAMPLE)
+    left.view.submit(None, js=NO_EXAMPLE)
     drawing_after(tab, chosen.success, tab.redraw)
     if left.examples is not None:
         picked = left.examples.click(tab.pick_example, engine, cancels=draws, **_looking(tab))
