@@ -196,3 +196,50 @@ def match_values(
                         low = tables[r, c, i]
                         new = low + (place - i) * (tables[r, c, i + 1] - low)
                     out[y, x, c] += share * new
+
+
+@_compiled
+def lay_strips(
+    lines: np.ndarray,
+    ways: np.ndarray,
+    cut: np.ndarray,
+    cut_ways: np.ndarray,
+    shift: np.ndarray,
+    over: np.ndarray,
+    fades: np.ndarray,
+    step: np.float32,
+    reference: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Copy strips of a reference along curved lines, and add them with their weights.
+
+    Args:
+        lines, ways: [K, N, 2] float32 where middle lines come to lie, and their unit directions; right, down.
+        cut, cut_ways: [K, N, 2] float32 where they are in the reference.
+        shift: [K, N, 3] float32 what is added to their colours.
+        over: [K] float32 how much each counts.
+        fades: [N, A] float32 how much each of its samples counts.
+        step: between samples across a strip, in pixels.
+        reference: [S, S, 3] float32.
+        out: [H, H, 4] float32 sums of weighted colours, and of weights.
+    """
+    half = fades.shape[1] // 2
+    height, width, size = out.shape[0], out.shape[1], reference.shape[0]
+    for k in range(lines.shape[0]):
+        for n in range(lines.shape[1]):
+            for a in range(fades.shape[1]):
+                aside = (a - half) * step
+                x = int(lines[k, n, 0] - aside * ways[k, n, 1] + np.float32(0.5))
+                y = int(lines[k, n, 1] + aside * ways[k, n, 0] + np.float32(0.5))
+                if x < 0 or y < 0 or x >= width or y >= height:
+                    continue
+                u = min(max(cut[k, n, 0] - aside * cut_ways[k, n, 1], np.float32(0.0)), np.float32(size - 1.001))
+                v = min(max(cut[k, n, 1] + aside * cut_ways[k, n, 0], np.float32(0.0)), np.float32(size - 1.001))
+                column, row = int(u), int(v)
+                right, down = u - column, v - row
+                share = over[k] * fades[n, a]
+                for c in range(3):
+                    above = reference[row, column, c] * (1 - right) + reference[row, column + 1, c] * right
+                    below = reference[row + 1, column, c] * (1 - right) + reference[row + 1, column + 1, c] * right
+                    out[y, x, c] += share * (above * (1 - down) + below * down + shift[k, n, c])
+                out[y, x, 3] += share

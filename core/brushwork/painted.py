@@ -66,7 +66,7 @@ def _sectors(radius_px: int) -> list[np.ndarray]:
     return kernels
 
 
-def with_strands(pixels: np.ndarray, hair: np.ndarray, *, seed: int = 0, threads: int = 1) -> np.ndarray:
+def combed(pixels: np.ndarray, hair: np.ndarray, *, seed: int = 0, threads: int = 1) -> np.ndarray:
     """Draw hair anew in strands: tones smoothed along its flow, with a relief of long, fine streaks.
 
     Args:
@@ -132,7 +132,7 @@ def restored(pixels: np.ndarray, layout: FaceLayout, hair: np.ndarray) -> np.nda
     size = min(pixels.shape[0], _RESTORED_PX)
     small, hair = resized(pixels, size).clip(0, 1), resized(hair, size)
     drawn = painted(small, round(_CALM_RADIUS * size / 512))
-    drawn += _COMBED * hair[..., None] * (with_strands(small, hair) - drawn)
+    drawn += _COMBED * hair[..., None] * (combed(small, hair) - drawn)
     none = np.zeros((size, size), np.float32)
     face, eyes = Portrait(layout.landmarks68(size), none, none, none), drawn
     iris = iris_colour(small, face)

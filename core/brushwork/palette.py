@@ -7,11 +7,12 @@ opponent colours. The last step, the skin's lightness, is ours: a style should n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from core.brushwork.kernels import match_values
 from core.threads import in_rows
@@ -23,6 +24,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SHARES = np.linspace(0, 1, 129)
 _FLAT_COLOURS = 4  # of a print or cut paper
 _PURE = 4  # power by which a mixed pixel counts less
+_STEPS, _FEW_VALUES = 24, 64  # of a ramp's lights; pixels that are too few for one
 _CELLS = 1024  # of a table that stands for a curve
 
 
@@ -107,6 +109,55 @@ class Palette:
         inside = [mask if mask.mean() >= 0.004 else np.ones_like(mask) for mask in inside]
         planes = laplacian_bands(pixels @ _OPPONENT.T, bands, cover)
         return cls(np.stack([np.stack([_quantiles(plane[mask]) for mask in inside]) for plane in planes]))
+
+
+@dataclass(frozen=True)
+class ColourRamp:
+    """Which colour an artist gives to which light: shadows may be warm, or blue, and seldom are they grey.
+
+    Attributes:
+        lights: [B] rising L*.
+        colours: [B, 2] the mean a* and b* there.
+        spread: deviation of a* and b* from it, in LAB.
+    """
+
+    lights: np.ndarray
+    colours: np.ndarray
+    spread: float
+
+    @classmethod
+    def of(cls, lab: np.ndarray, mask: np.ndarray) -> ColourRamp | None:
+        """Read it from LAB [S, S, 3] inside a mask [S, S]; there is none of a few pixels."""
+        values = lab[mask > 0.6]
+        if len(values) < _FEW_VALUES:
+            return None
+        values = values[:: max(1, len(values) // 20_000)]
+        low, high = np.quantile(values[:, 0], [0.01, 0.99])
+        cell = ((values[:, 0] - low) / max(high - low, 2.0) * _STEPS).clip(0, _STEPS - 1).astype(int)
+        counts = gaussian_filter1d(np.bincount(cell, minlength=_STEPS) + 1e-6, 1.5, mode="nearest")
+        sums = [gaussian_filter1d(np.bincount(cell, values[:, axis], _STEPS), 1.5, mode="nearest") for axis in (1, 2)]
+        lights = low + (np.arange(_STEPS) + 0.5) / _STEPS * max(high - low, 2.0)
+        ramp = cls(lights.astype(np.float32), np.stack(sums, axis=-1) / counts[:, None], 0.0)
+        away = values[:, 1:] - ramp.at(values[:, 0])
+        return replace(ramp, spread=float(np.sqrt((away**2).sum(1).mean())))
+
+    def at(self, light: np.ndarray) -> np.ndarray:
+        """Return a* and b* [..., 2] at L* [...]; beyond the ends they stay."""
+        colours = [np.interp(light, self.lights, self.colours[:, axis]) for axis in (0, 1)]
+        return np.stack(colours, axis=-1).astype(np.float32)
+
+    def instead_of(self, other: ColourRamp, lab: np.ndarray, stray: float) -> np.ndarray:
+        """Give LAB [..., 3] with another ramp these colours: what is added to a* and b* [..., 2].
+
+        Args:
+            other: of the picture.
+            lab: its pixels.
+            stray: which share of what strays from its ramp stays, unless this one's colours stray less.
+        """
+        kept = stray * min(1.0, self.spread / max(other.spread, 1e-3))
+        light = lab[..., 0]
+        added: np.ndarray = self.at(light) - kept * other.at(light) - (1 - kept) * lab[..., 1:]
+        return added
 
 
 def matched_bands(

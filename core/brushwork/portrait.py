@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from core.brushwork.ground import ground_of
-from core.brushwork.painted import cleaned, painted, with_strands
+from core.brushwork.painted import cleaned, combed, painted
 from core.brushwork.palette import (
+    ColourRamp,
     Palette,
     blurred,
     blurred_apart,
@@ -29,6 +30,7 @@ from core.brushwork.palette import (
     resized,
 )
 from core.brushwork.regions import Regions, features_of, find_regions
+from core.brushwork.strands import with_strands
 from core.brushwork.synthesize import BrushSettings, Level, Reference, brush_levels, voted_details
 from core.imaging.layout import FaceLayout
 
@@ -43,6 +45,8 @@ _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
 _MOST = 1.8, 3.0, 1.8, 2.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
+_STRAY, _STRAY_STROKES = 0.5, 0.8  # share of what strays from a ramp that stays, before strokes are laid and after
+_STRONG = 2.0  # times the usual detail in a face, from which it is glasses rather than wrinkles
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
 
 
@@ -74,6 +78,7 @@ _FEW_CLOTHES = 0.015  # share of a picture
 _CRISPEST = 2.0, 1.7, 1.5  # times which bands of 0.8, 1.6 and 3.2 px may be strengthened
 _EDGES = 0.93  # quantile of a band's strength that stands for edges
 _FAINT = 0.012  # strength of detail below which it isn't strengthened
+_SKIN_BANDS, _CALMEST, _SURELY_BARE = 4, 0.4, 0.8  # bands in which skin is calmed, and how far at most
 _NEARLY_NONE = 0.001  # share of a picture
 _SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 3, 1.1), _Course(10, 0.6, 6, 1.4)
 _CLOTHES_COURSE, _LIPS_COURSE = _Course(8, 0.3, 6, 1.2), _Course(100, 0, 2, 1.1)
@@ -157,10 +162,11 @@ class Sitter:
 
 @dataclass(frozen=True)
 class _Palettes:
-    """The reference's palette, region by region and of the picture as a whole."""
+    """The reference's palette, region by region and of the picture as a whole; skin's, hair's and clothes' ramps."""
 
     regions: Palette
     whole: Palette
+    ramps: tuple[ColourRamp | None, ...]
 
     @classmethod
     @lru_cache(maxsize=_KEPT)
@@ -168,7 +174,33 @@ class _Palettes:
         here, own = resized(reference.pixels, size), _sampled(reference, size)
         cover = 1 - reference.regions.at(size).background
         regions = Palette.of(here, own, bands=bands, cover=cover)
-        return cls(regions, Palette.of(here, [np.ones((size, size), np.float32)], bands=bands, cover=cover))
+        whole = Palette.of(here, [np.ones((size, size), np.float32)], bands=bands, cover=cover)
+        return cls(regions, whole, _ramps(here, own))
+
+
+def _ramps(pixels: np.ndarray, sampled: tuple[np.ndarray, ...]) -> tuple[ColourRamp | None, ...]:
+    """Read the ramps of skin, hair and clothes in a picture [S, S, 3]; its grain counts as no colour."""
+    lab = cv2.cvtColor(blurred(pixels, pixels.shape[0] / 512).clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
+    return tuple(ColourRamp.of(lab, mask) for mask in sampled[:3])
+
+
+def _with_ramps(pixels: np.ndarray, sitter: Sitter, palettes: _Palettes, stray: float) -> np.ndarray:
+    """Give each region's lights and shadows the reference's colours: [S, S, 3]; lips keep theirs.
+
+    Channels that are matched one by one would make a yellow shadow green beside a pink one.
+    """
+    size = pixels.shape[0]
+    lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
+    regions, sampled = sitter.regions.at(size), _sampled(sitter, size)
+    lips = np.clip(1.5 * blurred(sitter.layout.mask("lips", size), size / 128), 0, 1)
+    change = np.zeros_like(lab[..., 1:])
+    masks = regions.skin * (1 - lips), regions.hair, regions.clothes
+    for mask, wanted, own in zip(masks, palettes.ramps, _ramps(pixels, sampled), strict=True):
+        if wanted is not None and own is not None:
+            change += mask[..., None] * wanted.instead_of(own, lab, stray)
+    lab[..., 1:] += change
+    back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return back
 
 
 def _sampled(portrait: Sitter | Reference, size: int) -> tuple[np.ndarray, ...]:
@@ -202,15 +234,17 @@ def portrait_levels(
     calmer = painted(resized(flat, size // 2), round(_CLOTHES_RADIUS / 2 * size / 512))
     flat += clothes * (resized(calmer, size) - flat)
     plain = photo + calm * (flat - photo)
-    plain = with_strands(plain, settings.painted * hair, seed=settings.brush.seed, threads=settings.brush.threads)
+    plain = combed(plain, settings.painted * hair, seed=settings.brush.seed, threads=settings.brush.threads)
     posed = _with_background(plain, sitter, reference, settings)
-    tones = _in_palette(posed, sitter, reference, palettes, settings)
+    tones = _in_palette(posed, sitter, reference, palettes, settings, stray=_STRAY)
     for level in brush_levels(tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush):
         drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, reach, settings)
         if level.size_px < size:
             yield drawn.clip(0, 1)
         else:
-            yield _crisp(_in_palette(drawn, sitter, reference, palettes, settings), sitter, reference)
+            drawn = with_strands(drawn, tones, hair, reference, seed=settings.brush.seed)
+            made = _in_palette(drawn, sitter, reference, palettes, settings, stray=_STRAY_STROKES)
+            yield _crisp(made, sitter, reference)
 
 
 def _stroked(
@@ -288,7 +322,7 @@ def _own_lines(grey: np.ndarray, sitter: Sitter) -> np.ndarray:
         for parts in (("eyes", "brows"), ("lips", "mouth"))
     )
     around = 0.6 * np.clip(4 * blurred(sitter.layout.mask("eyes", size), size / 24), 0, 1)  # where glasses are
-    strong = face * np.clip((energy / usual - 1.2) / 1.8, 0, 1)
+    strong = face * np.clip((energy / usual - _STRONG) / 2, 0, 1)
     share: np.ndarray = np.maximum.reduce([strong, around, eyes, 0.8 * mouth])
     return share
 
@@ -339,7 +373,13 @@ def _finely(sitter: Sitter, size: int) -> np.ndarray:
 
 
 def _in_palette(
-    pixels: np.ndarray, sitter: Sitter, reference: Reference, palettes: _Palettes, settings: PortraitSettings
+    pixels: np.ndarray,
+    sitter: Sitter,
+    reference: Reference,
+    palettes: _Palettes,
+    settings: PortraitSettings,
+    *,
+    stray: float,
 ) -> np.ndarray:
     """Match values region by region, then give skin and hair the photo's lightness back and calm what stands out."""
     size, threads = settings.size_px, settings.brush.threads
@@ -352,6 +392,7 @@ def _in_palette(
     whole = matched_bands(made, alone, palettes.whole, cover=cover, most=[_MOST_WHOLE], threads=threads)
     # not on the ground: it is the reference's already
     made += settings.whole * cover[..., None] * (whole - made)
+    made = _with_ramps(made, sitter, palettes, stray)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
     photo = resized(sitter.pixels, size)
     light = lightness(photo)
@@ -417,26 +458,51 @@ def _settled(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter) -> np.ndarra
 
 
 def _crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarray:
-    """Make the person's edges as crisp as those in the reference, where they are softer: [S, S, 3].
+    """Make the person's edges as crisp as the reference's where they are softer, and skin as calm as it is there.
 
-    Faint detail stays as it is, or noise would come out.
+    Faint detail isn't strengthened, or noise would come out; features and glasses are not calmed.
     """
     size = pixels.shape[0]
     cover = 1 - sitter.regions.at(size).background
-    there = 1 - reference.regions.at(size).background
-    own = laplacian_bands(luminance(resized(reference.pixels, size))[..., None], len(_CRISPEST), there)
-    bands = laplacian_bands(luminance(pixels)[..., None], len(_CRISPEST), cover)
+    edges, skin_detail = _edges_of(reference, size)
+    bare = _bare(sitter, size) > _SURELY_BARE
+    features = np.clip(2 * blurred(features_of(sitter.layout, size), size / 48), 0, 1)
+    own = np.maximum(0.8 * features, np.clip(1.3 * _own_lines(luminance(pixels), sitter), 0, 1))
+    calm = sitter.regions.at(size).skin * (1 - own)
     made = pixels.astype(np.float32)
-    for number, (most, theirs, band) in enumerate(zip(_CRISPEST, own, bands, strict=False)):
-        usual, now = (
-            float(np.quantile(np.abs(plane[..., 0][mask > 0.5]), _EDGES)) if (mask > 0.5).any() else 0.0
-            for plane, mask in ((theirs, there), (band, cover))
-        )
-        gain = min(max(usual / max(now, 1e-4), 1.0), most)
-        energy = np.sqrt(blurred(band[..., 0] ** 2, 2.0 ** (number + 1)).clip(1e-10))
-        share = cover * np.clip(energy / _FAINT - 0.5, 0, 1)
-        made += ((gain - 1) * share)[..., None] * band
+    for number, band in enumerate(laplacian_bands(made, len(skin_detail), cover)):
+        if number == len(skin_detail):
+            break
+        grey, gain = luminance(band), np.ones_like(cover)
+        if number < len(_CRISPEST):
+            now = float(np.quantile(np.abs(grey[cover > 0.5]), _EDGES)) if (cover > 0.5).any() else 0.0
+            more = min(max(edges[number] / max(now, 1e-4), 1.0), _CRISPEST[number]) - 1
+            energy = np.sqrt(blurred(grey**2, 2.0 ** (number + 1)).clip(1e-10))
+            gain += more * cover * np.clip(energy / _FAINT - 0.5, 0, 1)
+            made += ((gain - 1) * grey)[..., None]
+        detail = float((gain * grey)[bare].std()) if bare.any() else 0.0
+        if detail > skin_detail[number] > 0:
+            less = max(skin_detail[number] / detail, _CALMEST) - 1
+            made += less * calm[..., None] * (band + ((gain - 1) * grey)[..., None])
     return made.clip(0, 1)
+
+
+@lru_cache(maxsize=_KEPT)
+def _edges_of(reference: Reference, size: int) -> tuple[list[float], list[float]]:
+    """Say how strong a reference's bands are at edges, and on bare skin; 0 without any."""
+    cover, bare = 1 - reference.regions.at(size).background, _bare(reference, size) > _SURELY_BARE
+    count = _SKIN_BANDS + (size > 512)
+    bands = list(laplacian_bands(luminance(resized(reference.pixels, size))[..., None], count, cover))[:count]
+    edges = [float(np.quantile(np.abs(band[..., 0][cover > 0.5]), _EDGES)) for band in bands[: len(_CRISPEST)]]
+    return edges, [float(band[..., 0][bare].std()) if bare.any() else 0.0 for band in bands]
+
+
+def _bare(portrait: Sitter | Reference, size: int) -> np.ndarray:
+    """Say where skin is without features, and nothing else near: [S, S] in 0..1."""
+    skin = cv2.erode(portrait.regions.at(size).skin, np.ones((7, 7), np.uint8))
+    features = np.clip(2 * blurred(features_of(portrait.layout, size), size / 48), 0, 1)
+    bare: np.ndarray = skin * (features < 0.2)
+    return bare
 
 
 @lru_cache(maxsize=_KEPT)

@@ -30,6 +30,7 @@ _PERHAPS = 0.3  # from which a place is thought to be the person until colours s
 _LOST = 0.18  # share of a head whose loss tells that colours don't tell it from the ground
 _STUBBLE, _RIM = 0.05, 0.25  # hair as a share of the face: none to speak of; perhaps the shaded rim of a bald head,
 _SHADED = 1.4  # whose colours lie so near to the face's
+_MUCH_HAIR, _HAIRS = 0.02, 2.5  # share of a picture; logarithm by which a colour must be likelier hair's than the face's
 _LESS_RED = 1.3  # by which a lack of red counts more than other differences
 _GROUND_GROWS = 1.6  # what is half ground is more of it: or the photo's ground would be a rim
 _DECIDED = 4.0  # power by which what is likely becomes likelier in the end
@@ -83,6 +84,7 @@ def find_regions(pixels: np.ndarray, layout: FaceLayout) -> Regions:
         likeness = np.stack([_density(bins, plane) for plane in belief])
         belief = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in prior * likeness**_TRUST])
         belief *= person / np.maximum(belief.sum(0), 1e-9)
+    belief = _with_fringe(belief, bins, layout)
     belief = _by_complexion(belief, cv2.cvtColor(small.clip(0, 1), cv2.COLOR_RGB2LAB), layout) ** _DECIDED
     belief *= person / np.maximum(belief.sum(0), 1e-9)
     masks = along_edges(np.concatenate([belief, 1 - person[None]]).astype(np.float32), pixels)
@@ -143,6 +145,26 @@ def _in_one_piece(found: np.ndarray, sure: np.ndarray) -> np.ndarray:
     person = cv2.morphologyEx(person, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
     smooth: np.ndarray = cv2.medianBlur(person, 5).astype(np.float32)
     return smooth
+
+
+def _with_fringe(belief: np.ndarray, bins: tuple[np.ndarray, ...], layout: FaceLayout) -> np.ndarray:
+    """Give what is called skin [3, S, S] over the brows to the hair, where its colours are the hair's and not the face's.
+
+    A fringe lies where foreheads are, and as a large part of the skin it would stand for it.
+    """
+    points = layout.landmarks * WORK_PX
+    rows = np.arange(WORK_PX)[:, None]
+    brow = points[list(_BROWS), 1].mean()
+    (_, width), features = _breadth(points), cv2.dilate(features_of(layout, WORK_PX), np.ones((7, 7), np.uint8))
+    face = _inside(points, WORK_PX) * (1 - features) * (rows > brow)
+    sure = (belief[1] > 0.8) * (1 - _inside(points, WORK_PX, _WHOLE))
+    if sure.mean() < _MUCH_HAIR:
+        return belief
+    like, unlike = (_density(bins, mask.astype(np.float32)) for mask in (sure, face))
+    like = np.maximum(like, 0.05 * np.median(like[sure > 0]))
+    over = np.clip((brow - rows) / (0.1 * width), 0, 1)
+    moved = belief[0] * over * (1 - features) * np.clip(np.log(like / unlike) / _HAIRS, 0, 1)
+    return np.stack([belief[0] - moved, belief[1] + moved, belief[2]])
 
 
 def _by_complexion(belief: np.ndarray, lab: np.ndarray, layout: FaceLayout) -> np.ndarray:
