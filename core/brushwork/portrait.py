@@ -30,7 +30,7 @@ from core.brushwork.palette import (
     resized,
 )
 from core.brushwork.regions import Regions, features_of, find_regions
-from core.brushwork.strands import with_strands
+from core.brushwork.strands import Strips, with_strands
 from core.brushwork.synthesize import BrushSettings, Level, Reference, brush_levels, voted_details
 from core.imaging.layout import FaceLayout
 
@@ -78,7 +78,8 @@ _FEW_CLOTHES = 0.015  # share of a picture
 _CRISPEST = 2.0, 1.7, 1.5  # times which bands of 0.8, 1.6 and 3.2 px may be strengthened
 _EDGES = 0.93  # quantile of a band's strength that stands for edges
 _FAINT = 0.012  # strength of detail below which it isn't strengthened
-_SKIN_BANDS, _CALMEST, _SURELY_BARE = 4, 0.4, 0.8  # bands in which skin is calmed, and how far at most
+_DETAIL_BANDS, _SURELY = 4, 0.8  # in which skin is calmed and hair enriched
+_GAINS = 0.4, 2.0
 _NEARLY_NONE = 0.001  # share of a picture
 _SKIN_COURSE, _HAIR_COURSE = _Course(6, 0.4, 3, 1.1), _Course(10, 0.6, 6, 1.4)
 _CLOTHES_COURSE, _LIPS_COURSE = _Course(8, 0.3, 6, 1.2), _Course(100, 0, 2, 1.1)
@@ -175,13 +176,15 @@ class _Palettes:
         cover = 1 - reference.regions.at(size).background
         regions = Palette.of(here, own, bands=bands, cover=cover)
         whole = Palette.of(here, [np.ones((size, size), np.float32)], bands=bands, cover=cover)
-        return cls(regions, whole, _ramps(here, own))
+        return cls(regions, whole, _ramps(here, reference))
 
 
-def _ramps(pixels: np.ndarray, sampled: tuple[np.ndarray, ...]) -> tuple[ColourRamp | None, ...]:
+def _ramps(pixels: np.ndarray, portrait: Sitter | Reference) -> tuple[ColourRamp | None, ...]:
     """Read the ramps of skin, hair and clothes in a picture [S, S, 3]; its grain counts as no colour."""
-    lab = cv2.cvtColor(blurred(pixels, pixels.shape[0] / 512).clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
-    return tuple(ColourRamp.of(lab, mask) for mask in sampled[:3])
+    size = pixels.shape[0]
+    _, hair, clothes, _ = _sampled(portrait, size)
+    lab = cv2.cvtColor(blurred(pixels, size / 512).clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
+    return tuple(ColourRamp.of(lab, mask) for mask in (_bare(portrait, size), hair, clothes))
 
 
 def _with_ramps(pixels: np.ndarray, sitter: Sitter, palettes: _Palettes, stray: float) -> np.ndarray:
@@ -191,11 +194,11 @@ def _with_ramps(pixels: np.ndarray, sitter: Sitter, palettes: _Palettes, stray: 
     """
     size = pixels.shape[0]
     lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
-    regions, sampled = sitter.regions.at(size), _sampled(sitter, size)
+    regions = sitter.regions.at(size)
     lips = np.clip(1.5 * blurred(sitter.layout.mask("lips", size), size / 128), 0, 1)
     change = np.zeros_like(lab[..., 1:])
     masks = regions.skin * (1 - lips), regions.hair, regions.clothes
-    for mask, wanted, own in zip(masks, palettes.ramps, _ramps(pixels, sampled), strict=True):
+    for mask, wanted, own in zip(masks, palettes.ramps, _ramps(pixels, sitter), strict=True):
         if wanted is not None and own is not None:
             change += mask[..., None] * wanted.instead_of(own, lab, stray)
     lab[..., 1:] += change
@@ -234,7 +237,8 @@ def portrait_levels(
     calmer = painted(resized(flat, size // 2), round(_CLOTHES_RADIUS / 2 * size / 512))
     flat += clothes * (resized(calmer, size) - flat)
     plain = photo + calm * (flat - photo)
-    plain = combed(plain, settings.painted * hair, seed=settings.brush.seed, threads=settings.brush.threads)
+    if Strips.of(reference, size) is None:
+        plain = combed(plain, settings.painted * hair, seed=settings.brush.seed, threads=settings.brush.threads)
     posed = _with_background(plain, sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings, stray=_STRAY)
     for level in brush_levels(tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush):
@@ -242,9 +246,8 @@ def portrait_levels(
         if level.size_px < size:
             yield drawn.clip(0, 1)
         else:
-            drawn = with_strands(drawn, tones, hair, reference, seed=settings.brush.seed)
             made = _in_palette(drawn, sitter, reference, palettes, settings, stray=_STRAY_STROKES)
-            yield _crisp(made, sitter, reference)
+            yield _crisp(with_strands(made, hair, reference, seed=settings.brush.seed), sitter, reference)
 
 
 def _stroked(
@@ -399,7 +402,7 @@ def _in_palette(
     made, moved = _with_own_light(made, light, regions.skin, skin_tone)
     if skin_tone > 0:
         other = min(moved / _OTHER_SKIN, 1) * _coloured(reference)
-        made = _with_complexion(made, photo, regions.skin, skin_tone * other)
+        made = _with_complexion(made, photo, sitter, skin_tone * other)
     made, _ = _with_own_light(made, light, regions.hair, settings.keep_hair)
     return _with_own_features(_with_open_eyes(_settled(made, photo, sitter), light, sitter), light, sitter, settings)
 
@@ -413,16 +416,25 @@ def _with_own_light(pixels: np.ndarray, light: np.ndarray, mask: np.ndarray, amo
     return keep_lightness(pixels, mask, wanted, amount=amount), abs(wanted - now)
 
 
-def _with_complexion(pixels: np.ndarray, photo: np.ndarray, skin: np.ndarray, amount: float) -> np.ndarray:
-    """Bring the skin's mean colour towards the photo's, where both are skin's: [S, S, 3].
+def _with_complexion(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter, amount: float) -> np.ndarray:
+    """Bring the colours of the skin's lights and shadows towards the photo's, where both are skin's: [S, S, 3].
 
     Pale skin's pink on dark skin would be ashes.
     """
+    size = pixels.shape[0]
     lab, own = (cv2.cvtColor(plane.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB) for plane in (pixels, photo))
-    now, wanted = (np.array([mean_in(plane[..., axis], skin) for axis in (1, 2)]) for plane in (lab, own))
-    alike = float(now @ wanted) / max(float(np.linalg.norm(now) * np.linalg.norm(wanted)), 1e-6)
+    skin, bare = sitter.regions.at(size).skin, _bare(sitter, size)
+    ramp, wanted = ColourRamp.of(lab, bare), ColourRamp.of(own, bare)
+    if ramp is None or wanted is None:
+        return pixels
+    now, then = (np.array([mean_in(plane[..., axis], skin) for axis in (1, 2)]) for plane in (lab, own))
+    alike = float(now @ then) / max(float(np.linalg.norm(now) * np.linalg.norm(then)), 1e-6)
     share = amount * np.clip((alike - 0.5) / 0.3, 0, 1)
-    lab[..., 1:] += (share * np.clip(1.5 * skin, 0, 1))[..., None] * (wanted - now)
+    lips = np.clip(1.5 * blurred(sitter.layout.mask("lips", size), size / 128), 0, 1)[..., None]
+    light = lab[..., 0]
+    change = wanted.at(light) - ramp.at(light)
+    change += lips * (then - now - change)  # their colour is not the skin's
+    lab[..., 1:] += (share * np.clip(1.5 * skin, 0, 1))[..., None] * change
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
 
@@ -458,43 +470,59 @@ def _settled(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter) -> np.ndarra
 
 
 def _crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarray:
-    """Make the person's edges as crisp as the reference's where they are softer, and skin as calm as it is there.
+    """Make edges as crisp as the reference's where they are softer, skin as calm, and hair as rich in detail.
 
     Faint detail isn't strengthened, or noise would come out; features and glasses are not calmed.
     """
     size = pixels.shape[0]
-    cover = 1 - sitter.regions.at(size).background
-    edges, skin_detail = _edges_of(reference, size)
-    bare = _bare(sitter, size) > _SURELY_BARE
+    regions, there = sitter.regions.at(size), _details_of(reference, size)
+    cover = 1 - regions.background
+    bare, hairy = _bare(sitter, size) > _SURELY, cv2.erode(regions.hair, np.ones((5, 5), np.uint8)) > _SURELY
     features = np.clip(2 * blurred(features_of(sitter.layout, size), size / 48), 0, 1)
     own = np.maximum(0.8 * features, np.clip(1.3 * _own_lines(luminance(pixels), sitter), 0, 1))
-    calm = sitter.regions.at(size).skin * (1 - own)
     made = pixels.astype(np.float32)
-    for number, band in enumerate(laplacian_bands(made, len(skin_detail), cover)):
-        if number == len(skin_detail):
+    for number, band in enumerate(laplacian_bands(made, len(there.skin), cover)):
+        if number == len(there.skin):
             break
-        grey, gain = luminance(band), np.ones_like(cover)
+        grey, gain = luminance(band), np.zeros_like(cover)
         if number < len(_CRISPEST):
             now = float(np.quantile(np.abs(grey[cover > 0.5]), _EDGES)) if (cover > 0.5).any() else 0.0
-            more = min(max(edges[number] / max(now, 1e-4), 1.0), _CRISPEST[number]) - 1
+            more = min(max(there.edges[number] / max(now, 1e-4), 1.0), _CRISPEST[number]) - 1
             energy = np.sqrt(blurred(grey**2, 2.0 ** (number + 1)).clip(1e-10))
-            gain += more * cover * np.clip(energy / _FAINT - 0.5, 0, 1)
-            made += ((gain - 1) * grey)[..., None]
-        detail = float((gain * grey)[bare].std()) if bare.any() else 0.0
-        if detail > skin_detail[number] > 0:
-            less = max(skin_detail[number] / detail, _CALMEST) - 1
-            made += less * calm[..., None] * (band + ((gain - 1) * grey)[..., None])
+            gain = more * (cover - regions.hair) * np.clip(energy / _FAINT - 0.5, 0, 1)
+        crisper = band + (gain * grey)[..., None]
+        calmer = min(_gain(luminance(crisper), bare, there.skin[number]), 1.0) - 1
+        richer = max(_gain(grey, hairy, there.hair[number]), 1.0) - 1
+        made += crisper - band + (calmer * regions.skin * (1 - own) + richer * regions.hair)[..., None] * crisper
     return made.clip(0, 1)
 
 
+def _gain(band: np.ndarray, mask: np.ndarray, wanted: float) -> float:
+    """Say by what to multiply a band [S, S] for a wanted deviation under a mask [S, S], within bounds; 1 without any."""
+    now = float(band[mask].std()) if mask.any() else 0.0
+    return float(np.clip(wanted / now, *_GAINS)) if now > 0 and wanted > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class _Details:
+    """How strong bands of luminance are: at edges, and their deviations on bare skin and in hair; 0 without any."""
+
+    edges: list[float]
+    skin: list[float]
+    hair: list[float]
+
+
 @lru_cache(maxsize=_KEPT)
-def _edges_of(reference: Reference, size: int) -> tuple[list[float], list[float]]:
-    """Say how strong a reference's bands are at edges, and on bare skin; 0 without any."""
-    cover, bare = 1 - reference.regions.at(size).background, _bare(reference, size) > _SURELY_BARE
-    count = _SKIN_BANDS + (size > 512)
-    bands = list(laplacian_bands(luminance(resized(reference.pixels, size))[..., None], count, cover))[:count]
-    edges = [float(np.quantile(np.abs(band[..., 0][cover > 0.5]), _EDGES)) for band in bands[: len(_CRISPEST)]]
-    return edges, [float(band[..., 0][bare].std()) if bare.any() else 0.0 for band in bands]
+def _details_of(reference: Reference, size: int) -> _Details:
+    """Read them from a reference."""
+    cover, bare = 1 - reference.regions.at(size).background, _bare(reference, size) > _SURELY
+    hairy = cv2.erode(reference.regions.at(size).hair, np.ones((5, 5), np.uint8)) > _SURELY
+    grey = luminance(resized(reference.pixels, size))[..., None]
+    count = _DETAIL_BANDS + (size > 512)
+    bands = [band[..., 0] for band in laplacian_bands(grey, count, cover)][:count]
+    edges = [float(np.quantile(np.abs(band[cover > 0.5]), _EDGES)) for band in bands[: len(_CRISPEST)]]
+    deviations = [[float(band[mask].std()) if mask.any() else 0.0 for band in bands] for mask in (bare, hairy)]
+    return _Details(edges, *deviations)
 
 
 def _bare(portrait: Sitter | Reference, size: int) -> np.ndarray:

@@ -21,14 +21,15 @@ from core.procedural.techniques.flow import edge_flow
 
 _LENGTH, _WIDTH = 90.0, 16.0  # of a strip, in pixels of a 512 px portrait
 _APART, _CUT_APART = 7.0, 9.0  # between strips that are laid, and between those that are cut
-_STEP_PX = 0.65  # between a strip's samples: at more, some pixels would get none
-_FLOW_PX, _FLOW_SIGMA = 256, 3.0
+_STEP_PX, _SMOOTH = 0.5, 0.3  # between a strip's samples: at more, some pixels would get none; sigma at 512 px
+_FLOW_PX = 256
+_CUT_SIGMA, _FLOW_SIGMA = 3.0, 5.0  # of the flow in the reference, and in the portrait: few swirls, where it is curly
 _TURN = 0.3  # how fast a strip turns into the flow, a step of the flow's pixels
 _TONE_SIGMA = 5.0  # of the tones that a strip takes over, at 512 px
 _TONE = 0.7  # how far it takes them over
 _NEAR = 0.3  # what the distance between places counts against tones
 _WHIM = 0.02  # and chance
-_OVER = 22.0  # logarithm by which the uppermost strip outweighs the lowest
+_OVER = 40.0  # logarithm by which the uppermost strip outweighs the lowest
 _PURE = 0.85  # share of a strip that must be hair
 _FEWEST = 20
 _ENDS, _SIDES = 0.35, 0.5  # share of half a strip over which it fades
@@ -78,7 +79,7 @@ class Strips:
     def of(cls, reference: Reference, size_px: int) -> Strips | None:
         """Find them at a size, or none where there is hardly any hair."""
         pixels, hair = resized(reference.pixels, size_px), reference.regions.at(size_px).hair
-        lines = _traced(pixels, hair > 0.7, _CUT_APART, np.random.default_rng(1))
+        lines = _traced(pixels, hair > 0.7, _CUT_APART, _CUT_SIGMA, np.random.default_rng(1))
         half = _WIDTH / 2 * size_px / 512
         pure = np.mean([lines.read(hair, aside).mean((1, 2)) for aside in (-half, 0, half)], axis=0)
         lines = lines[pure > _PURE]
@@ -88,13 +89,12 @@ class Strips:
 
 
 def with_strands(
-    drawn: np.ndarray, tones: np.ndarray, hair: np.ndarray, reference: Reference, *, seed: int = 0
+    pixels: np.ndarray, hair: np.ndarray, reference: Reference, *, seed: int = 0
 ) -> np.ndarray:
     """Draw hair with strips of a reference's.
 
     Args:
-        drawn: [S, S, 3] float32 RGB in 0..1, which stays where no strip lies.
-        tones: [S, S, 3] what the hair shall look like from afar.
+        pixels: [S, S, 3] float32 RGB in 0..1, whose tones the strips take over.
         hair: [S, S] in 0..1.
         reference: whose hair is cut up.
         seed: of places and order.
@@ -102,15 +102,15 @@ def with_strands(
     Returns:
         [S, S, 3] float32; as it was where the reference has no hair.
     """
-    size = drawn.shape[0]
+    size = pixels.shape[0]
     strips = Strips.of(reference, size)
     if strips is None:
-        return drawn
+        return pixels
     rng = np.random.default_rng(seed)
-    lines = _traced(tones, hair > 0.5, _APART, rng)
+    lines = _traced(pixels, hair > 0.5, _APART, _FLOW_SIGMA, rng)
     if len(lines.points) == 0:
-        return drawn
-    wanted = lines.read(_tones(tones, hair))
+        return pixels
+    wanted = lines.read(_tones(pixels, hair))
     chosen, backwards = _chosen(lines, wanted, strips, size, rng)
     cut, own = strips.lines[chosen].turned(backwards), strips.tones[chosen]
     own[backwards] = own[backwards, ::-1]
@@ -127,10 +127,10 @@ def with_strands(
         np.ascontiguousarray(resized(reference.pixels, size), np.float32),
         laid,
     )
-    laid = blurred(laid, 0.5 * size / 512)
+    laid = blurred(laid, _SMOOTH * size / 512)
     share = (np.clip(laid[..., 3] / _SURE, 0, 1) * hair)[..., None]
-    painted: np.ndarray = drawn + share * (laid[..., :3] / np.maximum(laid[..., 3:], 1e-12) - drawn)
-    return painted
+    drawn: np.ndarray = pixels + share * (laid[..., :3] / np.maximum(laid[..., 3:], 1e-12) - pixels)
+    return drawn
 
 
 def _tones(pixels: np.ndarray, hair: np.ndarray) -> np.ndarray:
@@ -143,12 +143,12 @@ def _fading(count: int, share: float) -> np.ndarray:
     return np.clip((1 - np.abs(np.linspace(-1, 1, count))) / share, 0, 1)
 
 
-def _traced(pixels: np.ndarray, inside: np.ndarray, apart: float, rng: np.random.Generator) -> Lines:
+def _traced(pixels: np.ndarray, inside: np.ndarray, apart: float, sigma: float, rng: np.random.Generator) -> Lines:
     """Follow a picture's flow both ways from places inside a mask [S, S], `apart` from each other at 512 px."""
     size = pixels.shape[0]
     scale = size / 512
     steps = round(_LENGTH * scale / _STEP_PX / 2)
-    flow = edge_flow(resized(pixels, _FLOW_PX), _FLOW_SIGMA).tangents
+    flow = edge_flow(resized(pixels, _FLOW_PX), sigma).tangents
     columns = np.arange(0, size, apart * scale)
     seeds = np.stack(np.meshgrid(columns, columns), axis=-1).reshape(-1, 2)
     seeds = (seeds + rng.uniform(-0.5, 0.5, seeds.shape) * apart * scale).clip(0, size - 1)
