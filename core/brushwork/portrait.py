@@ -46,6 +46,7 @@ _MOST = 1.8, 3.0, 1.8, 2.0  # by how much contrast may grow on skin, hair, cloth
 _MOST_WHOLE = 3.0
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _STRAY, _STRAY_STROKES = 0.5, 0.8  # share of what strays from a ramp that stays, before strokes are laid and after
+_ELSEWHERE = 0.5  # how far such lines are kept away from the eyes
 _STRONG = 2.0  # times the usual detail in a face, from which it is glasses rather than wrinkles
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
 
@@ -325,7 +326,9 @@ def _own_lines(grey: np.ndarray, sitter: Sitter) -> np.ndarray:
         for parts in (("eyes", "brows"), ("lips", "mouth"))
     )
     around = 0.6 * np.clip(4 * blurred(sitter.layout.mask("eyes", size), size / 24), 0, 1)  # where glasses are
-    strong = face * np.clip((energy / usual - _STRONG) / 2, 0, 1)
+    strong = np.clip((energy / usual - _STRONG) / 2, 0, 1)
+    glasses = np.clip(6 * blurred(sitter.layout.mask("eyes", size), size / 14), 0, 1)
+    strong = face * np.maximum(glasses * strong, _ELSEWHERE * blurred(strong, size / 128))
     share: np.ndarray = np.maximum.reduce([strong, around, eyes, 0.8 * mouth])
     return share
 

@@ -80,6 +80,8 @@ class Strips:
         """Find them at a size, or none where there is hardly any hair."""
         pixels, hair = resized(reference.pixels, size_px), reference.regions.at(size_px).hair
         lines = _traced(pixels, hair > 0.7, _CUT_APART, _CUT_SIGMA, np.random.default_rng(1))
+        if len(lines.points) < _FEWEST:
+            return None
         half = _WIDTH / 2 * size_px / 512
         pure = np.mean([lines.read(hair, aside).mean((1, 2)) for aside in (-half, 0, half)], axis=0)
         lines = lines[pure > _PURE]
