@@ -13,10 +13,19 @@ import pytest
 
 from core.brushwork.ground import ground_of
 from core.brushwork.kernels import RADIUS, refine, vote
-from core.brushwork.painted import cleaned, painted, with_strands
-from core.brushwork.palette import Palette, flatness, keep_lightness, laplacian_bands, lightness, matched_bands
+from core.brushwork.painted import cleaned, combed, painted
+from core.brushwork.palette import (
+    ColourRamp,
+    Palette,
+    flatness,
+    keep_lightness,
+    laplacian_bands,
+    lightness,
+    matched_bands,
+)
 from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
-from core.brushwork.regions import along_edges, find_regions
+from core.brushwork.regions import Regions, along_edges, find_regions
+from core.brushwork.strands import with_strands
 from core.brushwork.synthesize import BrushSettings, Reference, brush_levels
 from core.config import ASSETS_DIR
 from core.engines.layouts import layout_reader
@@ -194,19 +203,62 @@ def test_loose_hair_beside_the_model_is_no_ground(artwork: Reference) -> None:
     assert (np.abs(ground - (0.5, 0.2, 0.1)).max(2) < 0.2).mean() < 0.02
 
 
-def test_hair_is_drawn_in_strands_along_its_flow() -> None:
+def test_hair_is_combed_along_its_flow() -> None:
     rows, columns = np.mgrid[:256, :256]
     slanted = 0.4 + 0.2 * np.sin((rows + columns) / 6)[..., None] * np.ones(3)
     noisy = (slanted + np.random.default_rng(0).normal(0, 0.1, slanted.shape)).clip(0, 1).astype(np.float32)
     hair = np.zeros((256, 256), np.float32)
     hair[64:192, 64:192] = 1
-    drawn = with_strands(noisy, hair)
+    drawn = combed(noisy, hair)
     assert np.array_equal(drawn[:60], noisy[:60])
     inside = drawn[80:176, 80:176].mean(2)
     along = np.abs(inside[1:, :-1] - inside[:-1, 1:]).mean()  # down to the left: along the stripes
     across = np.abs(inside[1:, 1:] - inside[:-1, :-1]).mean()
     assert along < 0.5 * across
-    assert np.array_equal(with_strands(noisy, np.zeros_like(hair)), noisy), "nobody has hair here"
+    assert np.array_equal(combed(noisy, np.zeros_like(hair)), noisy), "nobody has hair here"
+
+
+def test_hair_is_the_references_own_turned_to_the_persons(artwork: Reference) -> None:
+    rows, columns = np.mgrid[:256, :256].astype(np.float32)
+    light, red = (np.ones((256, 256, 3)) * colour for colour in ((0.7, 0.6, 0.3), (0.5, 0.2, 0.1)))
+    hair = ((rows > 32) & (rows < 224) & (columns > 32) & (columns < 224)).astype(np.float32)
+    none = np.zeros_like(hair)
+    upright = np.where((columns // 3 % 2)[..., None] > 0, light, red).astype(np.float32)  # strands that hang down
+    reference = Reference(upright, artwork.layout, Regions(none, hair, none, 1 - hair))
+    level = (0.45 + 0.1 * np.sin(rows / 5)[..., None] * np.ones(3)).astype(np.float32)  # and some that lie
+    drawn = with_strands(level, hair, reference)
+    assert np.array_equal(drawn[hair == 0], level[hair == 0])
+    inside = lightness(drawn)[64:192, 64:192]
+    assert np.abs(np.diff(inside, axis=0)).mean() > 3 * np.abs(np.diff(inside, axis=1)).mean(), "the strands lie"
+    assert (drawn[..., 0] - drawn[..., 2])[64:192, 64:192].min() > 0.02, "in the reference's colours"
+    assert not np.array_equal(drawn, with_strands(level, hair, reference, seed=1))
+    hairless = Reference(upright, artwork.layout, Regions(hair, none, none, 1 - hair))
+    assert np.array_equal(with_strands(level, hair, hairless), level)
+
+
+def test_shadows_take_the_artists_colour() -> None:
+    light = np.linspace(20, 80, 64 * 64).reshape(64, 64)
+    warm = np.dstack([light, 40 - 0.4 * light, np.full_like(light, 20)])
+    everywhere = np.ones((64, 64))
+    grain = np.random.default_rng(0).normal(0, 4, light.shape)
+    grey = np.dstack([light, grain, grain])
+    wanted, own = ColourRamp.of(warm, everywhere), ColourRamp.of(grey, everywhere)
+    assert wanted is not None and own is not None
+    made = grey[..., 1:] + wanted.instead_of(own, grey, stray=0.5)
+    assert np.abs(made - warm[..., 1:]).mean() < 2.5, "an artist whose colours don't stray"
+    assert own.instead_of(own, grey, stray=1.0) == pytest.approx(0)
+    assert ColourRamp.of(warm, 0 * everywhere) is None
+
+
+def test_a_fringe_is_hair() -> None:
+    sitter = person(2)
+    hair, face = sitter.regions.at(256).hair, sitter.layout.mask("face", 256)
+    colour = np.median(sitter.pixels[hair > 0.9], axis=0)
+    brow = int(sitter.layout.landmarks[[105, 334], 1].mean() * 256)
+    fringe = (face > 0.5) & (np.arange(256)[:, None] < brow - 8)
+    assert sitter.regions.at(256).skin[fringe].mean() > 0.7
+    covered = np.where(fringe[..., None], colour, sitter.pixels).astype(np.float32)
+    assert find_regions(covered, sitter.layout).at(256).hair[fringe].mean() > 0.7
 
 
 def test_only_a_blurred_photo_is_cleaned_and_its_eyes_drawn_anew(sitter: Sitter) -> None:

@@ -25,6 +25,7 @@ _SHARES = np.linspace(0, 1, 129)
 _FLAT_COLOURS = 4  # of a print or cut paper
 _PURE = 4  # power by which a mixed pixel counts less
 _STEPS, _FEW_VALUES = 24, 64  # of a ramp's lights; pixels that are too few for one
+_RARE = 0.5  # times as many as the lights have on average, that count for the mean
 _CELLS = 1024  # of a table that stands for a curve
 
 
@@ -134,8 +135,12 @@ class ColourRamp:
         values = values[:: max(1, len(values) // 20_000)]
         low, high = np.quantile(values[:, 0], [0.01, 0.99])
         cell = ((values[:, 0] - low) / max(high - low, 2.0) * _STEPS).clip(0, _STEPS - 1).astype(int)
-        counts = gaussian_filter1d(np.bincount(cell, minlength=_STEPS) + 1e-6, 1.5, mode="nearest")
-        sums = [gaussian_filter1d(np.bincount(cell, values[:, axis], _STEPS), 1.5, mode="nearest") for axis in (1, 2)]
+        rare = _RARE * len(values) / _STEPS  # lights that few pixels have take the mean: one blotch is no ramp
+        counts = gaussian_filter1d(np.bincount(cell, minlength=_STEPS).astype(float), 1.5, mode="nearest") + rare
+        sums = [
+            gaussian_filter1d(np.bincount(cell, plane, _STEPS), 1.5, mode="nearest") + rare * plane.mean()
+            for plane in values[:, 1:].T
+        ]
         lights = low + (np.arange(_STEPS) + 0.5) / _STEPS * max(high - low, 2.0)
         ramp = cls(lights.astype(np.float32), np.stack(sums, axis=-1) / counts[:, None], 0.0)
         away = values[:, 1:] - ramp.at(values[:, 0])

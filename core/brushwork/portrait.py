@@ -197,7 +197,7 @@ def _with_ramps(pixels: np.ndarray, sitter: Sitter, palettes: _Palettes, stray: 
     lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
     regions = sitter.regions.at(size)
     lips = np.clip(1.5 * blurred(sitter.layout.mask("lips", size), size / 128), 0, 1)
-    change = np.zeros_like(lab[..., 1:])
+    change: np.ndarray = np.zeros((size, size, 2), np.float32)
     masks = regions.skin * (1 - lips), regions.hair, regions.clothes
     for mask, wanted, own in zip(masks, palettes.ramps, _ramps(pixels, sitter), strict=True):
         if wanted is not None and own is not None:
@@ -501,7 +501,7 @@ def _crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarr
 
 
 def _gain(band: np.ndarray, mask: np.ndarray, wanted: float) -> float:
-    """Say by what to multiply a band [S, S] for a wanted deviation under a mask [S, S], within bounds; 1 without any."""
+    """Say by what to multiply a band [S, S] for a wanted deviation under a mask [S, S], within bounds."""
     now = float(band[mask].std()) if mask.any() else 0.0
     return float(np.clip(wanted / now, *_GAINS)) if now > 0 and wanted > 0 else 1.0
 

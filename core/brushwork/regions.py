@@ -30,7 +30,8 @@ _PERHAPS = 0.3  # from which a place is thought to be the person until colours s
 _LOST = 0.18  # share of a head whose loss tells that colours don't tell it from the ground
 _STUBBLE, _RIM = 0.05, 0.25  # hair as a share of the face: none to speak of; perhaps the shaded rim of a bald head,
 _SHADED = 1.4  # whose colours lie so near to the face's
-_MUCH_HAIR, _HAIRS = 0.02, 2.5  # share of a picture; logarithm by which a colour must be likelier hair's than the face's
+_MUCH_HAIR = 0.02  # share of a picture
+_HAIRS = 2.5  # logarithm by which a fringe's colour is likelier the hair's than the face's
 _LESS_RED = 1.3  # by which a lack of red counts more than other differences
 _GROUND_GROWS = 1.6  # what is half ground is more of it: or the photo's ground would be a rim
 _DECIDED = 4.0  # power by which what is likely becomes likelier in the end
@@ -148,7 +149,7 @@ def _in_one_piece(found: np.ndarray, sure: np.ndarray) -> np.ndarray:
 
 
 def _with_fringe(belief: np.ndarray, bins: tuple[np.ndarray, ...], layout: FaceLayout) -> np.ndarray:
-    """Give what is called skin [3, S, S] over the brows to the hair, where its colours are the hair's and not the face's.
+    """Give what is called skin [3, S, S] over the brows to the hair, where its colours are the hair's.
 
     A fringe lies where foreheads are, and as a large part of the skin it would stand for it.
     """
@@ -161,7 +162,6 @@ def _with_fringe(belief: np.ndarray, bins: tuple[np.ndarray, ...], layout: FaceL
     if sure.mean() < _MUCH_HAIR:
         return belief
     like, unlike = (_density(bins, mask.astype(np.float32)) for mask in (sure, face))
-    like = np.maximum(like, 0.05 * np.median(like[sure > 0]))
     over = np.clip((brow - rows) / (0.1 * width), 0, 1)
     moved = belief[0] * over * (1 - features) * np.clip(np.log(like / unlike) / _HAIRS, 0, 1)
     return np.stack([belief[0] - moved, belief[1] + moved, belief[2]])

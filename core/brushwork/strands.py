@@ -24,7 +24,7 @@ _APART, _CUT_APART = 7.0, 9.0  # between strips that are laid, and between those
 _STEP_PX, _SMOOTH = 0.5, 0.3  # between a strip's samples: at more, some pixels would get none; sigma at 512 px
 _FLOW_PX = 256
 _CUT_SIGMA, _FLOW_SIGMA = 3.0, 5.0  # of the flow in the reference, and in the portrait: few swirls, where it is curly
-_TURN = 0.3  # how fast a strip turns into the flow, a step of the flow's pixels
+_TURN = 0.3  # share of the way into the flow's direction that a strip turns in a step, at 512 px
 _TONE_SIGMA = 5.0  # of the tones that a strip takes over, at 512 px
 _TONE = 0.7  # how far it takes them over
 _NEAR = 0.3  # what the distance between places counts against tones
@@ -90,9 +90,7 @@ class Strips:
         return cls(lines, lines.read(_tones(pixels, hair)))
 
 
-def with_strands(
-    pixels: np.ndarray, hair: np.ndarray, reference: Reference, *, seed: int = 0
-) -> np.ndarray:
+def with_strands(pixels: np.ndarray, hair: np.ndarray, reference: Reference, *, seed: int = 0) -> np.ndarray:
     """Draw hair with strips of a reference's.
 
     Args:
@@ -120,15 +118,10 @@ def with_strands(
     laid = np.zeros((size, size, 4), np.float32)
     across = 2 * round(_WIDTH * size / 512 / 2 / _STEP_PX) + 1
     fades = np.outer(_fading(wanted.shape[1], _ENDS), _fading(across, _SIDES)).astype(np.float32) ** 2
-    lay_strips(
-        *(np.ascontiguousarray(part, np.float32) for part in (lines.points, lines.ways, cut.points, cut.ways)),
-        np.ascontiguousarray(_TONE * (wanted - own), np.float32),
-        over,
-        fades,
-        np.float32(_STEP_PX),
-        np.ascontiguousarray(resized(reference.pixels, size), np.float32),
-        laid,
-    )
+    shift = (_TONE * (wanted - own)).astype(np.float32)
+    source = np.ascontiguousarray(resized(reference.pixels, size), np.float32)
+    step = np.float32(_STEP_PX)
+    lay_strips(lines.points, lines.ways, cut.points, cut.ways, shift, over, fades, step, source, laid)
     laid = blurred(laid, _SMOOTH * size / 512)
     share = (np.clip(laid[..., 3] / _SURE, 0, 1) * hair)[..., None]
     drawn: np.ndarray = pixels + share * (laid[..., :3] / np.maximum(laid[..., 3:], 1e-12) - pixels)
@@ -160,9 +153,10 @@ def _traced(pixels: np.ndarray, inside: np.ndarray, apart: float, sigma: float, 
     def way_at(points: np.ndarray, before: np.ndarray) -> np.ndarray:
         column, row = (points * (_FLOW_PX / size)).astype(int).clip(0, _FLOW_PX - 1).T
         way = flow[row, column]
-        return np.where((way * before).sum(1, keepdims=True) < 0, -way, way)
+        turned: np.ndarray = np.where((way * before).sum(1, keepdims=True) < 0, -way, way)
+        return turned
 
-    down = way_at(seeds, np.broadcast_to(np.float32([1e-3, 1]), seeds.shape))
+    down = way_at(seeds, np.broadcast_to(np.array([1e-3, 1], np.float32), seeds.shape))
     turn = 1 - (1 - _TURN) ** (1 / max(scale, 1e-3))
     points, ways = (np.repeat(start[:, None], 2 * steps + 1, axis=1) for start in (seeds, down))
     for side in (1, -1):
@@ -172,7 +166,7 @@ def _traced(pixels: np.ndarray, inside: np.ndarray, apart: float, sigma: float, 
             way = way + turn * (way_at(place, way) - way)
             way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-6)
             points[:, steps + side * step], ways[:, steps + side * step] = place, side * way
-    return Lines(points, ways)
+    return Lines(points.astype(np.float32), ways.astype(np.float32))
 
 
 def _chosen(
@@ -185,7 +179,8 @@ def _chosen(
         return np.stack([part.mean(1) for part in parts], axis=1)
 
     def middles(which: Lines) -> np.ndarray:
-        return np.sqrt(_NEAR) * which.points[:, which.points.shape[1] // 2] / size_px
+        shares: np.ndarray = np.sqrt(_NEAR) * which.points[:, which.points.shape[1] // 2] / size_px
+        return shares
 
     there = np.hstack([known(strips.tones), middles(strips.lines)])
     around = np.hstack([known(strips.tones[:, ::-1]), middles(strips.lines)])
