@@ -29,7 +29,7 @@ from core.brushwork.palette import (
     mean_in,
     resized,
 )
-from core.brushwork.regions import Regions, features_of, find_regions
+from core.brushwork.regions import Regions, features_of, find_regions, inner_face
 from core.brushwork.strands import Strips, with_strands
 from core.brushwork.synthesize import BrushSettings, Level, Reference, brush_levels, voted_details
 from core.imaging.layout import FaceLayout
@@ -302,8 +302,7 @@ def _calm(strokes: np.ndarray, details: np.ndarray, sitter: Sitter, reference: R
     """
     size = strokes.shape[0]
     there, here = (np.sqrt(blurred((plane**2).mean(-1), size / 128).clip(1e-8)) for plane in (details, strokes))
-    apart = blurred(features_of(reference.layout, size), size / 64) < 0.1
-    bare = (reference.regions.at(size).skin > 0.7) & apart
+    bare = _bare(reference, size) > 0.5
     if bare.sum() < 64:
         return np.ones((size, size, 1), np.float32)
     usual = _USUAL * float(np.quantile(there[bare], 0.6))
@@ -529,10 +528,10 @@ def _details_of(reference: Reference, size: int) -> _Details:
 
 
 def _bare(portrait: Sitter | Reference, size: int) -> np.ndarray:
-    """Say where skin is without features, and nothing else near: [S, S] in 0..1."""
+    """Say where skin surely is, without features: [S, S] in 0..1. Under the brows, for over them may be a fringe."""
     skin = cv2.erode(portrait.regions.at(size).skin, np.ones((7, 7), np.uint8))
     features = np.clip(2 * blurred(features_of(portrait.layout, size), size / 48), 0, 1)
-    bare: np.ndarray = skin * (features < 0.2)
+    bare: np.ndarray = skin * (features < 0.2) * (inner_face(portrait.layout, size) > 0.5)
     return bare
 
 

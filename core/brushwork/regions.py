@@ -66,6 +66,14 @@ def features_of(layout: FaceLayout, size_px: int) -> np.ndarray:
     return features
 
 
+def inner_face(layout: FaceLayout, size_px: int) -> np.ndarray:
+    """Say where a face is between brows and chin, inside its outline: [S, S] in 0..1."""
+    points = layout.landmarks * size_px
+    brow = points[list(_BROWS), 1].mean()
+    inner: np.ndarray = _inside(points, size_px) * (np.arange(size_px)[:, None] > brow)
+    return inner
+
+
 def find_regions(pixels: np.ndarray, layout: FaceLayout) -> Regions:
     """Find the regions of a portrait.
 
