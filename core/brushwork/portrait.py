@@ -47,6 +47,9 @@ _MOST_WHOLE = 3.0
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _STRAY, _STRAY_STROKES = 0.5, 0.8  # share of what strays from a ramp that stays, before strokes are laid and after
 _ELSEWHERE = 0.5  # how far such lines are kept away from the eyes
+_OWN_LIPS = 0.6  # how far lips differ from skin as they do in the photo
+_STRAYS = 3.0, 3.5  # in LAB, added to a ramp's spread; times that by which skin may stray from it
+_DARKER = 6.0  # L* by which skin may be darker than its ramp usually is
 _STRONG = 2.0  # times the usual detail in a face, from which it is glasses rather than wrinkles
 _COLOUR_SIGMA = 12.0  # of colours that come from their place, in pixels of a 512 px portrait
 
@@ -243,7 +246,7 @@ def portrait_levels(
     posed = _with_background(plain, sitter, reference, settings)
     tones = _in_palette(posed, sitter, reference, palettes, settings, stray=_STRAY)
     for level in brush_levels(tones, sitter.layout, sitter.regions, reference, size_px=size, settings=settings.brush):
-        drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, reach, settings)
+        drawn = _stroked(level, resized(tones, level.size_px), sitter, reference, palettes, reach, settings)
         if level.size_px < size:
             yield drawn.clip(0, 1)
         else:
@@ -256,6 +259,7 @@ def _stroked(
     tones: np.ndarray,
     sitter: Sitter,
     reference: Reference,
+    palettes: _Palettes,
     reach: Reach,
     settings: PortraitSettings,
 ) -> np.ndarray:
@@ -271,10 +275,11 @@ def _stroked(
     sigmas = [scale * sigma for sigma in (reach.skin, reach.features)]
     details = [here - blurred_apart(here, own_cover, sigma) for sigma in sigmas]
     strokes = voted_details(level, details, settings.brush)
-    calm = _calm(strokes[0], details[0], sitter, reference)
+    kept = 1 - sitter.regions.at(size).skin[..., None] * (1 - _skin_coloured(level.pixels, palettes.ramps[0]))
+    calm = kept * _calm(strokes[0], details[0], sitter, reference)
     wide = _COLOUR_SIGMA * scale
     lips = blurred(sitter.layout.mask("lips", size), size / 64).clip(0, 1)[..., None]  # lipstick is not everybody's
-    moved = settings.place_colour * (1 - 0.6 * lips) * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
+    moved = settings.place_colour * kept * (1 - 0.6 * lips) * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
     shares = (np.ones((size, size), np.float32), _finely(sitter, size))
     own = np.maximum(settings.own_lines * _own_lines(luminance(tones), sitter), _unlike(level, sitter))[..., None]
     made = np.zeros_like(tones)
@@ -286,6 +291,20 @@ def _stroked(
     if settings.background != "photo":
         made = tones + cover[..., None] * (made - tones)
     return made
+
+
+def _skin_coloured(pixels: np.ndarray, ramp: ColourRamp | None) -> np.ndarray:
+    """Say where a picture [S, S, 3] has the colours of skin by its ramp: [S, S, 1] in 0..1; all over without one.
+
+    A fringe or a shadow of the hair that lies where a face's forehead is would come along as stains and scratches.
+    """
+    if ramp is None:
+        return np.ones((*pixels.shape[:2], 1), np.float32)
+    lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
+    away = np.linalg.norm(lab[..., 1:] - ramp.at(lab[..., 0]), axis=-1) / (ramp.spread + _STRAYS[0])
+    darker = (ramp.lights[len(ramp.lights) // 8] - lab[..., 0]) / _DARKER
+    share: np.ndarray = (_STRAYS[1] - away).clip(0, 1) * (1.5 - darker).clip(0, 1)
+    return blurred(share.astype(np.float32), pixels.shape[0] / 128)[..., None]
 
 
 def _calm(strokes: np.ndarray, details: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarray:
@@ -406,7 +425,8 @@ def _in_palette(
         other = min(moved / _OTHER_SKIN, 1) * _coloured(reference)
         made = _with_complexion(made, photo, sitter, skin_tone * other)
     made, _ = _with_own_light(made, light, regions.hair, settings.keep_hair)
-    return _with_own_features(_with_open_eyes(_settled(made, photo, sitter), light, sitter), light, sitter, settings)
+    made = _with_own_lips(_settled(made, photo, sitter), photo, sitter, _coloured(reference))
+    return _with_own_features(_with_open_eyes(made, light, sitter), light, sitter, settings)
 
 
 def _with_own_light(pixels: np.ndarray, light: np.ndarray, mask: np.ndarray, amount: float) -> tuple[np.ndarray, float]:
@@ -437,6 +457,21 @@ def _with_complexion(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter, amou
     change = wanted.at(light) - ramp.at(light)
     change += lips * (then - now - change)  # their colour is not the skin's
     lab[..., 1:] += (share * np.clip(1.5 * skin, 0, 1))[..., None] * change
+    back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return back
+
+
+def _with_own_lips(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter, amount: float) -> np.ndarray:
+    """Bring the colour by which lips and mouth differ from skin towards the photo's: [S, S, 3]; no silver on dark lips."""
+    size = pixels.shape[0]
+    lab, own = (cv2.cvtColor(plane.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB) for plane in (pixels, photo))
+    parts = np.maximum(sitter.layout.mask("lips", size), sitter.layout.mask("mouth", size))
+    bare, lips = _bare(sitter, size), np.clip(1.5 * blurred(parts, size / 128), 0, 1)
+    if bare.mean() < _NEARLY_NONE:
+        return pixels
+    skin = [np.array([mean_in(plane[..., axis], bare) for axis in (1, 2)]) for plane in (lab, own)]
+    wanted = blurred(own[..., 1:], size / 256) - skin[1] + skin[0]
+    lab[..., 1:] += (_OWN_LIPS * amount * lips)[..., None] * (wanted - lab[..., 1:])
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
 
@@ -529,7 +564,8 @@ def _details_of(reference: Reference, size: int) -> _Details:
 
 def _bare(portrait: Sitter | Reference, size: int) -> np.ndarray:
     """Say where skin surely is, without features: [S, S] in 0..1. Under the brows, for over them may be a fringe."""
-    skin = cv2.erode(portrait.regions.at(size).skin, np.ones((7, 7), np.uint8))
+    wide = max(3, size // 24)
+    skin = cv2.erode(portrait.regions.at(size).skin, np.ones((wide, wide), np.uint8))
     features = np.clip(2 * blurred(features_of(portrait.layout, size), size / 48), 0, 1)
     bare: np.ndarray = skin * (features < 0.2) * (inner_face(portrait.layout, size) > 0.5)
     return bare
