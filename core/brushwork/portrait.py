@@ -44,6 +44,7 @@ _PRINT, _COLOUR = 2.0, 5.0  # in LAB: how far skin may be from the rest in a tin
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
 _MOST = 1.8, 3.0, 1.8, 2.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
+_WHOLE_LESS = 0.6  # how far skin isn't matched as a part of the whole: much hair in a reference is no shade of skin
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _STRAY, _STRAY_STROKES = 0.5, 0.8  # share of what strays from a ramp that stays, before strokes are laid and after
 _ELSEWHERE = 0.5  # how far such lines are kept away from the eyes
@@ -279,7 +280,9 @@ def _stroked(
     calm = kept * _calm(strokes[0], details[0], sitter, reference)
     wide = _COLOUR_SIGMA * scale
     lips = blurred(sitter.layout.mask("lips", size), size / 64).clip(0, 1)[..., None]  # lipstick is not everybody's
-    moved = settings.place_colour * kept * (1 - 0.6 * lips) * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
+    moved = (
+        settings.place_colour * kept * (1 - 0.6 * lips) * chroma_of(blurred_apart(level.pixels - tones, cover, wide))
+    )
     shares = (np.ones((size, size), np.float32), _finely(sitter, size))
     own = np.maximum(settings.own_lines * _own_lines(luminance(tones), sitter), _unlike(level, sitter))[..., None]
     made = np.zeros_like(tones)
@@ -302,7 +305,7 @@ def _skin_coloured(pixels: np.ndarray, ramp: ColourRamp | None) -> np.ndarray:
         return np.ones((*pixels.shape[:2], 1), np.float32)
     lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
     away = np.linalg.norm(lab[..., 1:] - ramp.at(lab[..., 0]), axis=-1) / (ramp.spread + _STRAYS[0])
-    darker = (ramp.lights[len(ramp.lights) // 8] - lab[..., 0]) / _DARKER
+    darker = (ramp.lights[len(ramp.lights) // 4] - lab[..., 0]) / _DARKER
     share: np.ndarray = (_STRAYS[1] - away).clip(0, 1) * (1.5 - darker).clip(0, 1)
     return blurred(share.astype(np.float32), pixels.shape[0] / 128)[..., None]
 
@@ -415,7 +418,8 @@ def _in_palette(
     alone = [np.ones((size, size), np.float32)]
     whole = matched_bands(made, alone, palettes.whole, cover=cover, most=[_MOST_WHOLE], threads=threads)
     # not on the ground: it is the reference's already
-    made += settings.whole * cover[..., None] * (whole - made)
+    share = settings.whole * (cover - _WHOLE_LESS * regions.skin)
+    made += share[..., None] * (whole - made)
     made = _with_ramps(made, sitter, palettes, stray)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
     photo = resized(sitter.pixels, size)
