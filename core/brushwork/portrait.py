@@ -44,7 +44,6 @@ _PRINT, _COLOUR = 2.0, 5.0  # in LAB: how far skin may be from the rest in a tin
 _DEEPER = 4.0  # L* by which eyes may lie deeper in the shade than in the photo
 _MOST = 1.8, 3.0, 1.8, 2.0  # by how much contrast may grow on skin, hair, clothes and ground
 _MOST_WHOLE = 3.0
-_WHOLE_LESS = 0.6  # how far skin isn't matched as a part of the whole: much hair in a reference is no shade of skin
 _USUAL = 1.6  # times the reference's usual detail on skin, beyond which strokes on skin are weakened
 _STRAY, _STRAY_STROKES = 0.5, 0.8  # share of what strays from a ramp that stays, before strokes are laid and after
 _ELSEWHERE = 0.5  # how far such lines are kept away from the eyes
@@ -418,7 +417,8 @@ def _in_palette(
     alone = [np.ones((size, size), np.float32)]
     whole = matched_bands(made, alone, palettes.whole, cover=cover, most=[_MOST_WHOLE], threads=threads)
     # not on the ground: it is the reference's already
-    share = settings.whole * (cover - _WHOLE_LESS * regions.skin)
+    bald = 1 - min(regions.hair.mean() / max(reference.regions.at(128).hair.mean(), _NEARLY_NONE), 1)
+    share = settings.whole * (cover - bald * regions.skin)  # a reference's hair is no shade of skin
     made += share[..., None] * (whole - made)
     made = _with_ramps(made, sitter, palettes, stray)
     skin_tone = settings.skin_tone * (LINE_ART_SKIN_TONE if _on_paper(reference) else 1.0)
