@@ -466,7 +466,7 @@ def _with_complexion(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter, amou
 
 
 def _with_own_lips(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter, amount: float) -> np.ndarray:
-    """Bring the colour by which lips and mouth differ from skin towards the photo's: [S, S, 3]; no silver on dark lips."""
+    """Let lips and mouth differ from skin in colour about as in the photo: [S, S, 3]; no silver on dark lips."""
     size = pixels.shape[0]
     lab, own = (cv2.cvtColor(plane.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB) for plane in (pixels, photo))
     parts = np.maximum(sitter.layout.mask("lips", size), sitter.layout.mask("mouth", size))
@@ -474,7 +474,9 @@ def _with_own_lips(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter, amount
     if bare.mean() < _NEARLY_NONE:
         return pixels
     skin = [np.array([mean_in(plane[..., axis], bare) for axis in (1, 2)]) for plane in (lab, own)]
-    wanted = blurred(own[..., 1:], size / 256) - skin[1] + skin[0]
+    chroma = [float(np.linalg.norm(colour)) for colour in skin]
+    paler = min(chroma[0] / max(chroma[1], 1e-6), 1.0)
+    wanted = skin[0] + paler * (blurred(own[..., 1:], size / 256) - skin[1])
     lab[..., 1:] += (_OWN_LIPS * amount * lips)[..., None] * (wanted - lab[..., 1:])
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
