@@ -23,8 +23,10 @@ from core.brushwork.palette import (
     lightness,
     matched_bands,
 )
-from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
+from core.brushwork.portrait import portrait_levels
 from core.brushwork.regions import Regions, along_edges, find_regions
+from core.brushwork.settings import PortraitSettings
+from core.brushwork.sitter import Sitter
 from core.brushwork.strands import with_strands
 from core.brushwork.synthesize import BrushSettings, Reference, brush_levels
 from core.config import ASSETS_DIR

@@ -16,7 +16,7 @@ import numpy as np
 
 from core.brushwork.kernels import lay_strips
 from core.brushwork.palette import blurred, blurred_within, luminance, resized
-from core.brushwork.synthesize import Reference
+from core.brushwork.synthesize import KEPT, Reference
 from core.procedural.techniques.flow import edge_flow
 
 _LENGTH, _WIDTH = 90.0, 16.0  # of a strip, in pixels of a 512 px portrait
@@ -34,7 +34,6 @@ _PURE = 0.85  # share of a strip that must be hair
 _FEWEST = 20
 _ENDS, _SIDES = 0.35, 0.5  # share of half a strip over which it fades
 _SURE = 1e-3  # weight from which a place is covered
-_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Strips:
     tones: np.ndarray
 
     @classmethod
-    @lru_cache(maxsize=_KEPT)
+    @lru_cache(maxsize=KEPT)
     def of(cls, reference: Reference, size_px: int) -> Strips | None:
         """Find them at a size, or none where there is hardly any hair."""
         pixels, hair = resized(reference.pixels, size_px), reference.regions.at(size_px).hair

@@ -22,6 +22,7 @@ from core.imaging.layout import FaceLayout
 from core.threads import in_rows
 
 COARSEST_PX = 64
+KEPT = 8  # references of which findings are remembered
 _WHIM = 0.05  # what a source is charged at most for another seed
 ROUNDS = {64: 4, 128: 3, 256: 2, 512: 1, 1024: 1}
 _GROUND_ROUNDS = {64: 4, 128: 3, 256: 2, 512: 1, 1024: 1}

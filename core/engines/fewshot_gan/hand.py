@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 from core.brushwork.palette import lightness, mean_in, resized
-from core.brushwork.portrait import PortraitSettings, Sitter, portrait_levels
+from core.brushwork.portrait import portrait_levels
+from core.brushwork.settings import PortraitSettings
+from core.brushwork.sitter import Sitter
 from core.brushwork.synthesize import BrushSettings, Reference
 from core.engines.base import DrawOptions
 from core.imaging.align import AlignedFace

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import torch
 
-from core.brushwork.portrait import PortraitSettings, portrait_levels
+from core.brushwork.portrait import portrait_levels
+from core.brushwork.settings import PortraitSettings
 from core.brushwork.synthesize import COARSEST_PX, BrushSettings
 from core.engines.base import DrawOptions
 from core.engines.fewshot_gan.backbone import Backbone
