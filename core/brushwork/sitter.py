@@ -14,6 +14,8 @@ from core.brushwork.synthesize import Reference
 from core.imaging.layout import FaceLayout
 
 _STRONG = 2.0  # times the usual detail in a face, from which it is glasses rather than wrinkles
+_ROUGH, _DARK = 0.9, 0.15  # times the usual detail, and share of the light, from which it may be a beard
+_UNDER_NOSE, _FADING = 2, 0.03  # landmark; share of the side over which a beard may begin
 _ELSEWHERE = 0.5  # how far strong lines are kept away from the eyes
 
 
@@ -58,5 +60,21 @@ def own_lines(grey: np.ndarray, sitter: Sitter) -> np.ndarray:
     strong = np.clip((energy / usual - _STRONG) / 2, 0, 1)
     glasses = np.clip(6 * blurred(sitter.layout.mask("eyes", size), size / 14), 0, 1)
     strong = face * np.maximum(glasses * strong, _ELSEWHERE * blurred(strong, size / 128))
-    share: np.ndarray = np.maximum.reduce([strong, around, eyes, 0.8 * mouth])
+    beard = _rough_and_dark(grey, energy / usual, sitter)
+    share: np.ndarray = np.maximum.reduce([strong, beard, around, eyes, 0.8 * mouth])
+    return share
+
+
+def _rough_and_dark(grey: np.ndarray, energy: np.ndarray, sitter: Sitter) -> np.ndarray:
+    """Say where a beard is: under the nose, of more detail than the face usually has, and darker: [S, S] in 0..1."""
+    size = grey.shape[0]
+    bare = bare_skin(sitter, size) > 0.5
+    light = float(np.quantile(grey[bare], 0.6)) if bare.any() else 0.0
+    rough = np.clip((blurred(energy, size / 85) - _ROUGH) / _ROUGH, 0, 1)
+    dark = np.clip((light - blurred(grey, size / 85)) / max(_DARK * light, 1e-3) - 1, 0, 1)
+    below = np.clip((np.arange(size)[:, None] / size - sitter.layout.landmarks[_UNDER_NOSE, 1]) / _FADING, 0, 1)
+    inner = cv2.erode(sitter.layout.mask("face", size), np.ones((size // 24, size // 24), np.uint8))
+    under = size // 14  # a beard hangs
+    inner[under:] = np.maximum(inner[under:], inner[:-under])
+    share: np.ndarray = rough * dark * below * blurred(inner, size / 64).clip(0, 1)
     return share
