@@ -13,7 +13,7 @@ import pytest
 
 from core.brushwork.ground import ground_of
 from core.brushwork.kernels import RADIUS, refine, vote
-from core.brushwork.painted import cleaned, combed, painted
+from core.brushwork.painted import blur_of, cleaned, combed, painted
 from core.brushwork.palette import (
     ColourRamp,
     Palette,
@@ -269,9 +269,12 @@ def test_only_a_blurred_photo_is_cleaned_and_its_eyes_drawn_anew(sitter: Sitter)
     sharp, hair = resized(sitter.pixels, 512), sitter.regions.at(512).hair
     rows, columns = np.mgrid[:512, :512]
     sharp = (sharp * (0.9 + 0.1 * ((rows + columns) % 2))[..., None]).astype(np.float32)  # detail to the last pixel
-    assert np.array_equal(cleaned(sharp, sitter.layout, hair), sharp)
+    assert np.array_equal(cleaned(sharp, sitter.layout, hair, blur_of(sharp, sitter.layout)), sharp)
     soft = blurred(sharp, 4.0)
-    clean, eyes = cleaned(soft, sitter.layout, hair), sitter.layout.mask("eyes", 512) > 0.6
+    clean, eyes = (
+        cleaned(soft, sitter.layout, hair, blur_of(soft, sitter.layout)),
+        sitter.layout.mask("eyes", 512) > 0.6,
+    )
     assert clean[eyes].std() > 1.1 * soft[eyes].std()
     far = blurred(sitter.layout.mask("eyes", 512), 16.0) < 0.005
     assert 0 < np.abs(clean - soft)[far].mean() < 0.02

@@ -18,9 +18,10 @@ _SECTORS = 8
 _SHARPNESS = 8.0  # power by which the calmest sector wins
 _NOISE = 0.012  # deviation of luminance that counts as calm
 _SOFT = 0.2, 0.32  # finest detail in the eyes against four times coarser: quite blurred, and sharp
-_DRAWN = 0.75  # of an eye that is drawn anew
+_DRAWN = 0.6  # of an eye that is drawn anew
 _COMBED = 0.8  # of hair that is drawn anew
 _CALM_RADIUS = 4  # at 512 px
+_SOFTER, _SOFT_COLOUR, _SOFT_SIGMA = 0.75, 0.1, 3.5  # share, and deviations of RGB and of pixels at 512 px
 _RESTORED_PX = 512  # a blurred photo has no detail beyond
 _FLOW_PX = 256
 _ALONG, _STRAND = 10.0, 18.0  # sigma along the hair of its tones and of a strand, at 512 px
@@ -96,8 +97,8 @@ def combed(pixels: np.ndarray, hair: np.ndarray, *, seed: int = 0, threads: int 
     return drawn
 
 
-def cleaned(pixels: np.ndarray, layout: FaceLayout, hair: np.ndarray) -> np.ndarray:
-    """Make a blurred photo, small or compressed, fit to be drawn, as far as it is blurred: its eyes say that.
+def cleaned(pixels: np.ndarray, layout: FaceLayout, hair: np.ndarray, blur: float) -> np.ndarray:
+    """Make a photo, small or compressed, fit to be drawn, as far as it is blurred.
 
     A sharp one stays as it is to the bit.
 
@@ -105,11 +106,11 @@ def cleaned(pixels: np.ndarray, layout: FaceLayout, hair: np.ndarray) -> np.ndar
         pixels: [H, H, 3] float32 RGB in 0..1.
         layout: of the same crop.
         hair: [H, H] in 0..1.
+        blur: how far it is blurred (`blur_of`).
 
     Returns:
         [H, H, 3] float32.
     """
-    blur = _blur(pixels, layout)
     if blur == 0:
         return pixels
     clean: np.ndarray = pixels + np.float32(blur) * (restored(pixels, layout, hair) - pixels)
@@ -132,6 +133,8 @@ def restored(pixels: np.ndarray, layout: FaceLayout, hair: np.ndarray) -> np.nda
     size = min(pixels.shape[0], _RESTORED_PX)
     small, hair = resized(pixels, size).clip(0, 1), resized(hair, size)
     drawn = painted(small, round(_CALM_RADIUS * size / 512))
+    soft = cv2.bilateralFilter(small.astype(np.float32), -1, _SOFT_COLOUR, _SOFT_SIGMA * size / 512)
+    drawn += _SOFTER * (blurred(soft, _SOFT_SIGMA * size / 1536) - drawn)  # calm patches alone have hard edges
     drawn += _COMBED * hair[..., None] * (combed(small, hair) - drawn)
     none = np.zeros((size, size), np.float32)
     face, eyes = Portrait(layout.landmarks68(size), none, none, none), drawn
@@ -142,7 +145,7 @@ def restored(pixels: np.ndarray, layout: FaceLayout, hair: np.ndarray) -> np.nda
     return resized(drawn, pixels.shape[0]).clip(0, 1)
 
 
-def _blur(pixels: np.ndarray, layout: FaceLayout) -> float:
+def blur_of(pixels: np.ndarray, layout: FaceLayout) -> float:
     """Say how blurred a photo is, 0..1, by how strong the finest detail in the eyes is beside a coarser one."""
     size = 512
     bands = list(laplacian_bands(luminance(resized(pixels, size))[..., None], 4))

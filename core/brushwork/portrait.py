@@ -18,6 +18,7 @@ from core.brushwork.synthesize import Reference, brush_levels
 from core.brushwork.tones import Palettes, in_palette
 
 _STRAY, _STRAY_STROKES = 0.5, 0.8  # share of what strays from a ramp that stays, before strokes are laid and after
+_BLURRED = 0.6  # how far a blurred photo isn't painted: its edges would come out hard
 _PAINTED_RADIUS, _CLOTHES_RADIUS = 6, 10  # at 512 px; patterns of clothes become a few patches
 
 
@@ -29,7 +30,7 @@ def portrait_levels(
     palettes = Palettes.of(reference, size, settings.bands + (size > 512))
     photo = resized(sitter.pixels, size)
     hair, clothes = sitter.regions.at(size).hair, sitter.regions.at(size).clothes[..., None]
-    calm = settings.painted * (1 - hair)[..., None]
+    calm = settings.painted * (1 - _BLURRED * sitter.blur) * (1 - hair)[..., None]
     flat = painted(photo, round(_PAINTED_RADIUS * size / 512))
     calmer = painted(resized(flat, size // 2), round(_CLOTHES_RADIUS / 2 * size / 512))
     flat += clothes * (resized(calmer, size) - flat)

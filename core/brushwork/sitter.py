@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from core.brushwork.painted import cleaned
+from core.brushwork.painted import blur_of, cleaned
 from core.brushwork.palette import blurred
 from core.brushwork.regions import Regions, features_of, find_regions, inner_face
 from core.brushwork.synthesize import Reference
@@ -21,17 +21,18 @@ _ELSEWHERE = 0.5  # how far strong lines are kept away from the eyes
 
 @dataclass(frozen=True)
 class Sitter:
-    """Who is portrayed: a photo [H, H, 3] float32 RGB in 0..1, its layout and its regions."""
+    """Who is portrayed: a photo [H, H, 3] float32 RGB in 0..1, its layout and regions, and how blurred it was, 0..1."""
 
     pixels: np.ndarray
     layout: FaceLayout
     regions: Regions
+    blur: float = 0.0
 
     @classmethod
     def of(cls, pixels: np.ndarray, layout: FaceLayout) -> Sitter:
         """Read the regions of a photo; a blurred one is cleaned."""
-        regions = find_regions(pixels, layout)
-        return cls(cleaned(pixels, layout, regions.at(pixels.shape[0]).hair), layout, regions)
+        regions, blur = find_regions(pixels, layout), blur_of(pixels, layout)
+        return cls(cleaned(pixels, layout, regions.at(pixels.shape[0]).hair, blur), layout, regions, blur)
 
 
 def bare_skin(portrait: Sitter | Reference, size: int) -> np.ndarray:
@@ -59,8 +60,9 @@ def own_lines(grey: np.ndarray, sitter: Sitter) -> np.ndarray:
     around = 0.6 * np.clip(4 * blurred(sitter.layout.mask("eyes", size), size / 24), 0, 1)  # where glasses are
     strong = np.clip((energy / usual - _STRONG) / 2, 0, 1)
     glasses = np.clip(6 * blurred(sitter.layout.mask("eyes", size), size / 14), 0, 1)
-    strong = face * np.maximum(glasses * strong, _ELSEWHERE * blurred(strong, size / 128))
-    beard = _rough_and_dark(grey, energy / usual, sitter)
+    sharp = 1 - sitter.blur  # or a fold's smear would be a scar
+    strong = face * np.maximum(glasses * strong, sharp * _ELSEWHERE * blurred(strong, size / 128))
+    beard = sharp * _rough_and_dark(grey, energy / usual, sitter)
     share: np.ndarray = np.maximum.reduce([strong, beard, around, eyes, 0.8 * mouth])
     return share
 

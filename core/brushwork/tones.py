@@ -35,7 +35,7 @@ _MOST_WHOLE = 3.0
 _OWN_LIPS = 0.6  # how far lips differ from skin as they do in the photo
 _COURSE = 0.025  # of the side
 _SETTLED_PX = 256
-_EMPHASIS = 1.3  # of the photo's light and shade at eyes, mouth and glasses
+_EMPHASIS, _EMPHASIS_BLURRED = 1.3, 1.1  # of the photo's light and shade at eyes, mouth and glasses
 _FEATURE_SIGMA = 0.02  # of the side
 _BARE = 22.0  # in LAB, from the skin, within which a shoulder isn't clothed
 _FEW_CLOTHES = 0.015  # share of a picture
@@ -288,7 +288,8 @@ def _with_own_features(pixels: np.ndarray, light: np.ndarray, sitter: Sitter, se
     lab = cv2.cvtColor(pixels.clip(0, 1), cv2.COLOR_RGB2LAB)
     drawn = lab[..., 0]
     wide = size * _FEATURE_SIGMA
-    own = blurred(drawn, wide) + _EMPHASIS * (light - blurred(light, wide))
+    emphasis = _EMPHASIS + sitter.blur * (_EMPHASIS_BLURRED - _EMPHASIS)
+    own = blurred(drawn, wide) + emphasis * (light - blurred(light, wide))
     lab[..., 0] = (drawn + share * (own - drawn)).clip(0, 100)
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
