@@ -148,8 +148,12 @@ class ColourRamp:
 
     def at(self, light: np.ndarray) -> np.ndarray:
         """Return a* and b* [..., 2] at L* [...]; beyond the ends they stay."""
-        colours = [np.interp(light, self.lights, self.colours[:, axis]) for axis in (0, 1)]
-        return np.stack(colours, axis=-1).astype(np.float32)
+        low, high = self.lights[0], self.lights[-1]
+        even = np.linspace(low, high, _CELLS + 1)
+        table = np.stack([np.interp(even, self.lights, plane) for plane in self.colours.T], axis=-1).astype(np.float32)
+        cell = np.rint((light - low) * (_CELLS / (high - low))).clip(0, _CELLS).astype(np.int32)
+        colours: np.ndarray = table[cell]
+        return colours
 
     def instead_of(self, other: ColourRamp, lab: np.ndarray, stray: float) -> np.ndarray:
         """Give LAB [..., 3] with another ramp these colours: what is added to a* and b* [..., 2].
