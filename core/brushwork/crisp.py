@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from core.brushwork.palette import blurred, laplacian_bands, luminance, resized
-from core.brushwork.regions import features_of
-from core.brushwork.sitter import Sitter, bare_skin, own_lines
+from core.brushwork.sitter import Sitter, bare_skin, own_lines, soft_features
 from core.brushwork.synthesize import KEPT, Reference
 
 _CRISPEST = 2.0, 1.7, 1.5  # times which bands of 0.8, 1.6 and 3.2 px may be strengthened
@@ -28,13 +27,11 @@ def crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarra
     size = pixels.shape[0]
     regions, there = sitter.regions.at(size), _details_of(reference, size)
     cover = 1 - regions.background
-    bare, hairy = bare_skin(sitter, size) > _SURELY, cv2.erode(regions.hair, np.ones((5, 5), np.uint8)) > _SURELY
-    features = np.clip(2 * blurred(features_of(sitter.layout, size), size / 48), 0, 1)
-    own = np.maximum(0.8 * features, np.clip(1.3 * own_lines(luminance(pixels), sitter), 0, 1))
+    bare, hairy = _surely(sitter, size)
+    own = np.maximum(0.8 * soft_features(sitter, size), np.clip(1.3 * own_lines(luminance(pixels), sitter), 0, 1))
     made = pixels.astype(np.float32)
-    for number, band in enumerate(laplacian_bands(made, len(there.skin), cover)):
-        if number == len(there.skin):
-            break
+    bands = laplacian_bands(made, len(there.skin), cover)
+    for number, (skin, hair, band) in enumerate(zip(there.skin, there.hair, bands, strict=False)):
         grey, gain = luminance(band), np.zeros_like(cover)
         if number < len(_CRISPEST):
             now = float(np.quantile(np.abs(grey[cover > 0.5]), _EDGES)) if (cover > 0.5).any() else 0.0
@@ -42,10 +39,16 @@ def crisp(pixels: np.ndarray, sitter: Sitter, reference: Reference) -> np.ndarra
             energy = np.sqrt(blurred(grey**2, 2.0 ** (number + 1)).clip(1e-10))
             gain = more * (cover - regions.hair) * np.clip(energy / _FAINT - 0.5, 0, 1)
         crisper = band + (gain * grey)[..., None]
-        calmer = min(_gain(luminance(crisper), bare, there.skin[number]), 1.0) - 1
-        richer = max(_gain(grey, hairy, there.hair[number]), 1.0) - 1
+        calmer = min(_gain(luminance(crisper), bare, skin), 1.0) - 1
+        richer = max(_gain(grey, hairy, hair), 1.0) - 1
         made += crisper - band + (calmer * regions.skin * (1 - own) + richer * regions.hair)[..., None] * crisper
     return made.clip(0, 1)
+
+
+def _surely(portrait: Sitter | Reference, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Say where bare skin and hair surely are: each [S, S] bool."""
+    hair = cv2.erode(portrait.regions.at(size).hair, np.ones((5, 5), np.uint8))
+    return bare_skin(portrait, size) > _SURELY, hair > _SURELY
 
 
 def _gain(band: np.ndarray, mask: np.ndarray, wanted: float) -> float:
@@ -66,8 +69,7 @@ class _Details:
 @lru_cache(maxsize=KEPT)
 def _details_of(reference: Reference, size: int) -> _Details:
     """Read them from a reference."""
-    cover, bare = 1 - reference.regions.at(size).background, bare_skin(reference, size) > _SURELY
-    hairy = cv2.erode(reference.regions.at(size).hair, np.ones((5, 5), np.uint8)) > _SURELY
+    cover, (bare, hairy) = 1 - reference.regions.at(size).background, _surely(reference, size)
     grey = luminance(resized(reference.pixels, size))[..., None]
     count = _DETAIL_BANDS + (size > 512)
     bands = [band[..., 0] for band in laplacian_bands(grey, count, cover)][:count]

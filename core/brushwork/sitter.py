@@ -35,12 +35,17 @@ class Sitter:
         return cls(cleaned(pixels, layout, regions.at(pixels.shape[0]).hair, blur), layout, regions, blur)
 
 
+def soft_features(portrait: Sitter | Reference, size: int) -> np.ndarray:
+    """Say where brows, eyes, lips and mouth are, and a little around: [S, S] in 0..1."""
+    soft: np.ndarray = np.clip(2 * blurred(features_of(portrait.layout, size), size / 48), 0, 1)
+    return soft
+
+
 def bare_skin(portrait: Sitter | Reference, size: int) -> np.ndarray:
     """Say where skin surely is, without features: [S, S] in 0..1. Under the brows, for over them may be a fringe."""
     wide = max(3, size // 24)
     skin = cv2.erode(portrait.regions.at(size).skin, np.ones((wide, wide), np.uint8))
-    features = np.clip(2 * blurred(features_of(portrait.layout, size), size / 48), 0, 1)
-    bare: np.ndarray = skin * (features < 0.2) * (inner_face(portrait.layout, size) > 0.5)
+    bare: np.ndarray = skin * (soft_features(portrait, size) < 0.2) * (inner_face(portrait.layout, size) > 0.5)
     return bare
 
 

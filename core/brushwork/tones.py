@@ -99,7 +99,7 @@ def _with_ramps(pixels: np.ndarray, sitter: Sitter, palettes: Palettes, stray: f
     size = pixels.shape[0]
     lab = cv2.cvtColor(pixels.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)
     regions = sitter.regions.at(size)
-    lips = np.clip(1.5 * blurred(sitter.layout.mask("lips", size), size / 128), 0, 1)
+    lips = _softly(sitter.layout.mask("lips", size))
     change: np.ndarray = np.zeros((size, size, 2), np.float32)
     masks = regions.skin * (1 - lips), regions.hair, regions.clothes
     for mask, wanted, own in zip(masks, palettes.ramps, _ramps(pixels, sitter), strict=True):
@@ -108,6 +108,11 @@ def _with_ramps(pixels: np.ndarray, sitter: Sitter, palettes: Palettes, stray: f
     lab[..., 1:] += change
     back: np.ndarray = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return back
+
+
+def _softly(lips: np.ndarray) -> np.ndarray:
+    """Widen a mask of lips [S, S] a little, softly."""
+    return np.clip(1.5 * blurred(lips, lips.shape[0] / 128), 0, 1)
 
 
 def _sampled(portrait: Sitter | Reference, size: int) -> tuple[np.ndarray, ...]:
@@ -197,7 +202,7 @@ def _with_complexion(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter, amou
     now, then = (np.array([mean_in(plane[..., axis], skin) for axis in (1, 2)]) for plane in (lab, own))
     alike = float(now @ then) / max(float(np.linalg.norm(now) * np.linalg.norm(then)), 1e-6)
     share = amount * np.clip((alike - 0.5) / 0.3, 0, 1)
-    lips = np.clip(1.5 * blurred(sitter.layout.mask("lips", size), size / 128), 0, 1)[..., None]
+    lips = _softly(sitter.layout.mask("lips", size))[..., None]
     light = lab[..., 0]
     change = wanted.at(light) - ramp.at(light)
     change += lips * (then - now - change)  # their colour is not the skin's
@@ -211,7 +216,7 @@ def _with_own_lips(pixels: np.ndarray, photo: np.ndarray, sitter: Sitter, amount
     size = pixels.shape[0]
     lab, own = (cv2.cvtColor(plane.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB) for plane in (pixels, photo))
     parts = np.maximum(sitter.layout.mask("lips", size), sitter.layout.mask("mouth", size))
-    bare, lips = bare_skin(sitter, size), np.clip(1.5 * blurred(parts, size / 128), 0, 1)
+    bare, lips = bare_skin(sitter, size), _softly(parts)
     if bare.mean() < _NEARLY_NONE:
         return pixels
     skin = [np.array([mean_in(plane[..., axis], bare) for axis in (1, 2)]) for plane in (lab, own)]

@@ -174,7 +174,7 @@ def stylize(
 
 @contextmanager
 def _chosen_style(slug: object, file: object, request: gr.Request, engine: str | None = None) -> Iterator[FoundStyle]:
-    """Give a ready-made style or of a caller's style file, checked."""
+    """Give a ready-made style, or that of a caller's style file, checked."""
     if file is not None:
         with _file(file, request) as upload, tempfile.TemporaryDirectory() as folder:
             named = Path(folder) / "style.safetensors"  # a data or web address may have no such ending

@@ -185,9 +185,8 @@ class TrainTab(TrainParts):
         """Add dropped pictures, and empty the uploader."""
         uploads = uploaded_paths(payload or [], request.session_hash)
         added = [Reference(new_key(), path, Path(path).name, bool(aligned)) for path in uploads]
-        together = [*edits.current(references), *added][
-            : 2 * limits().references
-        ]  # a few too many can be chosen from, a thousand not
+        most = 2 * limits().references  # a few too many can be chosen from, a thousand not
+        together = [*edits.current(references), *added][:most]
         yield {self.first.drop: None, **self._page(together)}
         yield from self._filled(together, edits, engine, progress)
 
